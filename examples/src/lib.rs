@@ -1,0 +1,1 @@
+//! The examples of graven stand in the files beside this folder.

@@ -1,0 +1,96 @@
+//! Speed of the convolution and linear kernels on one thread, for every instruction set of this machine:
+//! `cargo run --release -p graven-kernels --example gflops`.
+
+use std::time::Instant;
+
+use graven_kernels::cpu::{Context, Isa};
+use graven_kernels::{LANES, conv2d, linear};
+
+/// Seconds of the fastest of several runs: the one that the rest of the machine disturbed least.
+fn seconds(mut f: impl FnMut()) -> f64 {
+    f();
+    let run = |_| {
+        let start = Instant::now();
+        f();
+        start.elapsed().as_secs_f64()
+    };
+    (0..200).map(run).fold(f64::INFINITY, f64::min)
+}
+
+fn ramp(n: usize) -> Vec<f32> {
+    (0..n).map(|i| (i % 101) as f32 * 0.01 - 0.5).collect()
+}
+
+fn conv(isa: Isa, channels: [usize; 2], kernel_size: usize, padding: usize, size: usize) {
+    let sizes = conv2d::Sizes {
+        in_channels: channels[0],
+        out_channels: channels[1],
+        height: size,
+        width: size,
+        kernel_size: [kernel_size; 2],
+        stride: [1; 2],
+        padding: [padding; 2],
+        dilation: [1; 2],
+        groups: 1,
+    };
+    let cx = Context { count: LANES, ..Context::whole(isa, 0) };
+    let outputs = channels[1] * sizes.out_height() * sizes.out_width() * LANES;
+    let (mut input, mut weight) =
+        (ramp(channels[0] * size * size * LANES), ramp(channels[0] * channels[1] * kernel_size * kernel_size));
+    let mut output = ramp(outputs);
+    let gflop = (2 * outputs * channels[0] * kernel_size * kernel_size) as f64 * 1e-9;
+    let mut scratch =
+        vec![0.0; sizes.forward_scratch().max(sizes.grad_input_scratch()).max(sizes.grad_weight_scratch())];
+    let forward = seconds(|| conv2d::forward(&cx, &sizes, &input, &weight, &mut output, &mut scratch));
+    let grad_weight = seconds(|| conv2d::grad_weight(&cx, &sizes, &output, &input, &mut weight, &mut scratch));
+    let grad_input = seconds(|| conv2d::grad_input(&cx, &sizes, &output, &weight, &mut input, &mut scratch));
+    println!(
+        "{:>9} conv2d {:>2} -> {:>2} k{kernel_size} p{padding} {size}x{size}: forward {:6.1}, grad_input {:6.1}, grad_weight {:6.1} GFLOP/s",
+        isa.name(),
+        channels[0],
+        channels[1],
+        gflop / forward,
+        gflop / grad_input,
+        gflop / grad_weight,
+    );
+}
+
+fn linear(isa: Isa, in_features: usize, out_features: usize) {
+    let cx = Context { count: LANES, ..Context::whole(isa, 0) };
+    let samples = linear::Sizes { vectors: 1, in_features, out_features, transposed: false };
+    let back = linear::Sizes { vectors: 1, in_features: out_features, out_features: in_features, transposed: true };
+    let (rows, rows_back) = (linear::Sizes { vectors: LANES, ..samples }, linear::Sizes { vectors: LANES, ..back });
+    let grad = linear::GradSizes { vectors: 1, rows: out_features, columns: in_features };
+    let (mut input, mut weight, mut output) =
+        (ramp(in_features * LANES), ramp(in_features * out_features), ramp(out_features * LANES));
+    let gflop = (2 * in_features * out_features * LANES) as f64 * 1e-9;
+    let rates = [
+        seconds(|| linear::forward(&cx, &samples, &input, &weight, &mut output)),
+        seconds(|| linear::forward(&cx, &back, &output, &weight, &mut input)),
+        seconds(|| linear::forward_rows(&cx, &rows, &input, &weight, &mut output)),
+        seconds(|| linear::forward_rows(&cx, &rows_back, &output, &weight, &mut input)),
+        seconds(|| linear::grad_weight(&cx, &grad, &output, &input, &mut weight)),
+    ]
+    .map(|seconds| gflop / seconds);
+    println!(
+        "{:>9} linear {in_features} -> {out_features}: samples {:6.1}, transposed {:6.1}, rows {:6.1}, transposed {:6.1}, grad_weight {:6.1} GFLOP/s",
+        isa.name(),
+        rates[0],
+        rates[1],
+        rates[2],
+        rates[3],
+        rates[4],
+    );
+}
+
+fn main() {
+    for isa in Isa::available() {
+        conv(isa, [1, 6], 5, 0, 28);
+        conv(isa, [6, 12], 5, 0, 12);
+        conv(isa, [16, 16], 3, 1, 32);
+        conv(isa, [64, 64], 3, 1, 8);
+        conv(isa, [16, 32], 1, 0, 16);
+        linear(isa, 192, 120);
+        linear(isa, 784, 512);
+    }
+}

@@ -1,0 +1,623 @@
+//! CPU kernels of the convolution in the `samples` layout.
+//!
+//! All three keep 16 samples in the lanes of a vector and a tile of sums in registers. [`forward`] and [`grad_input`] share
+//! one core: sums for a few output channels times a few columns, weights splatted from a packed copy, no bounds checks
+//! because zeros are put around the image first. [`grad_weight`] keeps sums for a few output channels times a few kernel
+//! elements while it walks over the positions, and adds the lanes at the end.
+
+// A tile is indexed by channel and position, which reads better than zips of zips.
+#![allow(clippy::needless_range_loop)]
+
+use std::ops::Range;
+
+use super::Sizes;
+use crate::LANES;
+use crate::cpu::gemm::{tile_start, tiles};
+use crate::cpu::lanes::{self, Lanes};
+use crate::cpu::{Context, Isa, Kind, instantiate};
+
+/// The convolution of a tile.
+///
+/// input [C_in, H, W, 16], weight [C_out, C_in / groups, K_h, K_w] -> output [C_out, H_out, W_out, 16];
+/// `scratch` has [`Sizes::forward_scratch`] floats.
+///
+/// Panics if a slice does not have its size.
+pub fn forward(cx: &Context, sizes: &Sizes, input: &[f32], weight: &[f32], output: &mut [f32], scratch: &mut [f32]) {
+    check(sizes, "forward", input.len(), weight.len(), output.len());
+    assert!(scratch.len() >= sizes.forward_scratch(), "conv2d::forward: scratch is too short");
+    let [height, width] = [sizes.height + 2 * sizes.padding[0], sizes.width + 2 * sizes.padding[1]];
+    let [in_channels, out_channels] = group_channels(sizes);
+    let [kernel_h, kernel_w] = sizes.kernel_size;
+    let (packed, padded) = scratch.split_at_mut(sizes.packed_weights());
+    let input = match sizes.padding {
+        [0, 0] => input,
+        [top, left] => {
+            frame(sizes.in_channels, [sizes.height, sizes.width], [top, left], [height, width], input, padded);
+            &*padded
+        }
+    };
+    let axis = |axis: usize, size: usize, outputs: usize| Axis {
+        outputs,
+        taps: sizes.kernel_size[axis],
+        first: 0,
+        output_step: sizes.stride[axis],
+        tap_step: sizes.dilation[axis] as isize,
+        image: [sizes.padding[axis], sizes.padding[axis] + size],
+    };
+    let plane = Plane {
+        in_channels,
+        out_channels,
+        axes: [axis(0, sizes.height, sizes.out_height()), axis(1, sizes.width, sizes.out_width())],
+        input: [height * width * LANES, width * LANES],
+        output: [sizes.out_height() * sizes.out_width() * LANES, sizes.out_width() * LANES, LANES],
+    };
+    let taps = kernel_h * kernel_w;
+    for group in 0..sizes.groups {
+        let weight = &weight[group * out_channels * in_channels * taps..];
+        pack(cx, &plane, packed, |o, c, i, j| weight[((o * in_channels + c) * kernel_h + i) * kernel_w + j]);
+        // SAFETY: `check` has compared the lengths with the sizes. The last row that is read is that of the last output row and
+        // the last kernel row, (H_out − 1) · stride + (K − 1) · dilation < H + 2 · padding; columns alike. The packed
+        // weights are those of one group.
+        unsafe {
+            planes(
+                cx.isa,
+                &plane,
+                input.as_ptr().add(group * in_channels * plane.input[0]),
+                packed.as_ptr(),
+                output.as_mut_ptr().add(group * out_channels * plane.output[0]),
+            );
+        }
+    }
+}
+
+/// The gradient with respect to the input of a tile; `grad_input` is overwritten.
+///
+/// grad_output [C_out, H_out, W_out, 16], weight [C_out, C_in / groups, K_h, K_w] -> grad_input [C_in, H, W, 16];
+/// `scratch` has [`Sizes::grad_input_scratch`] floats.
+///
+/// With stride s the input falls into s · s classes by its position modulo s. Within a class, the same kernel elements meet
+/// the gradient, and its outputs stand side by side: each class is a convolution with stride 1, and no zero is multiplied.
+///
+/// Panics if a slice does not have its size.
+pub fn grad_input(
+    cx: &Context,
+    sizes: &Sizes,
+    grad_output: &[f32],
+    weight: &[f32],
+    grad_input: &mut [f32],
+    scratch: &mut [f32],
+) {
+    check(sizes, "grad_input", grad_input.len(), weight.len(), grad_output.len());
+    assert!(scratch.len() >= sizes.grad_input_scratch(), "conv2d::grad_input: scratch is too short");
+    let [in_channels, out_channels] = group_channels(sizes);
+    let [kernel_h, kernel_w] = sizes.kernel_size;
+    let [[top, height], [left, width]] = [sizes.gradient_frame(0), sizes.gradient_frame(1)];
+    let (packed, framed) = scratch.split_at_mut(sizes.packed_weights());
+    let (out_height, out_width) = (sizes.out_height(), sizes.out_width());
+    let grad_output = if [height, width] == [out_height, out_width] {
+        grad_output
+    } else {
+        frame(sizes.out_channels, [out_height, out_width], [top, left], [height, width], grad_output, framed);
+        &*framed
+    };
+    for y in 0..sizes.stride[0].min(sizes.height) {
+        for x in 0..sizes.stride[1].min(sizes.width) {
+            let (rows, columns) = (Class::of(sizes, 0, y), Class::of(sizes, 1, x));
+            let plane = Plane {
+                // The channels change their parts.
+                in_channels: out_channels,
+                out_channels: in_channels,
+                axes: [rows.axis, columns.axis],
+                input: [height * width * LANES, width * LANES],
+                output: [
+                    sizes.height * sizes.width * LANES,
+                    sizes.stride[0] * sizes.width * LANES,
+                    sizes.stride[1] * LANES,
+                ],
+            };
+            for group in 0..sizes.groups {
+                let weight = &weight[group * out_channels * in_channels * kernel_h * kernel_w..];
+                pack(cx, &plane, packed, |c, o, i, j| {
+                    let (k_h, k_w) = (rows.kernel(i), columns.kernel(j));
+                    weight[((o * in_channels + c) * kernel_h + k_h) * kernel_w + k_w]
+                });
+                // SAFETY: `check` has compared the lengths with the sizes, and `gradient_frame` has put zeros around the gradient
+                // for the smallest and the largest output that a kernel element of a class asks for.
+                unsafe {
+                    planes(
+                        cx.isa,
+                        &plane,
+                        grad_output.as_ptr().add(group * out_channels * plane.input[0]),
+                        packed.as_ptr(),
+                        grad_input
+                            .as_mut_ptr()
+                            .add(group * in_channels * plane.output[0] + (y * sizes.width + x) * LANES),
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Along one axis, the inputs `remainder`, `remainder + stride`, .. and the kernel elements that meet them.
+#[derive(Debug, Clone, Copy)]
+struct Class {
+    /// The first kernel element, and the step to the next one.
+    first: usize,
+    step: usize,
+    axis: Axis,
+}
+
+impl Class {
+    /// The class of `remainder`: kernel element k meets it if remainder + padding − k · dilation is a multiple of the stride,
+    /// and the output that it entered is the quotient.
+    fn of(sizes: &Sizes, axis: usize, remainder: usize) -> Class {
+        let [size, stride, dilation] = [sizes.kernel_size[axis], sizes.stride[axis], sizes.dilation[axis]];
+        let [inputs, outputs] =
+            if axis == 0 { [sizes.height, sizes.out_height()] } else { [sizes.width, sizes.out_width()] };
+        let [front, _] = sizes.gradient_frame(axis);
+        let position = remainder + sizes.padding[axis];
+        let step = (1..=stride).find(|step| (step * dilation).is_multiple_of(stride)).unwrap_or(stride);
+        let mut axis = Axis {
+            outputs: (inputs - remainder).div_ceil(stride),
+            taps: 0,
+            first: 0,
+            output_step: 1,
+            tap_step: -((step * dilation / stride) as isize),
+            image: [front, front + outputs],
+        };
+        let Some(first) = (0..size).find(|k| position % stride == k * dilation % stride) else {
+            return Class { first: 0, step, axis };
+        };
+        axis.taps = (size - first).div_ceil(step);
+        // Not negative: there are zeros in front for the smallest output that a kernel element asks for.
+        axis.first = front.wrapping_add_signed((position as isize - (first * dilation) as isize) / stride as isize);
+        Class { first, step, axis }
+    }
+
+    /// The kernel element that is tap `i`.
+    fn kernel(&self, i: usize) -> usize {
+        self.first + i * self.step
+    }
+}
+
+/// The gradient with respect to the weight, added to `grad_weight`; only the first `cx.count` samples enter.
+///
+/// grad_output [C_out, H_out, W_out, 16], input [C_in, H, W, 16] -> grad_weight [C_out, C_in / groups, K_h, K_w];
+/// `scratch` has [`Sizes::grad_weight_scratch`] floats.
+///
+/// Panics if a slice does not have its size.
+pub fn grad_weight(
+    cx: &Context,
+    sizes: &Sizes,
+    grad_output: &[f32],
+    input: &[f32],
+    grad_weight: &mut [f32],
+    scratch: &mut [f32],
+) {
+    check(sizes, "grad_weight", input.len(), grad_weight.len(), grad_output.len());
+    assert!(scratch.len() >= sizes.grad_weight_scratch(), "conv2d::grad_weight: scratch is too short");
+    let [height, width] = [sizes.height + 2 * sizes.padding[0], sizes.width + 2 * sizes.padding[1]];
+    let input = match sizes.padding {
+        [0, 0] => input,
+        [top, left] => {
+            frame(sizes.in_channels, [sizes.height, sizes.width], [top, left], [height, width], input, scratch);
+            &*scratch
+        }
+    };
+    // SAFETY: `check` has compared the lengths with the sizes, and the input is [C_in, height, width, 16] by now.
+    unsafe {
+        weight_gradients(
+            cx.isa,
+            sizes,
+            cx.count,
+            [height, width],
+            grad_output.as_ptr(),
+            input.as_ptr(),
+            grad_weight.as_mut_ptr(),
+        );
+    }
+}
+
+/// Input and output channels of one group.
+fn group_channels(sizes: &Sizes) -> [usize; 2] {
+    [sizes.in_channels / sizes.groups, sizes.out_channels / sizes.groups]
+}
+
+#[track_caller]
+fn check(sizes: &Sizes, kernel: &str, input: usize, weight: usize, output: usize) {
+    let Sizes { in_channels, out_channels, height, width, kernel_size, stride, padding, dilation, groups } = *sizes;
+    let fits = |axis: usize, size: usize| {
+        stride[axis] > 0
+            && dilation[axis] > 0
+            && size > 0
+            && kernel_size[axis] > 0
+            && dilation[axis] * (kernel_size[axis] - 1) < size + 2 * padding[axis]
+    };
+    assert!(fits(0, height) && fits(1, width), "conv2d::{kernel}: {sizes:?} has no output");
+    assert!(
+        groups > 0 && in_channels.is_multiple_of(groups) && out_channels.is_multiple_of(groups),
+        "conv2d::{kernel}: {groups} groups do not divide {in_channels} and {out_channels} channels"
+    );
+    assert_eq!(
+        input,
+        in_channels * height * width * LANES,
+        "conv2d::{kernel}: the input's side does not fit {sizes:?}"
+    );
+    assert_eq!(
+        weight,
+        out_channels * (in_channels / groups) * kernel_size[0] * kernel_size[1],
+        "conv2d::{kernel}: the weight's side does not fit {sizes:?}"
+    );
+    assert_eq!(
+        output,
+        out_channels * sizes.out_height() * sizes.out_width() * LANES,
+        "conv2d::{kernel}: the output's side does not fit {sizes:?}"
+    );
+}
+
+/// Puts zeros around images: image [channels, size, 16] -> framed [channels, framed size, 16], its corner at `corner`.
+fn frame(
+    channels: usize,
+    size: [usize; 2],
+    corner: [usize; 2],
+    framed_size: [usize; 2],
+    image: &[f32],
+    framed: &mut [f32],
+) {
+    let (row, framed_row) = (size[1] * LANES, framed_size[1] * LANES);
+    let left = corner[1] * LANES;
+    let framed = &mut framed[..channels * framed_size[0] * framed_row];
+    for (image, framed) in image.chunks_exact(size[0] * row).zip(framed.chunks_exact_mut(framed_size[0] * framed_row)) {
+        let (above, rest) = framed.split_at_mut(corner[0] * framed_row);
+        let (middle, below) = rest.split_at_mut(size[0] * framed_row);
+        above.fill(0.0);
+        below.fill(0.0);
+        for (from, to) in image.chunks_exact(row).zip(middle.chunks_exact_mut(framed_row)) {
+            to[..left].fill(0.0);
+            to[left..left + row].copy_from_slice(from);
+            to[left + row..].fill(0.0);
+        }
+    }
+}
+
+/// One run of the core: out(o, y, x) = Σ over c, i, j of weight(o, c, i, j) · in(c, row of y and i, column of x and j).
+#[derive(Debug, Clone, Copy)]
+struct Plane {
+    in_channels: usize,
+    out_channels: usize,
+    /// Rows and columns.
+    axes: [Axis; 2],
+    /// Floats from one channel and one row of the input, zeros around it included, to the next.
+    input: [usize; 2],
+    /// Floats from one channel, row, column of the output to the next.
+    output: [usize; 3],
+}
+
+/// The rows or the columns of a [`Plane`]: output y meets by tap i the input `first + y * output_step + i * tap_step`.
+#[derive(Debug, Clone, Copy)]
+struct Axis {
+    outputs: usize,
+    /// Kernel elements.
+    taps: usize,
+    first: usize,
+    output_step: usize,
+    /// Negative in a gradient.
+    tap_step: isize,
+    /// Start and end of the image; the inputs around it are zeros.
+    image: [usize; 2],
+}
+
+impl Axis {
+    /// The taps by which one of the outputs `y..y + n` meets the image: multiplying the others with zeros is left out.
+    ///
+    /// The gradient of a 5 x 5 convolution from 12 x 12 to 8 x 8 has 2.25 products for every one of the forward pass, and 1.25
+    /// without the zeros.
+    #[inline(always)]
+    fn taps(&self, y: usize, n: usize) -> Range<usize> {
+        let low = (self.first + y * self.output_step) as isize;
+        let high = low + ((n - 1) * self.output_step) as isize;
+        let [start, end] = [self.image[0] as isize, self.image[1] as isize];
+        let meets = |i: usize| {
+            let step = i as isize * self.tap_step;
+            high + step >= start && low + step < end
+        };
+        let mut taps = 0..self.taps;
+        while taps.start < taps.end && !meets(taps.start) {
+            taps.start += 1;
+        }
+        while taps.start < taps.end && !meets(taps.end - 1) {
+            taps.end -= 1;
+        }
+        taps
+    }
+}
+
+/// Copies weights into the order in which the core reads them: [tile of output channels, c, i, j, channel in the tile].
+fn pack(cx: &Context, plane: &Plane, packed: &mut [f32], weight: impl Fn(usize, usize, usize, usize) -> f32) {
+    let largest = channel_tile(cx.isa);
+    let n_tiles = tiles(plane.out_channels, largest);
+    let mut packed = packed.iter_mut();
+    for tile in 0..n_tiles {
+        let channels = tile_start(tile, plane.out_channels, n_tiles)..tile_start(tile + 1, plane.out_channels, n_tiles);
+        for c in 0..plane.in_channels {
+            for i in 0..plane.axes[0].taps {
+                for j in 0..plane.axes[1].taps {
+                    for (o, slot) in channels.clone().zip(&mut packed) {
+                        *slot = weight(o, c, i, j);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// [`Lanes::CONV_CHANNELS`] of a set.
+fn channel_tile(isa: Isa) -> usize {
+    match isa.kind() {
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512 => lanes::Avx512::CONV_CHANNELS,
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2 => lanes::Avx2::CONV_CHANNELS,
+        #[cfg(target_arch = "aarch64")]
+        Kind::Neon => lanes::Neon::CONV_CHANNELS,
+        Kind::Portable => lanes::Portable::CONV_CHANNELS,
+    }
+}
+
+/// Calls `$f::<L, O, X>` with the constants O and X that are the run-time sizes `$o` and `$x`. Tiles beyond the limits are not
+/// compiled.
+macro_rules! with_constants {
+    ($lanes:ident, $o:expr, $x:expr, [$limit_o:expr, $limit_x:expr], $f:ident, $arguments:tt) => {
+        with_constants!(@o $lanes, $o, $x, [$limit_o, $limit_x], $f, $arguments, [1 2 3 4 5 6])
+    };
+    (@o $lanes:ident, $o:expr, $x:expr, $limits:tt, $f:ident, $arguments:tt, [$($n:literal)*]) => {
+        match $o {
+            $($n => with_constants!(@x $lanes, $n, $x, $limits, $f, $arguments, [1 2 3 4 5 6]),)*
+            _ => unreachable!("a register tile of {} channels", $o),
+        }
+    };
+    (@x $lanes:ident, $o:literal, $x:expr, [$limit_o:expr, $limit_x:expr], $f:ident, $arguments:tt, [$($n:literal)*]) => {
+        match $x {
+            $($n if const { $o <= $limit_o && $n <= $limit_x } => {
+                with_constants!(@call $lanes, $o, $n, $f, $arguments)
+            })*
+            _ => unreachable!("a register tile of {} positions", $x),
+        }
+    };
+    (@call $lanes:ident, $o:literal, $x:literal, $f:ident, ($($argument:expr),*)) => {
+        $f::<$lanes, $o, $x>($($argument),*)
+    };
+}
+
+/// The core of [`forward`] and [`grad_input`].
+///
+/// # Safety
+/// Every element that `plane` names lies in memory that is valid for it, `weight` is what [`pack`] made for this set; the
+/// set of `L` is enabled.
+#[inline(always)]
+unsafe fn planes_in<L: Lanes>(plane: &Plane, input: *const f32, weight: *const f32, output: *mut f32) {
+    let n_tiles = tiles(plane.out_channels, L::CONV_CHANNELS);
+    let weights = plane.in_channels * plane.axes[0].taps * plane.axes[1].taps;
+    let [rows, columns] = plane.axes;
+    let width = L::CONV_COLUMNS.min(columns.outputs);
+    for y in 0..rows.outputs {
+        let row_taps = rows.taps(y, 1);
+        // The last tile of a row is moved back so that it is complete; it writes some sums a second time.
+        for x in 0..tiles(columns.outputs, width) {
+            let x = (x * width).min(columns.outputs - width);
+            let taps = [row_taps.clone(), columns.taps(x, width)];
+            let (row, column) = (rows.first + y * rows.output_step, columns.first + x * columns.output_step);
+            let input = input.wrapping_add(row * plane.input[1] + column * LANES);
+            // All tiles of channels one after the other, while the window of the input is in L1.
+            for tile in 0..n_tiles {
+                let o = tile_start(tile, plane.out_channels, n_tiles);
+                let channels = tile_start(tile + 1, plane.out_channels, n_tiles) - o;
+                // SAFETY: the tile lies in the plane, which the caller vouches for.
+                unsafe {
+                    let weight = weight.add(o * weights);
+                    let output = output.add(o * plane.output[0] + y * plane.output[1] + x * plane.output[2]);
+                    with_constants!(
+                        L,
+                        channels,
+                        width,
+                        [L::CONV_CHANNELS, L::CONV_COLUMNS],
+                        plane_tile,
+                        (plane, &taps, input, weight, output)
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// O output channels of X columns, kept in registers over all input channels and the given taps.
+///
+/// # Safety
+/// As for [`planes_in`], for the tile from the pointers on.
+#[inline(always)]
+unsafe fn plane_tile<L: Lanes, const O: usize, const X: usize>(
+    plane: &Plane,
+    [row_taps, column_taps]: &[Range<usize>; 2],
+    input: *const f32,
+    weight: *const f32,
+    output: *mut f32,
+) {
+    let [rows, columns] = plane.axes;
+    let row_step = rows.tap_step * plane.input[1] as isize;
+    let column_step = columns.tap_step * LANES as isize;
+    let output_step = columns.output_step * LANES;
+    // SAFETY: the tile is valid by the contract; `wrapping` steps, because the pointers of a row stand behind it in the end.
+    unsafe {
+        let mut sums = [[L::splat(0.0); X]; O];
+        for c in 0..plane.in_channels {
+            for i in row_taps.clone() {
+                let first = column_taps.start;
+                let offset = i as isize * row_step + first as isize * column_step;
+                let mut input = input.wrapping_add(c * plane.input[0]).wrapping_offset(offset);
+                let mut weight = weight.wrapping_add(((c * rows.taps + i) * columns.taps + first) * O);
+                for _ in column_taps.clone() {
+                    let mut factors = [L::splat(0.0); O];
+                    for (o, slot) in factors.iter_mut().enumerate() {
+                        *slot = L::splat(*weight.add(o));
+                    }
+                    for x in 0..X {
+                        let column = L::load(input.add(x * output_step));
+                        for o in 0..O {
+                            sums[o][x] = factors[o].fma(column, sums[o][x]);
+                        }
+                    }
+                    input = input.wrapping_offset(column_step);
+                    weight = weight.wrapping_add(O);
+                }
+            }
+        }
+        for (o, sums) in sums.into_iter().enumerate() {
+            for (x, sum) in sums.into_iter().enumerate() {
+                sum.store(output.add(o * plane.output[0] + x * plane.output[2]));
+            }
+        }
+    }
+}
+
+/// Positions after which the sums of a weight gradient leave the registers: enough to hide the addition of the lanes, few
+/// enough that the rows of all channels stay in L2 while every pair of channels comes by.
+const POSITIONS: usize = 192;
+
+/// The core of [`grad_weight`]; the input is [C_in, framed size, 16].
+///
+/// # Safety
+/// The pointers are valid for the elements that `sizes` and `framed` name; the set of `L` is enabled.
+#[inline(always)]
+unsafe fn weight_gradients_in<L: Lanes>(
+    sizes: &Sizes,
+    count: usize,
+    framed: [usize; 2],
+    grad_output: *const f32,
+    input: *const f32,
+    grad_weight: *mut f32,
+) {
+    let [in_channels, out_channels] = group_channels(sizes);
+    let [kernel_h, kernel_w] = sizes.kernel_size;
+    let (height, width) = (sizes.out_height(), sizes.out_width());
+    let (row, channel) = (framed[1] * LANES, framed[0] * framed[1] * LANES);
+    let n_taps = in_channels * kernel_h * kernel_w;
+    let (channel_tiles, tap_tiles) = (tiles(out_channels, L::TILE[0]), tiles(n_taps, L::TILE[1]));
+    let rows_at_once = POSITIONS.div_ceil(width).min(height);
+    for group in 0..sizes.groups {
+        for y in (0..height).step_by(rows_at_once) {
+            let walk = Positions {
+                rows: rows_at_once.min(height - y),
+                columns: width,
+                grad_output: [height * width * LANES, width * LANES],
+                input: [sizes.stride[0] * row, sizes.stride[1] * LANES],
+                taps: sizes.kernel_size,
+                tap_steps: [channel, sizes.dilation[0] * row, sizes.dilation[1] * LANES],
+            };
+            for o_tile in 0..channel_tiles {
+                let o = tile_start(o_tile, out_channels, channel_tiles);
+                let o_size = tile_start(o_tile + 1, out_channels, channel_tiles) - o;
+                for t_tile in 0..tap_tiles {
+                    let t = tile_start(t_tile, n_taps, tap_tiles);
+                    let t_size = tile_start(t_tile + 1, n_taps, tap_tiles) - t;
+                    // SAFETY: the tile lies in the tensors, which the caller vouches for.
+                    unsafe {
+                        let grad_output =
+                            grad_output.add((group * out_channels + o) * walk.grad_output[0] + y * walk.grad_output[1]);
+                        let input = input.add(group * in_channels * channel + y * walk.input[0]);
+                        let grad_weight = grad_weight.add((group * out_channels + o) * n_taps + t);
+                        with_constants!(
+                            L,
+                            o_size,
+                            t_size,
+                            [L::TILE[0], L::TILE[1]],
+                            weight_tile,
+                            (&walk, count, t, n_taps, grad_output, input, grad_weight)
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The positions over which one tile of weight gradients is summed; steps in floats.
+struct Positions {
+    rows: usize,
+    columns: usize,
+    /// From one channel and one row of the gradient to the next.
+    grad_output: [usize; 2],
+    /// From the input of one output row and column to that of the next.
+    input: [usize; 2],
+    /// Kernel elements, rows and columns.
+    taps: [usize; 2],
+    /// From the input of one kernel channel, row, column to that of the next.
+    tap_steps: [usize; 3],
+}
+
+impl Positions {
+    /// Where kernel element t meets the input; t counts input channel, kernel row, kernel column.
+    #[inline(always)]
+    fn tap(&self, t: usize) -> usize {
+        let [height, width] = self.taps;
+        t / (height * width) * self.tap_steps[0]
+            + t / width % height * self.tap_steps[1]
+            + t % width * self.tap_steps[2]
+    }
+}
+
+/// O output channels times T kernel elements from `first_tap` on.
+///
+/// # Safety
+/// As for [`weight_gradients_in`], for the tile from the pointers on.
+#[inline(always)]
+unsafe fn weight_tile<L: Lanes, const O: usize, const T: usize>(
+    walk: &Positions,
+    count: usize,
+    first_tap: usize,
+    n_taps: usize,
+    grad_output: *const f32,
+    input: *const f32,
+    grad_weight: *mut f32,
+) {
+    // SAFETY: the tile is valid by the contract; `wrapping` steps, because the pointers of a row stand behind it in the end.
+    unsafe {
+        let mut taps = [0; T];
+        for (t, tap) in taps.iter_mut().enumerate() {
+            *tap = walk.tap(first_tap + t);
+        }
+        let mut sums = [[L::splat(0.0); T]; O];
+        for y in 0..walk.rows {
+            let mut grad_output = grad_output.wrapping_add(y * walk.grad_output[1]);
+            let mut input = input.wrapping_add(y * walk.input[0]);
+            for _ in 0..walk.columns {
+                let mut gradients = [L::splat(0.0); O];
+                for (o, slot) in gradients.iter_mut().enumerate() {
+                    *slot = L::load(grad_output.add(o * walk.grad_output[0]));
+                }
+                for (t, tap) in taps.into_iter().enumerate() {
+                    let element = L::load(input.add(tap));
+                    for o in 0..O {
+                        sums[o][t] = gradients[o].fma(element, sums[o][t]);
+                    }
+                }
+                grad_output = grad_output.wrapping_add(LANES);
+                input = input.wrapping_add(walk.input[1]);
+            }
+        }
+        for (o, sums) in sums.into_iter().enumerate() {
+            for (t, sum) in sums.into_iter().enumerate() {
+                *grad_weight.add(o * n_taps + t) += sum.sum_first(count);
+            }
+        }
+    }
+}
+
+instantiate!(unsafe fn planes = planes_in(plane: &Plane, input: *const f32, weight: *const f32, output: *mut f32));
+instantiate!(unsafe fn weight_gradients = weight_gradients_in(
+    sizes: &Sizes, count: usize, framed: [usize; 2], grad_output: *const f32, input: *const f32, grad_weight: *mut f32,
+));
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

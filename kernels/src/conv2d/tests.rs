@@ -1,0 +1,177 @@
+//! Tests of the convolution against the seven loops that define it.
+
+use super::*;
+use crate::cpu::testing::{assert_close, each_context, random, wide};
+
+/// Calls `f` with the indices of (output, weight, input), without the sample, of every product of the convolution.
+fn each_product(sizes: &Sizes, mut f: impl FnMut(usize, usize, usize)) {
+    let (in_group, out_group) = (sizes.in_channels / sizes.groups, sizes.out_channels / sizes.groups);
+    let [kernel_h, kernel_w] = sizes.kernel_size;
+    for o in 0..sizes.out_channels {
+        for y in 0..sizes.out_height() {
+            for x in 0..sizes.out_width() {
+                for c in 0..in_group {
+                    for i in 0..kernel_h {
+                        for j in 0..kernel_w {
+                            let row = (y * sizes.stride[0] + i * sizes.dilation[0]).wrapping_sub(sizes.padding[0]);
+                            let column = (x * sizes.stride[1] + j * sizes.dilation[1]).wrapping_sub(sizes.padding[1]);
+                            if row < sizes.height && column < sizes.width {
+                                let channel = o / out_group * in_group + c;
+                                f(
+                                    (o * sizes.out_height() + y) * sizes.out_width() + x,
+                                    ((o * in_group + c) * kernel_h + i) * kernel_w + j,
+                                    (channel * sizes.height + row) * sizes.width + column,
+                                );
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Square sizes but for the image, to keep the list readable.
+fn sizes(
+    channels: [usize; 2],
+    image: [usize; 2],
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    dilation: usize,
+    groups: usize,
+) -> Sizes {
+    Sizes {
+        in_channels: channels[0],
+        out_channels: channels[1],
+        height: image[0],
+        width: image[1],
+        kernel_size: [kernel; 2],
+        stride: [stride; 2],
+        padding: [padding; 2],
+        dilation: [dilation; 2],
+        groups,
+    }
+}
+
+fn cases() -> Vec<Sizes> {
+    vec![
+        sizes([1, 6], [11, 9], 5, 1, 0, 1, 1),
+        sizes([6, 12], [8, 8], 5, 1, 0, 1, 1),
+        sizes([3, 7], [6, 7], 3, 1, 1, 1, 1),
+        sizes([13, 1], [5, 5], 1, 1, 0, 1, 1),
+        sizes([7, 13], [4, 9], 1, 2, 1, 1, 1),
+        sizes([4, 6], [9, 8], 3, 2, 1, 1, 2),
+        sizes([3, 3], [7, 10], 3, 3, 2, 1, 3),
+        sizes([2, 5], [10, 11], 3, 1, 2, 2, 1),
+        sizes([2, 3], [12, 13], 3, 2, 1, 2, 1),
+        sizes([2, 3], [13, 12], 3, 4, 3, 2, 1),
+        sizes([2, 3], [13, 12], 2, 3, 0, 5, 1),
+        // More padding than the kernel reaches, an output of one element, a kernel smaller than the stride.
+        sizes([1, 2], [3, 3], 2, 1, 3, 1, 1),
+        sizes([3, 19], [3, 3], 3, 1, 0, 1, 1),
+        sizes([2, 2], [7, 7], 1, 3, 0, 1, 1),
+        Sizes {
+            in_channels: 3,
+            out_channels: 4,
+            height: 6,
+            width: 9,
+            kernel_size: [1, 4],
+            stride: [2, 1],
+            padding: [0, 2],
+            dilation: [1, 2],
+            groups: 1,
+        },
+        // Enough positions for several passes of the weight gradient.
+        sizes([2, 5], [20, 21], 3, 1, 1, 1, 1),
+    ]
+}
+
+/// Input, weight and gradient of the output.
+fn tensors(sizes: &Sizes) -> [Vec<f32>; 3] {
+    let weights = sizes.out_channels * sizes.in_channels / sizes.groups * sizes.kernel_size[0] * sizes.kernel_size[1];
+    let outputs = sizes.out_channels * sizes.out_height() * sizes.out_width();
+    [random(1, sizes.in_channels * sizes.height * sizes.width * LANES), random(2, weights), random(3, outputs * LANES)]
+}
+
+#[test]
+fn forward_is_the_sum_of_its_products() {
+    for sizes in cases() {
+        let [input, weight, output] = tensors(&sizes);
+        let mut wanted = vec![0.0; output.len()];
+        each_product(&sizes, |o, w, i| {
+            for lane in 0..LANES {
+                wanted[o * LANES + lane] += f64::from(weight[w]) * f64::from(input[i * LANES + lane]);
+            }
+        });
+        each_context(|cx| {
+            let mut output = vec![f32::NAN; wanted.len()];
+            let mut scratch = vec![f32::NAN; sizes.forward_scratch()];
+            forward(&cx, &sizes, &input, &weight, &mut output, &mut scratch);
+            assert_close(&format!("{cx:?} {sizes:?}"), &output, &wanted, 1e-5);
+        });
+    }
+}
+
+#[test]
+fn grad_input_is_the_adjoint() {
+    for sizes in cases() {
+        let [input, weight, grad_output] = tensors(&sizes);
+        let mut wanted = vec![0.0; input.len()];
+        each_product(&sizes, |o, w, i| {
+            for lane in 0..LANES {
+                wanted[i * LANES + lane] += f64::from(weight[w]) * f64::from(grad_output[o * LANES + lane]);
+            }
+        });
+        each_context(|cx| {
+            let mut gradient = vec![f32::NAN; input.len()];
+            let mut scratch = vec![f32::NAN; sizes.grad_input_scratch()];
+            grad_input(&cx, &sizes, &grad_output, &weight, &mut gradient, &mut scratch);
+            assert_close(&format!("{cx:?} {sizes:?}"), &gradient, &wanted, 1e-5);
+        });
+    }
+}
+
+#[test]
+fn grad_weight_adds_the_adjoint_of_the_valid_samples() {
+    for sizes in cases() {
+        let [input, weight, grad_output] = tensors(&sizes);
+        each_context(|cx| {
+            // The gradient starts as the weight, to see that it is added to.
+            let mut wanted = wide(&weight);
+            each_product(&sizes, |o, w, i| {
+                for lane in 0..cx.count {
+                    wanted[w] += f64::from(grad_output[o * LANES + lane]) * f64::from(input[i * LANES + lane]);
+                }
+            });
+            let mut gradient = weight.clone();
+            let mut scratch = vec![f32::NAN; sizes.grad_weight_scratch()];
+            grad_weight(&cx, &sizes, &grad_output, &input, &mut gradient, &mut scratch);
+            // Up to 420 · 16 products of numbers below 1.
+            assert_close(&format!("{cx:?} {sizes:?}"), &gradient, &wanted, 1e-4);
+        });
+    }
+}
+
+#[test]
+fn the_same_call_gives_the_same_bits() {
+    let sizes = sizes([3, 7], [9, 8], 3, 1, 1, 1, 1);
+    let [input, weight, grad_output] = tensors(&sizes);
+    each_context(|cx| {
+        let gradient = || {
+            let mut gradient = vec![0.0; weight.len()];
+            grad_weight(&cx, &sizes, &grad_output, &input, &mut gradient, &mut vec![0.0; sizes.grad_weight_scratch()]);
+            gradient
+        };
+        assert_eq!(gradient(), gradient());
+    });
+}
+
+#[test]
+#[should_panic(expected = "the weight's side does not fit")]
+fn a_wrong_length_is_refused() {
+    let sizes = sizes([1, 1], [3, 3], 3, 1, 0, 1, 1);
+    let mut output = vec![0.0; LANES];
+    let isa = crate::cpu::Isa::detect();
+    forward(&Context::whole(isa, 0), &sizes, &[0.0; 9 * LANES], &[0.0; 8], &mut output, &mut [0.0; 99]);
+}

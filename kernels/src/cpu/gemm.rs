@@ -1,0 +1,344 @@
+//! Products: the register tile that linear layers and matrix products share.
+//!
+//! Every product here is out(r, c) = Σ_k lhs(r, k) · rhs(c, k), where an element of `rhs` is a vector of 16 floats, and one of
+//! `lhs` is a float that meets all 16 ([`splats`]), a vector ([`vectors`]), or both are vectors along k whose lanes are added
+//! in the end ([`dots`]). What r, c and k are is a matter of steps.
+
+// A tile is indexed by row and column, which reads better than zips of zips.
+#![allow(clippy::needless_range_loop)]
+
+use super::lanes::Lanes;
+use super::{Isa, instantiate};
+use crate::LANES;
+
+/// The sizes and steps (in floats) of one product.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Product {
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) depth: usize,
+    /// From one row of `lhs` to the next, and from one k to the next.
+    pub(crate) lhs: [usize; 2],
+    /// From one column of `rhs` to the next, and from one k to the next.
+    pub(crate) rhs: [usize; 2],
+    /// From one row of the output to the next, and from one column to the next.
+    pub(crate) output: [usize; 2],
+    /// Whether the product is added to what the output holds.
+    pub(crate) accumulate: bool,
+}
+
+/// How many tiles of at most `largest` cover `n`; they differ by one at most.
+#[inline(always)]
+pub(crate) const fn tiles(n: usize, largest: usize) -> usize {
+    n.div_ceil(largest)
+}
+
+/// Where tile `i` of [`tiles`] starts.
+#[inline(always)]
+pub(crate) const fn tile_start(i: usize, n: usize, tiles: usize) -> usize {
+    i * (n / tiles) + if i < n % tiles { i } else { n % tiles }
+}
+
+/// Calls `$f::<L, R, C, ..>` with the constants R and C that are the run-time sizes `$r` and `$c`. Tiles beyond the
+/// set's registers are not compiled.
+macro_rules! with_tile {
+    ($lanes:ident, $r:expr, $c:expr, $f:ident, $arguments:tt) => {
+        with_tile!(@rows $lanes, $r, $c, $f, $arguments, [1 2 3 4 5 6 7 8])
+    };
+    (@rows $lanes:ident, $r:expr, $c:expr, $f:ident, $arguments:tt, [$($n:literal)*]) => {
+        match $r {
+            $($n => with_tile!(@columns $lanes, $n, $c, $f, $arguments, [1 2 3 4 5 6]),)*
+            _ => unreachable!("a register tile of {} rows", $r),
+        }
+    };
+    (@columns $lanes:ident, $r:literal, $c:expr, $f:ident, $arguments:tt, [$($n:literal)*]) => {
+        match $c {
+            $($n if const { fits::<$lanes>($r, $n) } => with_tile!(@call $lanes, $r, $n, $f, $arguments),)*
+            _ => unreachable!("a register tile of {} columns", $c),
+        }
+    };
+    (@call $lanes:ident, $r:literal, $c:literal, $f:ident, ($($argument:expr),*)) => {
+        $f::<$lanes, $r, $c>($($argument),*)
+    };
+}
+
+/// Whether a tile of r x c accumulators is one that [`each_tile`] asks for.
+const fn fits<L: Lanes>(r: usize, c: usize) -> bool {
+    (r <= L::TILE[0] && c <= L::TILE[1]) || (c == 1 && r <= L::VECTOR_TILE)
+}
+
+/// Calls `f` with row, rows, column, columns of every tile. The columns are outside: those of `rhs` stay in the cache while
+/// the rows go by.
+#[inline(always)]
+fn each_tile<L: Lanes>(rows: usize, columns: usize, mut f: impl FnMut(usize, usize, usize, usize)) {
+    let largest = if columns == 1 { [L::VECTOR_TILE, 1] } else { L::TILE };
+    let (row_tiles, column_tiles) = (tiles(rows, largest[0]), tiles(columns, largest[1]));
+    for j in 0..column_tiles {
+        let (c, c_end) = (tile_start(j, columns, column_tiles), tile_start(j + 1, columns, column_tiles));
+        for i in 0..row_tiles {
+            let (r, r_end) = (tile_start(i, rows, row_tiles), tile_start(i + 1, rows, row_tiles));
+            f(r, r_end - r, c, c_end - c);
+        }
+    }
+}
+
+/// `lhs` in single floats, `rhs` and output in vectors of 16, of which the first `n` floats are read and written.
+///
+/// # Safety
+/// All elements that `product` names lie in memory that is valid for them; the set of `L` is enabled.
+#[inline(always)]
+unsafe fn splats_in<L: Lanes>(product: &Product, n: usize, lhs: *const f32, rhs: *const f32, output: *mut f32) {
+    each_tile::<L>(
+        product.rows,
+        product.columns,
+        #[inline(always)]
+        |r, rows, c, columns| {
+            // SAFETY: the tile lies in the product, whose elements the caller vouches for.
+            unsafe {
+                let lhs = lhs.add(r * product.lhs[0]);
+                let rhs = rhs.add(c * product.rhs[0]);
+                let output = output.add(r * product.output[0] + c * product.output[1]);
+                if n == LANES {
+                    with_tile!(L, rows, columns, splat_tile, (product, lhs, rhs, output));
+                } else {
+                    for column in 0..columns {
+                        let (rhs, output) = (rhs.add(column * product.rhs[0]), output.add(column * product.output[1]));
+                        with_tile!(L, rows, 1, partial_tile, (product, n, lhs, rhs, output));
+                    }
+                }
+            }
+        },
+    );
+}
+
+/// `lhs`, `rhs` and output in vectors of 16.
+///
+/// # Safety
+/// As for [`splats_in`].
+#[inline(always)]
+unsafe fn vectors_in<L: Lanes>(product: &Product, lhs: *const f32, rhs: *const f32, output: *mut f32) {
+    each_tile::<L>(
+        product.rows,
+        product.columns,
+        #[inline(always)]
+        |r, rows, c, columns| {
+            // SAFETY: the tile lies in the product, whose elements the caller vouches for.
+            unsafe {
+                let lhs = lhs.add(r * product.lhs[0]);
+                let rhs = rhs.add(c * product.rhs[0]);
+                let output = output.add(r * product.output[0] + c * product.output[1]);
+                with_tile!(L, rows, columns, vector_tile, (product, lhs, rhs, output));
+            }
+        },
+    );
+}
+
+/// `lhs`, `rhs` and output in single floats, those of `lhs` and `rhs` side by side along k (`product.lhs[1]` and
+/// `product.rhs[1]` are taken as 1).
+///
+/// # Safety
+/// As for [`splats_in`].
+#[inline(always)]
+unsafe fn dots_in<L: Lanes>(product: &Product, lhs: *const f32, rhs: *const f32, output: *mut f32) {
+    each_tile::<L>(
+        product.rows,
+        product.columns,
+        #[inline(always)]
+        |r, rows, c, columns| {
+            // SAFETY: the tile lies in the product, whose elements the caller vouches for.
+            unsafe {
+                let lhs = lhs.add(r * product.lhs[0]);
+                let rhs = rhs.add(c * product.rhs[0]);
+                let output = output.add(r * product.output[0] + c * product.output[1]);
+                with_tile!(L, rows, columns, dot_tile, (product, lhs, rhs, output));
+            }
+        },
+    );
+}
+
+/// # Safety
+/// As for [`splats_in`], for the R x C elements from the pointers on.
+#[inline(always)]
+unsafe fn splat_tile<L: Lanes, const R: usize, const C: usize>(
+    product: &Product,
+    mut lhs: *const f32,
+    mut rhs: *const f32,
+    output: *mut f32,
+) {
+    // SAFETY: R rows, C columns and `depth` steps are what the caller vouches for. The pointers are moved with
+    // `wrapping_add` because they stand behind the last element in the end.
+    unsafe {
+        let mut sums = [[L::splat(0.0); C]; R];
+        for _ in 0..product.depth {
+            let mut factors = [L::splat(0.0); R];
+            for (r, factor) in factors.iter_mut().enumerate() {
+                *factor = L::splat(*lhs.add(r * product.lhs[0]));
+            }
+            for c in 0..C {
+                let vector = L::load(rhs.add(c * product.rhs[0]));
+                for r in 0..R {
+                    sums[r][c] = factors[r].fma(vector, sums[r][c]);
+                }
+            }
+            lhs = lhs.wrapping_add(product.lhs[1]);
+            rhs = rhs.wrapping_add(product.rhs[1]);
+        }
+        store_tile(product, sums, output);
+    }
+}
+
+/// # Safety
+/// As for [`splats_in`], for the R elements from the pointers on.
+#[inline(always)]
+unsafe fn partial_tile<L: Lanes, const R: usize, const C: usize>(
+    product: &Product,
+    n: usize,
+    mut lhs: *const f32,
+    mut rhs: *const f32,
+    output: *mut f32,
+) {
+    // SAFETY: as in `splat_tile`; only the first n lanes are touched.
+    unsafe {
+        let mut sums = [L::splat(0.0); R];
+        for _ in 0..product.depth {
+            let vector = L::load_first(rhs, n, 0.0);
+            for (r, sum) in sums.iter_mut().enumerate() {
+                *sum = L::splat(*lhs.add(r * product.lhs[0])).fma(vector, *sum);
+            }
+            lhs = lhs.wrapping_add(product.lhs[1]);
+            rhs = rhs.wrapping_add(product.rhs[1]);
+        }
+        for (r, sum) in sums.into_iter().enumerate() {
+            let to = output.add(r * product.output[0]);
+            let sum = if product.accumulate { L::load_first(to, n, 0.0).add(sum) } else { sum };
+            sum.store_first(to, n);
+        }
+    }
+}
+
+/// # Safety
+/// As for [`splats_in`], for the R x C elements from the pointers on.
+#[inline(always)]
+unsafe fn vector_tile<L: Lanes, const R: usize, const C: usize>(
+    product: &Product,
+    mut lhs: *const f32,
+    mut rhs: *const f32,
+    output: *mut f32,
+) {
+    // SAFETY: as in `splat_tile`.
+    unsafe {
+        let mut sums = [[L::splat(0.0); C]; R];
+        for _ in 0..product.depth {
+            let mut factors = [L::splat(0.0); R];
+            for (r, factor) in factors.iter_mut().enumerate() {
+                *factor = L::load(lhs.add(r * product.lhs[0]));
+            }
+            for c in 0..C {
+                let vector = L::load(rhs.add(c * product.rhs[0]));
+                for r in 0..R {
+                    sums[r][c] = factors[r].fma(vector, sums[r][c]);
+                }
+            }
+            lhs = lhs.wrapping_add(product.lhs[1]);
+            rhs = rhs.wrapping_add(product.rhs[1]);
+        }
+        store_tile(product, sums, output);
+    }
+}
+
+/// # Safety
+/// As for [`dots_in`], for the R x C elements from the pointers on.
+#[inline(always)]
+unsafe fn dot_tile<L: Lanes, const R: usize, const C: usize>(
+    product: &Product,
+    lhs: *const f32,
+    rhs: *const f32,
+    output: *mut f32,
+) {
+    // SAFETY: as in `splat_tile`; the last step along k reads only the floats that are left.
+    unsafe {
+        let mut sums = [[L::splat(0.0); C]; R];
+        let mut k = 0;
+        while k < product.depth {
+            let n = product.depth - k;
+            let mut factors = [L::splat(0.0); R];
+            for (r, factor) in factors.iter_mut().enumerate() {
+                *factor = L::load_up_to(lhs.add(r * product.lhs[0] + k), n);
+            }
+            for c in 0..C {
+                let vector = L::load_up_to(rhs.add(c * product.rhs[0] + k), n);
+                for r in 0..R {
+                    sums[r][c] = factors[r].fma(vector, sums[r][c]);
+                }
+            }
+            k += LANES;
+        }
+        for (r, sums) in sums.into_iter().enumerate() {
+            for (c, sum) in sums.into_iter().enumerate() {
+                let to = output.add(r * product.output[0] + c * product.output[1]);
+                *to = if product.accumulate { *to + sum.sum() } else { sum.sum() };
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The R x C vectors of the output from the pointer on are valid; the set of `L` is enabled.
+#[inline(always)]
+unsafe fn store_tile<L: Lanes, const R: usize, const C: usize>(product: &Product, sums: [[L; C]; R], output: *mut f32) {
+    for (r, sums) in sums.into_iter().enumerate() {
+        for (c, sum) in sums.into_iter().enumerate() {
+            // SAFETY: the caller vouches for the vector (r, c).
+            unsafe {
+                let to = output.add(r * product.output[0] + c * product.output[1]);
+                let sum = if product.accumulate { L::load(to).add(sum) } else { sum };
+                sum.store(to);
+            }
+        }
+    }
+}
+
+/// output [m, n] = lhs · rhs [k, n], with the element (row, k) of `lhs` at `row * steps[0] + k * steps[1]`; added to the
+/// output if `accumulate`.
+///
+/// # Safety
+/// The pointers are valid for the sizes [m, k, n].
+pub(crate) unsafe fn row_major(
+    isa: Isa,
+    [m, k, n]: [usize; 3],
+    steps: [usize; 2],
+    accumulate: bool,
+    lhs: *const f32,
+    rhs: *const f32,
+    output: *mut f32,
+) {
+    let columns = n / LANES;
+    let mut product =
+        Product { rows: m, columns, depth: k, lhs: steps, rhs: [LANES, n], output: [n, LANES], accumulate };
+    // SAFETY: n is cut into vectors of 16 and a rest, which together are the columns that the caller vouches for.
+    unsafe {
+        if columns > 0 {
+            splats(isa, &product, LANES, lhs, rhs, output);
+        }
+        if !n.is_multiple_of(LANES) {
+            let done = columns * LANES;
+            product.columns = 1;
+            splats(isa, &product, n - done, lhs, rhs.add(done), output.add(done));
+        }
+    }
+}
+
+/// output [m, n] = lhs [m, k] · rhs [n, k] transposed.
+///
+/// # Safety
+/// The pointers are valid for the sizes [m, k, n].
+pub(crate) unsafe fn row_dots(isa: Isa, [m, k, n]: [usize; 3], lhs: *const f32, rhs: *const f32, output: *mut f32) {
+    let product =
+        Product { rows: m, columns: n, depth: k, lhs: [k, 1], rhs: [k, 1], output: [n, 1], accumulate: false };
+    // SAFETY: these are the steps of the matrices that the caller vouches for.
+    unsafe { dots(isa, &product, lhs, rhs, output) };
+}
+
+instantiate!(pub(crate) unsafe fn splats = splats_in(product: &Product, n: usize, lhs: *const f32, rhs: *const f32, output: *mut f32));
+instantiate!(pub(crate) unsafe fn vectors = vectors_in(product: &Product, lhs: *const f32, rhs: *const f32, output: *mut f32));
+instantiate!(unsafe fn dots = dots_in(product: &Product, lhs: *const f32, rhs: *const f32, output: *mut f32));

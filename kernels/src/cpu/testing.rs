@@ -1,0 +1,36 @@
+//! What the tests of the kernels share: every instruction set in turn, numbers, comparisons.
+
+use super::{Context, Isa, KINDS};
+use crate::{LANES, rng};
+
+/// Calls `f` on every set of this machine with a full tile and with ragged ones; says which sets are skipped.
+pub(crate) fn each_context(f: impl Fn(Context)) {
+    for kind in KINDS.iter().filter(|kind| !kind.is_here()) {
+        println!("skipped: this processor has no {}", kind.name());
+    }
+    for isa in Isa::available() {
+        for count in [LANES, 1, 11] {
+            f(Context { isa, count, first: 32, seed: 5 });
+        }
+    }
+}
+
+/// `n` numbers in −1..1 that belong to `seed`.
+pub(crate) fn random(seed: u64, n: usize) -> Vec<f32> {
+    (0..n as u64).map(|i| rng::uniform(seed, 0, i) * 2.0 - 1.0).collect()
+}
+
+/// Panics unless |got − wanted| <= tolerance · (1 + |wanted|) everywhere.
+#[track_caller]
+pub(crate) fn assert_close(what: &str, got: &[f32], wanted: &[f64], tolerance: f64) {
+    assert_eq!(got.len(), wanted.len(), "{what}: lengths");
+    for (i, (&got, &wanted)) in got.iter().zip(wanted).enumerate() {
+        let error = (f64::from(got) - wanted).abs();
+        assert!(error <= tolerance * (1.0 + wanted.abs()), "{what}: element {i} is {got}, wanted {wanted}");
+    }
+}
+
+/// The numbers in f64.
+pub(crate) fn wide(numbers: &[f32]) -> Vec<f64> {
+    numbers.iter().map(|&x| f64::from(x)).collect()
+}

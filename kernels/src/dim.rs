@@ -1,0 +1,168 @@
+//! Sizes and shapes as the compiler knows them: numbers, symbols that the run binds, and their products.
+
+use std::fmt;
+
+/// One size: `factor` times the product of its symbols, `28`, `N` or `N * 28`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Dim {
+    factor: usize,
+    /// Sorted, so that equal products are equal values.
+    symbols: Vec<String>,
+}
+
+impl Dim {
+    /// A size known at compile time.
+    #[must_use]
+    pub const fn known(size: usize) -> Dim {
+        Dim { factor: size, symbols: Vec::new() }
+    }
+
+    /// A size that the run binds.
+    #[must_use]
+    pub fn symbol(name: &str) -> Dim {
+        Dim { factor: 1, symbols: vec![name.to_owned()] }
+    }
+
+    /// The number, if no symbol stands in it.
+    #[must_use]
+    pub fn as_known(&self) -> Option<usize> {
+        (self.symbols.is_empty() || self.factor == 0).then_some(self.factor)
+    }
+
+    /// The number that multiplies the symbols.
+    #[must_use]
+    pub const fn factor(&self) -> usize {
+        self.factor
+    }
+
+    /// The symbols, sorted; one that is squared stands twice.
+    #[must_use]
+    pub fn symbols(&self) -> &[String] {
+        &self.symbols
+    }
+
+    /// The product, unless its factor overflows.
+    #[must_use]
+    pub fn times(&self, other: &Dim) -> Option<Dim> {
+        let factor = self.factor.checked_mul(other.factor)?;
+        let mut symbols = [self.symbols.as_slice(), &other.symbols].concat();
+        symbols.sort();
+        Some(Dim { factor, symbols })
+    }
+
+    /// The quotient, if the division leaves no rest.
+    #[must_use]
+    pub fn over(&self, other: &Dim) -> Option<Dim> {
+        if other.factor == 0 || !self.factor.is_multiple_of(other.factor) {
+            return None;
+        }
+        let mut symbols = self.symbols.clone();
+        for symbol in &other.symbols {
+            let position = symbols.iter().position(|own| own == symbol)?;
+            symbols.remove(position);
+        }
+        Some(Dim { factor: self.factor / other.factor, symbols })
+    }
+
+    /// The product of many sizes, unless it overflows.
+    #[must_use]
+    pub fn product<'a>(dims: impl IntoIterator<Item = &'a Dim>) -> Option<Dim> {
+        dims.into_iter().try_fold(Dim::known(1), |product, dim| product.times(dim))
+    }
+}
+
+impl From<usize> for Dim {
+    fn from(size: usize) -> Dim {
+        Dim::known(size)
+    }
+}
+
+impl fmt::Display for Dim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.factor, self.symbols.join(" * ")) {
+            (factor, symbols) if symbols.is_empty() => write!(f, "{factor}"),
+            (1, symbols) => f.write_str(&symbols),
+            (factor, symbols) => write!(f, "{symbols} * {factor}"),
+        }
+    }
+}
+
+/// What an element is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dtype {
+    /// 32-bit floats.
+    F32,
+    /// 64-bit integers: labels, positions, counts. They carry no gradient.
+    I64,
+}
+
+/// What is known of a value at compile time: its element type and its shape.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Type {
+    /// What an element is.
+    pub dtype: Dtype,
+    /// The sizes, outermost first.
+    pub dims: Vec<Dim>,
+}
+
+impl Type {
+    /// A tensor of floats.
+    #[must_use]
+    pub fn f32(dims: impl IntoIterator<Item = impl Into<Dim>>) -> Type {
+        Type { dtype: Dtype::F32, dims: dims.into_iter().map(Into::into).collect() }
+    }
+
+    /// A tensor of integers.
+    #[must_use]
+    pub fn i64(dims: impl IntoIterator<Item = impl Into<Dim>>) -> Type {
+        Type { dtype: Dtype::I64, dims: dims.into_iter().map(Into::into).collect() }
+    }
+
+    /// The number of axes.
+    #[must_use]
+    pub fn rank(&self) -> usize {
+        self.dims.len()
+    }
+
+    /// The number of elements, unless it overflows.
+    #[must_use]
+    pub fn elements(&self) -> Option<Dim> {
+        Dim::product(&self.dims)
+    }
+
+    /// The elements of one sample: the product of all sizes but the first, if all of them are known.
+    #[must_use]
+    pub fn features(&self) -> Option<usize> {
+        Dim::product(self.dims.get(1..)?)?.as_known()
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&list(&self.dims))?;
+        if self.dtype == Dtype::I64 { f.write_str(" of i64") } else { Ok(()) }
+    }
+}
+
+/// `[N, 12, 4, 4]`, as messages and dumps print a shape.
+#[must_use]
+pub fn list<T: fmt::Display>(items: &[T]) -> String {
+    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+    format!("[{}]", items.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_and_quotients_keep_symbols_apart_from_numbers() {
+        let n = Dim::symbol("N");
+        let product = Dim::product(&[n.clone(), 12.into(), 4.into()]).unwrap();
+        assert_eq!(product.to_string(), "N * 48");
+        assert_eq!(product.over(&Dim::known(16)).unwrap().to_string(), "N * 3");
+        assert_eq!(product.over(&n).unwrap().as_known(), Some(48));
+        assert_eq!(product.over(&Dim::known(5)), None);
+        assert_eq!(Dim::known(usize::MAX).times(&Dim::known(2)), None);
+    }
+}

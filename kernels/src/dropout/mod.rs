@@ -1,0 +1,93 @@
+//! Dropout, as `torch.nn.functional.dropout` in training: an element is kept with probability 1 − p and divided by it.
+//!
+//! Whether an element is kept depends on the seed of the step, the layer, the sample's index in the batch and the element's
+//! index in the sample, and on nothing else: no tile, no thread, no layout.
+
+#[cfg(feature = "cpu")]
+mod cpu;
+#[cfg(feature = "cpu")]
+pub use cpu::*;
+
+use std::rc::Rc;
+
+use crate::LANES;
+use crate::dim::{Dtype, Type};
+use crate::op::{Array, Batching, Builder, Call, Differentiated, Kernel, Layout, Mistake, Op, Operand, Value};
+
+/// One dropout of a tile. Applying it to the gradient with the same `stream` gives the gradient of the input.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sizes {
+    /// Probability of an element to be dropped, 0..=1.
+    pub p: f32,
+    /// Which dropout of the function this is, so that two layers draw different masks.
+    pub stream: u64,
+    /// How many samples the tensor holds.
+    pub samples: usize,
+    /// Elements of one sample.
+    pub features: usize,
+    /// True: [features, samples] (`samples` layout). False: [samples, features].
+    pub samples_last: bool,
+}
+
+/// Dropout in training. Its gradient is itself, with the same mask.
+#[derive(Debug, Clone)]
+pub struct DropoutOp {
+    p: f64,
+    stream: u64,
+}
+
+/// Drops elements with probability `p`; `stream` tells the dropouts of a function apart.
+///
+/// # Errors
+/// The input holds integers.
+pub fn dropout_stream(builder: &mut dyn Builder, input: Value, p: f64, stream: u64) -> Result<Value, Mistake> {
+    builder.apply(Rc::new(DropoutOp { p, stream }), &[input])
+}
+
+impl Op for DropoutOp {
+    fn name(&self) -> String {
+        format!("dropout {} stream {}", self.p, self.stream)
+    }
+
+    fn infer(&self, inputs: &[Type]) -> Result<Type, Mistake> {
+        if inputs[0].dtype != Dtype::F32 {
+            return Err(Mistake::new(format!("{{layer}} takes floats, but was given {}", inputs[0])));
+        }
+        Ok(inputs[0].clone())
+    }
+
+    fn gradient(&self, builder: &mut dyn Builder, node: &Differentiated<'_>) -> Result<Vec<Option<Value>>, Mistake> {
+        Ok(vec![Some(builder.apply(Rc::new(self.clone()), &[node.grad_output])?)])
+    }
+
+    fn batching(&self, _: &[Operand], _: &Type) -> Batching {
+        Batching::PerSample
+    }
+
+    fn kernel(&self, call: &Call) -> Kernel {
+        let p = self.p as f32;
+        let ty = &call.output.ty;
+        let elements = || ty.elements().map_or(String::new(), |dim| dim.to_string());
+        let (samples, features) = match call.layout {
+            Layout::Whole => ("1".to_owned(), elements()),
+            _ => (LANES.to_string(), ty.features().unwrap_or(0).to_string()),
+        };
+        let fields = format!(
+            "p: {p:?}, stream: {}, samples: {samples}, features: {features}, samples_last: {}",
+            self.stream,
+            call.layout == Layout::Samples
+        );
+        Kernel::new("dropout::dropout", "dropout::Sizes", &fields)
+    }
+
+    fn cost(&self, _: &[Type], output: &Type) -> u64 {
+        output.elements().map_or(0, |dim| 4 * dim.factor() as u64)
+    }
+
+    fn reference(&self, inputs: &[&Array], output: &[usize], seed: u64) -> Array {
+        // Element i of the batch, sample by sample: the same index as (first + sample) * features + feature.
+        let kept = |index: usize| crate::rng::uniform(seed, self.stream, index as u64) >= self.p as f32;
+        let data = inputs[0].data.iter().enumerate().map(|(index, x)| if kept(index) { x / (1.0 - self.p) } else { 0.0 });
+        Array { dims: output.to_vec(), data: data.collect() }
+    }
+}

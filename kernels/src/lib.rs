@@ -1,0 +1,34 @@
+//! The operations of graven. Everything about one operation stands in one folder: its documentation, its shape rule and
+//! gradient rule (`mod.rs`), and its CPU kernel (`cpu.rs`).
+//!
+//! Without features the crate holds definitions only, which is what the compiler links; the feature `cpu` adds the kernels.
+
+/// Samples that stand side by side in the `samples` layout, and the number of samples in a tile.
+///
+/// 16 f32 fill one AVX-512 register, or two of AVX2.
+pub const LANES: usize = 16;
+
+pub mod dim;
+pub mod op;
+
+pub mod pointwise;
+
+pub mod argmax;
+pub mod conv2d;
+pub mod cross_entropy;
+pub mod dropout;
+pub mod linear;
+pub mod matmul;
+pub mod pool2d;
+pub mod rearrange;
+pub mod reduce;
+pub mod softmax;
+
+pub mod rng;
+
+pub mod arguments;
+pub mod functions;
+pub mod layers;
+
+#[cfg(feature = "cpu")]
+pub mod cpu;

@@ -1,0 +1,87 @@
+//! CPU kernels of products with a matrix of weights. All of them are register tiles of [`gemm`](crate::cpu::gemm).
+
+use super::{GradSizes, Sizes};
+use crate::LANES;
+use crate::cpu::Context;
+use crate::cpu::gemm::{self, Product};
+
+/// The product of a tile in the `samples` layout.
+///
+/// input [vectors, in_features, 16], weight [out_features, in_features] (or its transpose) -> output
+/// [vectors, out_features, 16].
+///
+/// Panics if a slice does not have its size.
+pub fn forward(cx: &Context, sizes: &Sizes, input: &[f32], weight: &[f32], output: &mut [f32]) {
+    let Sizes { vectors, in_features, out_features, transposed } = *sizes;
+    check(sizes, "forward", LANES, input.len(), weight.len(), output.len());
+    let product = Product {
+        rows: out_features,
+        columns: vectors,
+        depth: in_features,
+        lhs: if transposed { [1, out_features] } else { [in_features, 1] },
+        rhs: [in_features * LANES, LANES],
+        output: [LANES, out_features * LANES],
+        accumulate: false,
+    };
+    // SAFETY: `check` has compared the lengths with the sizes.
+    unsafe { gemm::splats(cx.isa, &product, LANES, weight.as_ptr(), input.as_ptr(), output.as_mut_ptr()) };
+}
+
+/// The product of plain rows: a tile in the `rows` layout, or a complete tensor.
+///
+/// input [vectors, in_features], weight [out_features, in_features] (or its transpose) -> output [vectors, out_features].
+///
+/// Panics if a slice does not have its size.
+pub fn forward_rows(cx: &Context, sizes: &Sizes, input: &[f32], weight: &[f32], output: &mut [f32]) {
+    let Sizes { vectors, in_features, out_features, transposed } = *sizes;
+    check(sizes, "forward_rows", 1, input.len(), weight.len(), output.len());
+    let sizes = [vectors, in_features, out_features];
+    // SAFETY: `check` has compared the lengths with the sizes.
+    unsafe {
+        let (input, weight, output) = (input.as_ptr(), weight.as_ptr(), output.as_mut_ptr());
+        if transposed {
+            gemm::row_major(cx.isa, sizes, [in_features, 1], false, input, weight, output);
+        } else {
+            gemm::row_dots(cx.isa, sizes, input, weight, output);
+        }
+    }
+}
+
+/// The gradient with respect to the weight, added to `grad`: the sum of outer products over the first
+/// `cx.count * vectors` vectors.
+///
+/// lhs [16 · vectors, rows], rhs [16 · vectors, columns] -> grad [rows, columns]. With the gradient of the output on the left
+/// and the input on the right, it is that of a weight [out_features, in_features].
+///
+/// Panics if a slice is too short for the vectors that are read, or if `grad` does not have its size.
+pub fn grad_weight(cx: &Context, sizes: &GradSizes, lhs: &[f32], rhs: &[f32], grad: &mut [f32]) {
+    let GradSizes { vectors, rows, columns } = *sizes;
+    let n = cx.count * vectors;
+    assert!(
+        lhs.len() >= n * rows,
+        "linear::grad_weight: lhs has {} elements, {n} vectors of {rows} are read",
+        lhs.len()
+    );
+    assert!(
+        rhs.len() >= n * columns,
+        "linear::grad_weight: rhs has {} elements, {n} vectors of {columns} are read",
+        rhs.len()
+    );
+    assert_eq!(grad.len(), rows * columns, "linear::grad_weight: grad is not [{rows}, {columns}]");
+    // SAFETY: the lengths are checked above. The left matrix of this product is the transpose of `lhs`.
+    unsafe {
+        gemm::row_major(cx.isa, [rows, n, columns], [1, rows], true, lhs.as_ptr(), rhs.as_ptr(), grad.as_mut_ptr());
+    }
+}
+
+#[track_caller]
+fn check(sizes: &Sizes, kernel: &str, lanes: usize, input: usize, weight: usize, output: usize) {
+    let Sizes { vectors, in_features, out_features, .. } = *sizes;
+    assert_eq!(input, vectors * in_features * lanes, "linear::{kernel}: the input does not fit {sizes:?}");
+    assert_eq!(weight, in_features * out_features, "linear::{kernel}: the weight does not fit {sizes:?}");
+    assert_eq!(output, vectors * out_features * lanes, "linear::{kernel}: the output does not fit {sizes:?}");
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

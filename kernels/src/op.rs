@@ -1,0 +1,474 @@
+//! What an operation is.
+//!
+//! # How to add one
+//!
+//! A pointwise operation is one row in [`pointwise`](crate::pointwise). A structured one is a folder with `mod.rs` (a type
+//! that implements [`Op`]), `cpu.rs` (its kernels) and one line in `lib.rs`; what users call is one row in
+//! [`functions`](crate::functions). Nothing in the compiler changes: its passes ask the operation.
+//!
+//! # The kernel contract
+//!
+//! A kernel acts on one tile of 16 samples, or on complete tensors. It gets slices and sizes; it knows neither the batch nor
+//! threads, allocates nothing, and overwrites its output, unless it [sums over samples](Batching::SumsSamples): then it adds
+//! to its output. Samples of a tile beyond `cx.count` are copies of a real one: finite if the real ones are, read by
+//! nobody, and never part of a sum.
+
+use std::fmt;
+use std::rc::Rc;
+
+use crate::LANES;
+use crate::dim::{Dim, Type};
+use crate::pointwise::Formula;
+
+/// A value of a graph under construction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Value(pub usize);
+
+/// What is wrong with an operation's inputs or arguments, in words for the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// What was given and what was expected. `{layer}` stands for the name of the layer or function.
+    pub message: String,
+    /// The argument to edit, if the mistake lies in one.
+    pub argument: Option<&'static str>,
+    /// One thing to do.
+    pub help: Option<String>,
+    /// The input (by position) whose history explains the mistake.
+    pub trace: Option<usize>,
+    /// The size is bound only by the run, so the same call may be right in another place.
+    pub needs_known_size: bool,
+}
+
+impl Mistake {
+    /// A mistake without further parts.
+    pub fn new(message: impl Into<String>) -> Mistake {
+        Mistake { message: message.into(), argument: None, help: None, trace: Some(0), needs_known_size: false }
+    }
+
+    /// Names the argument to edit.
+    #[must_use]
+    pub fn at(mut self, argument: &'static str) -> Mistake {
+        self.argument = Some(argument);
+        self
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Mistake {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// A size that must be known at compile time is a symbol.
+    pub fn unknown_size(what: &str, dim: &Dim) -> Mistake {
+        let mut mistake = Mistake::new(format!("{{layer}} needs {what} at compile time, but `{dim}` is known only at run time"))
+            .help(format!("write a number instead of `{dim}` in the signature"));
+        mistake.needs_known_size = true;
+        mistake
+    }
+}
+
+/// Records operations: the compiler's graph implements it, and so can anything that executes them.
+pub trait Builder {
+    /// Applies an operation, after checking it with its shape rule.
+    ///
+    /// # Errors
+    /// What the shape rule says.
+    fn apply(&mut self, op: Rc<dyn Op>, inputs: &[Value]) -> Result<Value, Mistake>;
+
+    /// A number as a value of rank 0.
+    fn scalar(&mut self, scalar: Scalar) -> Value;
+
+    /// The type of a value.
+    fn ty(&self, value: Value) -> Type;
+}
+
+/// A number that may depend on sizes: `factor * times / over`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scalar {
+    /// The part known at compile time.
+    pub factor: f64,
+    /// A size that multiplies it.
+    pub times: Dim,
+    /// A size that divides it.
+    pub over: Dim,
+}
+
+impl Scalar {
+    /// A plain number.
+    #[must_use]
+    pub const fn number(factor: f64) -> Scalar {
+        Scalar { factor, times: Dim::known(1), over: Dim::known(1) }
+    }
+
+    /// One over a size, as a mean needs it.
+    #[must_use]
+    pub fn one_over(dim: &Dim) -> Scalar {
+        Scalar { factor: 1.0, times: Dim::known(1), over: dim.clone() }.folded()
+    }
+
+    /// A size as a number.
+    #[must_use]
+    pub fn size(dim: &Dim) -> Scalar {
+        Scalar { factor: 1.0, times: dim.clone(), over: Dim::known(1) }.folded()
+    }
+
+    /// The number, if no symbol stands in it.
+    #[must_use]
+    pub fn as_number(&self) -> Option<f64> {
+        (self.times.symbols().is_empty() && self.over.symbols().is_empty()).then_some(self.factor)
+    }
+
+    /// The product of two.
+    #[must_use]
+    pub fn mul(&self, other: &Scalar) -> Option<Scalar> {
+        let times = self.times.times(&other.times)?;
+        let over = self.over.times(&other.over)?;
+        Some(Scalar { factor: self.factor * other.factor, times, over }.folded())
+    }
+
+    /// One over it.
+    #[must_use]
+    pub fn recip(&self) -> Scalar {
+        Scalar { factor: 1.0 / self.factor, times: self.over.clone(), over: self.times.clone() }
+    }
+
+    /// Moves known sizes into the factor.
+    fn folded(mut self) -> Scalar {
+        let split = |dim: &Dim| {
+            let factor = dim.factor();
+            (factor as f64, dim.over(&Dim::known(factor)).unwrap_or(Dim::known(1)))
+        };
+        let (times, times_symbols) = split(&self.times);
+        let (over, over_symbols) = split(&self.over);
+        self.factor *= times / over;
+        self.times = times_symbols;
+        self.over = over_symbols;
+        self
+    }
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.factor)?;
+        if self.times.as_known() != Some(1) {
+            write!(f, " * {}", self.times)?;
+        }
+        if self.over.as_known() != Some(1) { write!(f, " / {}", self.over) } else { Ok(()) }
+    }
+}
+
+/// How an operation meets the batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Batching {
+    /// Each sample of the output comes from the same sample of the inputs.
+    PerSample,
+    /// The output is a sum over samples.
+    SumsSamples,
+    /// The operation must see complete tensors.
+    Whole,
+}
+
+/// How the values of a tile lie in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Layout {
+    /// Per-sample shape first, the 16 samples of the tile innermost: [C, H, W, 16].
+    Samples,
+    /// One sample after the other: [16, C, H, W].
+    Rows,
+    /// No tile: the complete tensor, row-major.
+    Whole,
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Layout::Samples => "samples",
+            Layout::Rows => "rows",
+            Layout::Whole => "whole",
+        })
+    }
+}
+
+/// Which layouts of a tile the kernels of an operation take (operands and result alike).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layouts {
+    /// Every layout.
+    Any,
+    /// Only this one.
+    Only(Layout),
+}
+
+/// One operand of a kernel call.
+#[derive(Debug, Clone)]
+pub struct Operand {
+    /// Its logical type.
+    pub ty: Type,
+    /// Whether its first axis is the samples of the tile. Others are complete tensors that all samples share.
+    pub batched: bool,
+}
+
+/// The situation in which an operation is asked for its kernel.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The layout of batched operands.
+    pub layout: Layout,
+    /// The inputs.
+    pub inputs: Vec<Operand>,
+    /// The output.
+    pub output: Operand,
+}
+
+impl Call {
+    /// The sizes of an operand as it lies in memory, with an axis for the samples where the layout has one.
+    #[must_use]
+    pub fn physical(&self, operand: &Operand) -> Vec<Dim> {
+        let dims = &operand.ty.dims;
+        let lanes = || Dim::known(LANES);
+        match (self.layout, operand.batched) {
+            (Layout::Whole, _) | (Layout::Rows, false) => dims.clone(),
+            (Layout::Rows, true) => std::iter::once(lanes()).chain(dims[1..].iter().cloned()).collect(),
+            (Layout::Samples, true) => dims[1..].iter().cloned().chain([lanes()]).collect(),
+            (Layout::Samples, false) => {
+                let rank = self.inputs.iter().map(|input| input.ty.rank()).max().unwrap_or(0).max(self.output.ty.rank());
+                let own = if dims.len() == rank && rank > 0 { &dims[1..] } else { &dims[..] };
+                own.iter().cloned().chain([Dim::known(1)]).collect()
+            }
+        }
+    }
+
+    /// Where the logical axis of a batched operand of that rank stands in memory.
+    #[must_use]
+    pub fn axis(&self, axis: usize, rank: usize) -> usize {
+        match self.layout {
+            Layout::Samples if axis == 0 => rank - 1,
+            Layout::Samples => axis - 1,
+            _ => axis,
+        }
+    }
+
+    /// Whether this call adds up over the samples of a tile.
+    #[must_use]
+    pub fn sums_samples(&self) -> bool {
+        self.layout != Layout::Whole && !self.output.batched
+    }
+}
+
+/// The kernel that an operation wants to have called.
+#[derive(Debug, Clone)]
+pub struct Kernel {
+    /// Its path below the kernels crate: `conv2d::forward`.
+    pub function: String,
+    /// The type and the value of its sizes, as Rust: (`conv2d::Sizes`, `conv2d::Sizes { .. }`). Symbols stand by name.
+    pub spec: (String, String),
+    /// Inputs go as one array instead of one by one.
+    pub array: bool,
+    /// For elementwise loops: what happens to each element, passed as a closure.
+    pub formula: Option<Formula>,
+    /// Floats of scratch memory, passed behind the output; None if the kernel takes none.
+    pub scratch: Option<usize>,
+    /// The kernel adds to its output.
+    pub accumulates: bool,
+}
+
+impl Kernel {
+    /// A kernel with plain arguments; `fields` is the body of the struct literal.
+    #[must_use]
+    pub fn new(function: &str, spec: &str, fields: &str) -> Kernel {
+        let literal = spec.split('<').next().unwrap_or(spec);
+        Kernel {
+            function: function.to_owned(),
+            spec: (spec.to_owned(), format!("{literal} {{ {fields} }}")),
+            array: false,
+            formula: None,
+            scratch: None,
+            accumulates: false,
+        }
+    }
+
+    /// A kernel whose sizes are a value that prints as its own literal.
+    #[must_use]
+    pub fn with_sizes(function: &str, module: &str, sizes: &dyn fmt::Debug) -> Kernel {
+        let literal = format!("{module}::{sizes:?}");
+        let spec = literal.split(' ').next().unwrap_or("").to_owned();
+        Kernel { function: function.to_owned(), spec: (spec, literal), array: false, formula: None, scratch: None, accumulates: false }
+    }
+
+    /// Asks for scratch memory.
+    #[must_use]
+    pub fn scratch(mut self, floats: usize) -> Kernel {
+        self.scratch = Some(floats);
+        self
+    }
+
+    /// Says that the kernel adds to its output.
+    #[must_use]
+    pub fn accumulates(mut self) -> Kernel {
+        self.accumulates = true;
+        self
+    }
+}
+
+/// What a gradient rule is given.
+#[derive(Debug)]
+pub struct Differentiated<'a> {
+    /// The inputs of the operation.
+    pub inputs: &'a [Value],
+    /// Its output.
+    pub output: Value,
+    /// The gradient with respect to the output.
+    pub grad_output: Value,
+    /// For which inputs a gradient is wanted; the rule may leave out the others.
+    pub wanted: &'a [bool],
+}
+
+/// An operation with its attributes.
+pub trait Op: fmt::Debug {
+    /// Its name in dumps and messages.
+    fn name(&self) -> String;
+
+    /// The shape rule.
+    ///
+    /// # Errors
+    /// What is wrong with the inputs, in words for the user.
+    fn infer(&self, inputs: &[Type]) -> Result<Type, Mistake>;
+
+    /// The gradient rule: for each input the gradient with respect to it, made of further operations.
+    ///
+    /// # Errors
+    /// What the shape rules of these operations say; an error here is a fault of the rule.
+    fn gradient(&self, builder: &mut dyn Builder, node: &Differentiated<'_>) -> Result<Vec<Option<Value>>, Mistake>;
+
+    /// How it meets the batch, when the inputs with `batched` carry samples on their first axis.
+    fn batching(&self, inputs: &[Operand], output: &Type) -> Batching;
+
+    /// Whether the operation has kernels for tiles only, so that even a batch of constant size is walked in tiles.
+    fn needs_samples(&self) -> bool {
+        false
+    }
+
+    /// Whether the output may be a batch although no input is one: a broadcast over samples.
+    fn makes_samples(&self) -> bool {
+        false
+    }
+
+    /// Which layouts of a tile it takes.
+    fn layouts(&self) -> Layouts {
+        Layouts::Any
+    }
+
+    /// Whether the output is the input's memory under another shape, so that nothing runs.
+    fn is_view(&self) -> bool {
+        false
+    }
+
+    /// The kernel for a call.
+    fn kernel(&self, call: &Call) -> Kernel;
+
+    /// Multiply-adds for one sample (batched) or for the complete tensors.
+    fn cost(&self, inputs: &[Type], output: &Type) -> u64;
+
+    /// For pointwise operations, what happens to an element.
+    fn formula(&self) -> Option<&Formula> {
+        None
+    }
+
+    /// The same operation with another formula; only asked where [`formula`](Op::formula) answers.
+    fn with_formula(&self, formula: Formula, output: &Type) -> Option<Rc<dyn Op>> {
+        let _ = (formula, output);
+        None
+    }
+
+    /// The naive version: loops over f64, the arbiter of tests. `output` is the concrete shape of the result, integers are
+    /// floats, `seed` is the seed of the step.
+    fn reference(&self, inputs: &[&Array], output: &[usize], seed: u64) -> Array;
+}
+
+/// A tensor of f64 for the naive versions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Array {
+    /// The sizes, outermost first.
+    pub dims: Vec<usize>,
+    /// The elements, row-major.
+    pub data: Vec<f64>,
+}
+
+impl Array {
+    /// A tensor whose elements are computed from their position.
+    pub fn from_fn(dims: &[usize], mut f: impl FnMut(&[usize]) -> f64) -> Array {
+        let mut index = vec![0; dims.len()];
+        let n: usize = dims.iter().product();
+        let mut data = Vec::with_capacity(n);
+        for _ in 0..n {
+            data.push(f(&index));
+            for axis in (0..dims.len()).rev() {
+                index[axis] += 1;
+                if index[axis] < dims[axis] {
+                    break;
+                }
+                index[axis] = 0;
+            }
+        }
+        Array { dims: dims.to_vec(), data }
+    }
+
+    /// A tensor of zeros.
+    #[must_use]
+    pub fn zeros(dims: &[usize]) -> Array {
+        Array { dims: dims.to_vec(), data: vec![0.0; dims.iter().product()] }
+    }
+
+    fn position(&self, index: &[usize]) -> usize {
+        index.iter().zip(&self.dims).fold(0, |position, (i, dim)| position * dim + i)
+    }
+
+    /// The element at an index.
+    #[must_use]
+    pub fn at(&self, index: &[usize]) -> f64 {
+        self.data[self.position(index)]
+    }
+
+    /// The element at an index, to be changed.
+    pub fn at_mut(&mut self, index: &[usize]) -> &mut f64 {
+        let position = self.position(index);
+        &mut self.data[position]
+    }
+
+    /// The element that broadcasting puts at an index of a larger shape.
+    #[must_use]
+    pub fn broadcast_at(&self, index: &[usize]) -> f64 {
+        let own = &index[index.len() - self.dims.len()..];
+        let own: Vec<usize> = own.iter().zip(&self.dims).map(|(i, dim)| if *dim == 1 { 0 } else { *i }).collect();
+        self.at(&own)
+    }
+}
+
+/// The known sizes of the axes from `from` on, or the mistake that names what is not known.
+///
+/// # Errors
+/// A size is a symbol.
+pub fn known(ty: &Type, from: usize, what: &str) -> Result<Vec<usize>, Mistake> {
+    let dims = ty.dims.get(from..).unwrap_or(&[]);
+    dims.iter().map(|dim| dim.as_known().ok_or_else(|| Mistake::unknown_size(what, dim))).collect()
+}
+
+/// The broadcast shape of two, as PyTorch does it: aligned at the last axis, sizes of 1 stretch.
+///
+/// # Errors
+/// Two sizes differ and neither is 1.
+pub fn broadcast(lhs: &[Dim], rhs: &[Dim]) -> Result<Vec<Dim>, Mistake> {
+    let rank = lhs.len().max(rhs.len());
+    let size = |dims: &[Dim], axis: usize| (axis + dims.len()).checked_sub(rank).map_or(Dim::known(1), |own| dims[own].clone());
+    (0..rank)
+        .map(|axis| match (size(lhs, axis), size(rhs, axis)) {
+            (left, right) if left == right || right == Dim::known(1) => Ok(left),
+            (left, right) if left == Dim::known(1) => Ok(right),
+            (left, right) => Err(Mistake::new(format!(
+                "{{layer}} cannot combine {} with {}: {left} and {right} do not fit on axis {axis}",
+                crate::dim::list(lhs),
+                crate::dim::list(rhs)
+            ))
+            .help("the sizes must be equal, or one of them 1")),
+        })
+        .collect()
+}

@@ -1,0 +1,238 @@
+//! CPU kernels of pooling in the `samples` layout.
+
+use std::ops::Range;
+
+use super::Sizes;
+use crate::LANES;
+use crate::cpu::lanes::Lanes;
+use crate::cpu::{Context, instantiate};
+
+/// Largest element of every window; NaN if there is one in it.
+///
+/// input [C, H, W, 16] -> output [C, H_out, W_out, 16].
+///
+/// Panics if a slice does not have its size.
+pub fn max_forward(cx: &Context, sizes: &Sizes, input: &[f32], output: &mut [f32]) {
+    check(sizes, "max_forward", input.len(), output.len());
+    // SAFETY: the lengths are checked, and windows are cut to the image.
+    unsafe { max_forward_on(cx.isa, sizes, input.as_ptr(), output.as_mut_ptr()) };
+}
+
+/// The gradient of [`max_forward`] with respect to its input; `grad_input` is overwritten.
+///
+/// input [C, H, W, 16], output and grad_output [C, H_out, W_out, 16] -> grad_input [C, H, W, 16]. The first of equal maxima
+/// gets the gradient of its window, and an element gets the sum over the windows that it wins. In a window with NaN the
+/// gradient goes to the first element.
+///
+/// Panics if a slice does not have its size.
+pub fn max_grad(
+    cx: &Context,
+    sizes: &Sizes,
+    input: &[f32],
+    output: &[f32],
+    grad_output: &[f32],
+    grad_input: &mut [f32],
+) {
+    check(sizes, "max_grad", input.len(), output.len());
+    check(sizes, "max_grad", grad_input.len(), grad_output.len());
+    clear_unless_covered(sizes, grad_input);
+    let (input, output) = (input.as_ptr(), output.as_ptr());
+    // SAFETY: the lengths are checked, and windows are cut to the image.
+    unsafe { max_grad_on(cx.isa, sizes, input, output, grad_output.as_ptr(), grad_input.as_mut_ptr()) };
+}
+
+/// Mean of every window; padding counts as zeros.
+///
+/// input [C, H, W, 16] -> output [C, H_out, W_out, 16].
+///
+/// Panics if a slice does not have its size.
+pub fn avg_forward(cx: &Context, sizes: &Sizes, input: &[f32], output: &mut [f32]) {
+    check(sizes, "avg_forward", input.len(), output.len());
+    // SAFETY: the lengths are checked, and windows are cut to the image.
+    unsafe { avg_forward_on(cx.isa, sizes, input.as_ptr(), output.as_mut_ptr()) };
+}
+
+/// The gradient of [`avg_forward`] with respect to its input; `grad_input` is overwritten.
+///
+/// grad_output [C, H_out, W_out, 16] -> grad_input [C, H, W, 16].
+///
+/// Panics if a slice does not have its size.
+pub fn avg_grad(cx: &Context, sizes: &Sizes, grad_output: &[f32], grad_input: &mut [f32]) {
+    check(sizes, "avg_grad", grad_input.len(), grad_output.len());
+    clear_unless_covered(sizes, grad_input);
+    // SAFETY: the lengths are checked, and windows are cut to the image.
+    unsafe { avg_grad_on(cx.isa, sizes, grad_output.as_ptr(), grad_input.as_mut_ptr()) };
+}
+
+#[track_caller]
+fn check(sizes: &Sizes, kernel: &str, input: usize, output: usize) {
+    let Sizes { channels, height, width, kernel_size, stride, padding } = *sizes;
+    let fits = |axis: usize, size: usize| {
+        // With at most half a window of padding, every window meets the image.
+        stride[axis] > 0
+            && 2 * padding[axis] <= kernel_size[axis]
+            && (1..=size + 2 * padding[axis]).contains(&kernel_size[axis])
+    };
+    assert!(fits(0, height) && fits(1, width), "pool2d::{kernel}: {sizes:?} has windows without elements");
+    assert_eq!(input, channels * height * width * LANES, "pool2d::{kernel}: the input's side does not fit {sizes:?}");
+    let outputs = channels * sizes.out_height() * sizes.out_width() * LANES;
+    assert_eq!(output, outputs, "pool2d::{kernel}: the output's side does not fit {sizes:?}");
+}
+
+/// Whether no element lies in two windows, so that gradients need not be added up.
+fn is_disjoint(sizes: &Sizes) -> bool {
+    sizes.kernel_size[0] <= sizes.stride[0] && sizes.kernel_size[1] <= sizes.stride[1]
+}
+
+/// Zeros, unless every element will be written because it lies in exactly one window.
+fn clear_unless_covered(sizes: &Sizes, grad_input: &mut [f32]) {
+    let covered = sizes.kernel_size == sizes.stride
+        && sizes.padding == [0, 0]
+        && sizes.height.is_multiple_of(sizes.stride[0])
+        && sizes.width.is_multiple_of(sizes.stride[1]);
+    if !covered {
+        grad_input.fill(0.0);
+    }
+}
+
+/// The part of window `i` along `axis` that lies in the image.
+#[inline(always)]
+fn window(sizes: &Sizes, axis: usize, i: usize) -> Range<usize> {
+    let size = if axis == 0 { sizes.height } else { sizes.width };
+    let (start, padding) = (i * sizes.stride[axis], sizes.padding[axis]);
+    start.saturating_sub(padding)..(start + sizes.kernel_size[axis] - padding).min(size)
+}
+
+/// Calls `f` for every window with the offset of its output, the offset of its channel in the input, and the rows and
+/// columns of the image that it covers.
+#[inline(always)]
+fn each_window(sizes: &Sizes, mut f: impl FnMut(usize, usize, Range<usize>, Range<usize>)) {
+    let mut output = 0;
+    for c in 0..sizes.channels {
+        for y in 0..sizes.out_height() {
+            let rows = window(sizes, 0, y);
+            for x in 0..sizes.out_width() {
+                f(output, c * sizes.height * sizes.width * LANES, rows.clone(), window(sizes, 1, x));
+                output += LANES;
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The pointers are valid for the sizes, which have passed [`check`]; the set of `L` is enabled.
+#[inline(always)]
+unsafe fn max_forward_in<L: Lanes>(sizes: &Sizes, input: *const f32, output: *mut f32) {
+    each_window(
+        sizes,
+        #[inline(always)]
+        |to, channel, rows, columns| {
+            // SAFETY: the window lies in the image of the channel.
+            unsafe {
+                let mut largest = L::splat(f32::NEG_INFINITY);
+                for row in rows {
+                    for column in columns.clone() {
+                        largest = largest.max(L::load(input.add(channel + (row * sizes.width + column) * LANES)));
+                    }
+                }
+                largest.store(output.add(to));
+            }
+        },
+    );
+}
+
+/// # Safety
+/// As for [`max_forward_in`].
+#[inline(always)]
+unsafe fn max_grad_in<L: Lanes>(
+    sizes: &Sizes,
+    input: *const f32,
+    output: *const f32,
+    grad_output: *const f32,
+    grad_input: *mut f32,
+) {
+    let disjoint = is_disjoint(sizes);
+    each_window(
+        sizes,
+        #[inline(always)]
+        |from, channel, rows, columns| {
+            // SAFETY: the window lies in the image of the channel.
+            unsafe {
+                let zero = L::splat(0.0);
+                let largest = L::load(output.add(from));
+                // What is left of the gradient: zero once the first maximum has taken it.
+                let mut rest = L::load(grad_output.add(from));
+                for row in rows {
+                    for column in columns.clone() {
+                        let at = channel + (row * sizes.width + column) * LANES;
+                        let element = L::load(input.add(at));
+                        let taken = L::select_eq(element, largest, rest, zero);
+                        rest = L::select_eq(element, largest, zero, rest);
+                        let to = grad_input.add(at);
+                        if disjoint { taken.store(to) } else { L::load(to).add(taken).store(to) }
+                    }
+                }
+            }
+        },
+    );
+}
+
+/// # Safety
+/// As for [`max_forward_in`].
+#[inline(always)]
+unsafe fn avg_forward_in<L: Lanes>(sizes: &Sizes, input: *const f32, output: *mut f32) {
+    // SAFETY: the set is enabled, by the contract.
+    let area = unsafe { L::splat((sizes.kernel_size[0] * sizes.kernel_size[1]) as f32) };
+    each_window(
+        sizes,
+        #[inline(always)]
+        |to, channel, rows, columns| {
+            // SAFETY: the window lies in the image of the channel.
+            unsafe {
+                let mut sum = L::splat(0.0);
+                for row in rows {
+                    for column in columns.clone() {
+                        sum = sum.add(L::load(input.add(channel + (row * sizes.width + column) * LANES)));
+                    }
+                }
+                sum.div(area).store(output.add(to));
+            }
+        },
+    );
+}
+
+/// # Safety
+/// As for [`max_forward_in`].
+#[inline(always)]
+unsafe fn avg_grad_in<L: Lanes>(sizes: &Sizes, grad_output: *const f32, grad_input: *mut f32) {
+    // SAFETY: the set is enabled, by the contract.
+    let area = unsafe { L::splat((sizes.kernel_size[0] * sizes.kernel_size[1]) as f32) };
+    let disjoint = is_disjoint(sizes);
+    each_window(
+        sizes,
+        #[inline(always)]
+        |from, channel, rows, columns| {
+            // SAFETY: the window lies in the image of the channel.
+            unsafe {
+                let share = L::load(grad_output.add(from)).div(area);
+                for row in rows {
+                    for column in columns.clone() {
+                        let to = grad_input.add(channel + (row * sizes.width + column) * LANES);
+                        if disjoint { share.store(to) } else { L::load(to).add(share).store(to) }
+                    }
+                }
+            }
+        },
+    );
+}
+
+instantiate!(unsafe fn max_forward_on = max_forward_in(sizes: &Sizes, input: *const f32, output: *mut f32));
+instantiate!(unsafe fn max_grad_on = max_grad_in(
+    sizes: &Sizes, input: *const f32, output: *const f32, grad_output: *const f32, grad_input: *mut f32,
+));
+instantiate!(unsafe fn avg_forward_on = avg_forward_in(sizes: &Sizes, input: *const f32, output: *mut f32));
+instantiate!(unsafe fn avg_grad_on = avg_grad_in(sizes: &Sizes, grad_output: *const f32, grad_input: *mut f32));
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

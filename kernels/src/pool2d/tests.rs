@@ -1,0 +1,119 @@
+//! Tests of pooling against the loops that define it.
+
+use super::*;
+use crate::cpu::testing::{assert_close, each_context, random, wide};
+
+fn cases() -> Vec<Sizes> {
+    let case = |channels, height, width, kernel_size, stride, padding| Sizes {
+        channels,
+        height,
+        width,
+        kernel_size,
+        stride,
+        padding,
+    };
+    vec![
+        case(6, 24, 24, [2, 2], [2, 2], [0, 0]),
+        case(3, 7, 9, [2, 2], [2, 2], [0, 0]),
+        case(2, 8, 7, [3, 3], [2, 2], [1, 1]),
+        case(1, 7, 7, [3, 3], [1, 1], [1, 1]),
+        case(2, 10, 9, [2, 2], [3, 3], [1, 0]),
+        case(3, 5, 6, [5, 3], [1, 2], [2, 1]),
+    ]
+}
+
+/// Calls `f` with the index of every output and the indices of the input in its window, without the sample, in their order.
+fn each_output(sizes: &Sizes, mut f: impl FnMut(usize, &[usize])) {
+    let mut output = 0;
+    for c in 0..sizes.channels {
+        for y in 0..sizes.out_height() {
+            for x in 0..sizes.out_width() {
+                let mut window = Vec::new();
+                for i in 0..sizes.kernel_size[0] {
+                    for j in 0..sizes.kernel_size[1] {
+                        let row = (y * sizes.stride[0] + i).wrapping_sub(sizes.padding[0]);
+                        let column = (x * sizes.stride[1] + j).wrapping_sub(sizes.padding[1]);
+                        if row < sizes.height && column < sizes.width {
+                            window.push((c * sizes.height + row) * sizes.width + column);
+                        }
+                    }
+                }
+                f(output, &window);
+                output += 1;
+            }
+        }
+    }
+}
+
+/// Input with many equal elements, and gradient of the output.
+fn tensors(sizes: &Sizes) -> [Vec<f32>; 2] {
+    let input = random(1, sizes.channels * sizes.height * sizes.width * LANES);
+    let outputs = sizes.channels * sizes.out_height() * sizes.out_width();
+    [input.into_iter().map(|x| (x * 3.0).round() - 4.0).collect(), random(2, outputs * LANES)]
+}
+
+#[test]
+fn max_takes_the_largest_and_its_gradient_goes_to_the_first_of_them() {
+    for sizes in cases() {
+        let [input, grad_output] = tensors(&sizes);
+        let mut largest = vec![f32::NEG_INFINITY; grad_output.len()];
+        let mut wanted = vec![0.0; input.len()];
+        each_output(&sizes, |o, window| {
+            for lane in 0..LANES {
+                let largest = &mut largest[o * LANES + lane];
+                let mut winner = 0;
+                for &i in window {
+                    if input[i * LANES + lane] > *largest {
+                        (*largest, winner) = (input[i * LANES + lane], i);
+                    }
+                }
+                wanted[winner * LANES + lane] += f64::from(grad_output[o * LANES + lane]);
+            }
+        });
+        each_context(|cx| {
+            let (mut output, mut gradient) = (vec![f32::NAN; grad_output.len()], vec![f32::NAN; input.len()]);
+            max_forward(&cx, &sizes, &input, &mut output);
+            assert_eq!(output, largest, "{cx:?} {sizes:?}");
+            max_grad(&cx, &sizes, &input, &output, &grad_output, &mut gradient);
+            assert_close(&format!("{cx:?} {sizes:?}"), &gradient, &wanted, 1e-6);
+        });
+    }
+}
+
+#[test]
+fn avg_is_the_mean_and_its_gradient_is_spread() {
+    for sizes in cases() {
+        let [input, grad_output] = tensors(&sizes);
+        let area = (sizes.kernel_size[0] * sizes.kernel_size[1]) as f64;
+        let (mut mean, mut wanted) = (vec![0.0; grad_output.len()], vec![0.0; input.len()]);
+        let (input_f64, grad_f64) = (wide(&input), wide(&grad_output));
+        each_output(&sizes, |o, window| {
+            for lane in 0..LANES {
+                for &i in window {
+                    mean[o * LANES + lane] += input_f64[i * LANES + lane] / area;
+                    wanted[i * LANES + lane] += grad_f64[o * LANES + lane] / area;
+                }
+            }
+        });
+        each_context(|cx| {
+            let (mut output, mut gradient) = (vec![f32::NAN; grad_output.len()], vec![f32::NAN; input.len()]);
+            avg_forward(&cx, &sizes, &input, &mut output);
+            assert_close(&format!("{cx:?} {sizes:?}"), &output, &mean, 1e-6);
+            avg_grad(&cx, &sizes, &grad_output, &mut gradient);
+            assert_close(&format!("{cx:?} {sizes:?}"), &gradient, &wanted, 1e-6);
+        });
+    }
+}
+
+#[test]
+fn nan_wins_a_maximum() {
+    let sizes = Sizes { channels: 1, height: 2, width: 2, kernel_size: [2, 2], stride: [2, 2], padding: [0, 0] };
+    each_context(|cx| {
+        for place in 0..4 {
+            let (mut input, mut output) = (vec![1.0; 4 * LANES], vec![0.0; LANES]);
+            input[place * LANES] = f32::NAN;
+            max_forward(&cx, &sizes, &input, &mut output);
+            assert!(output[0].is_nan() && output[1] == 1.0, "{cx:?} {place}");
+        }
+    });
+}

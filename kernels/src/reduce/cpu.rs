@@ -1,0 +1,179 @@
+//! CPU kernel of sums over axes.
+
+use super::Sum;
+use crate::LANES;
+use crate::cpu::lanes::Lanes;
+use crate::cpu::{Context, instantiate, walk};
+
+/// The largest number of axes.
+const MAX_RANK: usize = 8;
+
+/// The sum over the summed axes; `output` is overwritten.
+///
+/// input: row-major over `sum.dims`; output: row-major over the axes that are kept.
+///
+/// Panics if a slice does not have its size, or with more than 8 axes.
+pub fn sum<const RANK: usize>(cx: &Context, sum: &Sum<RANK>, input: &[f32], output: &mut [f32]) {
+    output.fill(0.0);
+    add(cx, &sum.dims, &sum.summed, sum.samples, input, output);
+}
+
+/// [`sum`], added to what `output` holds.
+///
+/// Panics if a slice does not have its size, or with more than 8 axes.
+pub fn sum_into<const RANK: usize>(cx: &Context, sum: &Sum<RANK>, input: &[f32], output: &mut [f32]) {
+    add(cx, &sum.dims, &sum.summed, sum.samples, input, output);
+}
+
+/// The sum, cut into an outer walk and blocks of two axes.
+#[derive(Debug)]
+struct Blocks {
+    /// The axes around the blocks: sizes, and steps of input and output.
+    rank: usize,
+    dims: [usize; MAX_RANK],
+    steps: [[usize; MAX_RANK]; 2],
+    /// The axis before the last one, if it is summed: its size (else 1) and its step.
+    middle: [usize; 2],
+    /// Elements of the last axis that are read, side by side.
+    last: usize,
+    last_is_summed: bool,
+}
+
+fn add(cx: &Context, dims: &[usize], summed: &[bool], samples: Option<usize>, input: &[f32], output: &mut [f32]) {
+    let rank = dims.len();
+    assert!(rank <= MAX_RANK, "sum: {rank} axes, at most {MAX_RANK} are possible");
+    assert_eq!(input.len(), walk::product(dims), "sum: the input does not have the elements of {dims:?}");
+    let kept = dims.iter().zip(summed).map(|(&dim, &summed)| if summed { 1 } else { dim });
+    assert_eq!(
+        output.len(),
+        kept.product::<usize>(),
+        "sum: the output of {dims:?} summed over {summed:?} has another size"
+    );
+    if input.is_empty() {
+        return;
+    }
+
+    let mut steps = [[0; MAX_RANK]; 2];
+    let mut sizes = [1; MAX_RANK];
+    let (mut input_step, mut output_step) = (1, 1);
+    for axis in (0..rank).rev() {
+        steps[0][axis] = input_step;
+        input_step *= dims[axis];
+        if !summed[axis] {
+            steps[1][axis] = output_step;
+            output_step *= dims[axis];
+        }
+        // Lanes behind the last sample hold copies, which must not be counted.
+        sizes[axis] = if samples == Some(axis) && summed[axis] { dims[axis].min(cx.count) } else { dims[axis] };
+    }
+    let mut blocks = Blocks { rank: 0, dims: sizes, steps, middle: [1, 0], last: 1, last_is_summed: false };
+    if let Some(last) = rank.checked_sub(1) {
+        blocks.last = sizes[last];
+        blocks.last_is_summed = summed[last];
+        blocks.rank = last;
+        if last > 0 && summed[last - 1] {
+            blocks.rank = last - 1;
+            blocks.middle = [sizes[last - 1], steps[0][last - 1]];
+        }
+    }
+    // SAFETY: `blocks` walks over indices below `dims`, whose product is the input's length, and over the kept ones, whose
+    // product is the output's.
+    unsafe { blocks_on(cx.isa, &blocks, input.as_ptr(), output.as_mut_ptr()) };
+}
+
+/// Vectors after which partial sums are put aside: sums of sums lose less precision than one long chain.
+const CHAIN: usize = 256;
+
+/// # Safety
+/// The pointers are valid for what `blocks` names; the set of `L` is enabled.
+#[inline(always)]
+unsafe fn blocks_in<L: Lanes>(blocks: &Blocks, input: *const f32, output: *mut f32) {
+    let dims = &blocks.dims[..blocks.rank];
+    let (mut index, mut offsets) = ([0; MAX_RANK], [0; 2]);
+    for _ in 0..dims.iter().product() {
+        // SAFETY: the offsets are those of a position in `dims`, and the block lies behind them.
+        unsafe {
+            let (input, output) = (input.add(offsets[0]), output.add(offsets[1]));
+            let (mut sums, mut chains) = ([L::splat(0.0); 4], L::splat(0.0));
+            let mut i = 0;
+            while i < blocks.last {
+                let n = (blocks.last - i).min(LANES);
+                // Two calls, so that the one for full vectors is compiled without masks.
+                if n == LANES {
+                    add_column(blocks, LANES, i / LANES, input.add(i), &mut sums);
+                } else {
+                    add_column(blocks, n, i / LANES, input.add(i), &mut sums);
+                }
+                if !blocks.last_is_summed {
+                    let to = output.add(i);
+                    L::load_first(to, n, 0.0).add(total(sums)).store_first(to, n);
+                    sums = [L::splat(0.0); 4];
+                }
+                i += LANES;
+                if i.is_multiple_of(CHAIN * LANES) {
+                    chains = chains.add(total(sums));
+                    sums = [L::splat(0.0); 4];
+                }
+            }
+            if blocks.last_is_summed {
+                *output += chains.add(total(sums)).sum();
+            }
+        }
+        walk::advance(
+            &mut index[..dims.len()],
+            dims,
+            #[inline(always)]
+            |j, axis| blocks.steps[j][axis],
+            &mut offsets,
+        );
+    }
+}
+
+/// Adds `n` neighbouring elements of the last axis over the middle axis, in turns to one of four sums: that hides the latency
+/// of the addition, and 64 partial sums lose less precision than one.
+///
+/// # Safety
+/// The elements are readable; the set of `L` is enabled.
+#[inline(always)]
+unsafe fn add_column<L: Lanes>(blocks: &Blocks, n: usize, turn: usize, input: *const f32, sums: &mut [L; 4]) {
+    let [size, step] = blocks.middle;
+    // SAFETY: the contract of this function.
+    unsafe {
+        if size == 1 {
+            sums[turn % 4] = sums[turn % 4].add(L::load_up_to(input, n));
+            return;
+        }
+        let mut m = 0;
+        while m < size {
+            let end = size.min(m + CHAIN);
+            let mut partial = [L::splat(0.0); 4];
+            while m + 4 <= end {
+                for (i, sum) in partial.iter_mut().enumerate() {
+                    *sum = sum.add(L::load_up_to(input.add((m + i) * step), n));
+                }
+                m += 4;
+            }
+            while m < end {
+                partial[0] = partial[0].add(L::load_up_to(input.add(m * step), n));
+                m += 1;
+            }
+            for (sum, partial) in sums.iter_mut().zip(partial) {
+                *sum = sum.add(partial);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The set of `L` is enabled.
+#[inline(always)]
+unsafe fn total<L: Lanes>([a, b, c, d]: [L; 4]) -> L {
+    // SAFETY: the contract of this function.
+    unsafe { a.add(b).add(c.add(d)) }
+}
+
+instantiate!(unsafe fn blocks_on = blocks_in(blocks: &Blocks, input: *const f32, output: *mut f32));
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,183 @@
+//! Arguments of layers and calls: by position or by name, read as the table of the layer or function says.
+
+use std::collections::HashMap;
+
+use graven_kernels::arguments::{Arguments, Given, Kind, Parameter};
+use graven_kernels::layers::Layer;
+use proc_macro2::TokenStream;
+use quote::ToTokens as _;
+use syn::{Expr, Lit};
+
+use super::number::{Names, Number, evaluate};
+use crate::diagnostics::{Errors, nearest};
+use crate::syntax::Field;
+
+/// Pairs what was written with the table: (parameter, expression), in the order of writing.
+///
+/// Reports unknown, doubled, surplus and missing arguments; `whose` is the layer or function, `at` marks what is missing.
+pub(crate) fn assign<'a>(
+    parameters: &'static [Parameter],
+    given: impl IntoIterator<Item = &'a Expr>,
+    n_before: usize,
+    whose: &str,
+    at: &dyn quote::ToTokens,
+    errors: &mut Errors,
+) -> Option<Vec<(&'static Parameter, &'a Expr)>> {
+    let mut assigned: Vec<(&'static Parameter, &'a Expr)> = Vec::new();
+    let n_errors = errors.len();
+    let mut position = n_before;
+    for expression in given {
+        let (parameter, value) = match expression {
+            Expr::Assign(assign) => {
+                let name = super::text(&assign.left);
+                let Some(parameter) = parameters.iter().find(|parameter| parameter.name == name) else {
+                    errors.at(&assign.left, unknown(whose, &name, parameters));
+                    continue;
+                };
+                (parameter, &*assign.right)
+            }
+            positional => {
+                let Some(parameter) = parameters.get(position) else {
+                    errors.at(positional, format!("{whose} takes {} arguments at most: {}", parameters.len(), names(parameters)));
+                    continue;
+                };
+                position += 1;
+                (parameter, positional)
+            }
+        };
+        if assigned.iter().any(|(own, _)| own.name == parameter.name) || parameters[..n_before].iter().any(|own| own.name == parameter.name) {
+            errors.at(expression, format!("{whose} is given `{}` twice\nhelp: write it once", parameter.name));
+            continue;
+        }
+        assigned.push((parameter, value));
+    }
+    if errors.len() == n_errors {
+        for parameter in parameters[n_before.min(parameters.len())..].iter().filter(|parameter| parameter.required) {
+            if !assigned.iter().any(|(own, _)| own.name == parameter.name) {
+                errors.at(at, format!("{whose} misses `{}`\nhelp: write `{} = ..`: {}", parameter.name, parameter.name, parameter.kind.describe()));
+            }
+        }
+    }
+    (errors.len() == n_errors).then_some(assigned)
+}
+
+fn names(parameters: &[Parameter]) -> String {
+    let names: Vec<String> = parameters.iter().map(|parameter| format!("`{}`", parameter.name)).collect();
+    names.join(", ")
+}
+
+fn unknown(whose: &str, name: &str, parameters: &[Parameter]) -> String {
+    if parameters.is_empty() {
+        return format!("{whose} has no argument `{name}`: it takes none");
+    }
+    match nearest(name, parameters.iter().map(|parameter| parameter.name)) {
+        Some(near) => format!("{whose} has no argument `{name}`; did you mean `{near}`?\nhelp: write `{near}`"),
+        None => format!("{whose} has no argument `{name}`\nhelp: it takes {}", names(parameters)),
+    }
+}
+
+/// Reads an argument that needs no tensors. None: the kind takes tensors.
+pub(crate) fn constant(kind: Kind, expression: &Expr, names: &Names) -> Option<Result<Given, String>> {
+    let number = |expression: &Expr| evaluate(expression, names).map_err(|(_, message)| message);
+    Some(match kind {
+        Kind::Tensor | Kind::Tensors => return None,
+        Kind::Size => number(expression).and_then(|number| at_least(&number, 1)).map(Given::Size),
+        Kind::Pair(least) => match elements(expression) {
+            Some(two) if two.len() == 2 => two
+                .iter()
+                .map(|element| number(element).and_then(|number| at_least(&number, least)))
+                .collect::<Result<Vec<_>, _>>()
+                .map(|sizes| Given::Pair([sizes[0], sizes[1]])),
+            Some(other) => Err(format!("{} sizes were given", other.len())),
+            None => number(expression).and_then(|number| at_least(&number, least)).map(|size| Given::Pair([size; 2])),
+        },
+        Kind::Axis => number(expression).and_then(|number| integer(&number)).map(|axis| Given::Axes(vec![axis])),
+        Kind::Axes => {
+            let axes = elements(expression).unwrap_or_else(|| vec![expression]);
+            axes.iter().map(|axis| number(axis).and_then(|number| integer(&number))).collect::<Result<_, _>>().map(Given::Axes)
+        }
+        Kind::Shape => {
+            let sizes = elements(expression).unwrap_or_else(|| vec![expression]);
+            let dim = |size: &&Expr| match number(size)? {
+                Number::Integer(-1) => Ok(None),
+                other => other.as_dim().map(Some).ok_or_else(|| format!("`{}` is no size", super::text(size))),
+            };
+            sizes.iter().map(dim).collect::<Result<_, _>>().map(Given::Shape)
+        }
+        Kind::Number => number(expression).map(|number| Given::Number(number.to_scalar())),
+        Kind::Flag => match expression {
+            Expr::Lit(literal) => match &literal.lit {
+                Lit::Bool(flag) => Ok(Given::Flag(flag.value)),
+                _ => Err(String::new()),
+            },
+            _ => Err(String::new()),
+        },
+        Kind::Word(words) => match expression {
+            Expr::Lit(literal) => match &literal.lit {
+                Lit::Str(word) if words.contains(&word.value().as_str()) => Ok(Given::Word(word.value())),
+                _ => Err(String::new()),
+            },
+            _ => Err(String::new()),
+        },
+    })
+}
+
+/// "`padding` of `conv1` is `-1`, but must be ...".
+pub(crate) fn wrong_kind(whose: &str, parameter: &Parameter, expression: &Expr, reason: &str) -> String {
+    // A name that is not declared is explained on its own.
+    if reason.contains("not declared") {
+        return reason.to_owned();
+    }
+    let reason = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
+    format!("`{}` of {whose} is `{}`{reason}, but must be {}", parameter.name, super::text(expression), parameter.kind.describe())
+}
+
+fn at_least(number: &Number, least: usize) -> Result<usize, String> {
+    match number {
+        Number::Integer(number) => usize::try_from(*number).ok().filter(|size| *size >= least).ok_or_else(String::new),
+        Number::Size(dim) => Err(format!("`{dim}` is known only at run time")),
+        Number::Scalar(_) => Err(String::new()),
+    }
+}
+
+fn integer(number: &Number) -> Result<i64, String> {
+    match number {
+        Number::Integer(number) => i64::try_from(*number).map_err(|_| "the number overflows".to_owned()),
+        _ => Err(String::new()),
+    }
+}
+
+/// The elements of a list or tuple.
+pub(crate) fn elements(expression: &Expr) -> Option<Vec<&Expr>> {
+    match expression {
+        Expr::Array(array) => Some(array.elems.iter().collect()),
+        Expr::Tuple(tuple) => Some(tuple.elems.iter().collect()),
+        Expr::Reference(reference) => elements(&reference.expr),
+        Expr::Paren(paren) => elements(&paren.expr),
+        Expr::Group(group) => elements(&group.expr),
+        _ => None,
+    }
+}
+
+/// Reads what stands in `#[layer(..)]`.
+pub(crate) fn layer_arguments(
+    field: &Field,
+    layer: &'static Layer,
+    names: &Names,
+    errors: &mut Errors,
+) -> Option<(Arguments, HashMap<&'static str, TokenStream>)> {
+    let whose = format!("`{}`", field.name);
+    let assigned = assign(layer.parameters, &field.arguments, 0, &whose, &field.name, errors)?;
+    let mut arguments = Arguments::default();
+    let mut tokens = HashMap::new();
+    let n_errors = errors.len();
+    for (parameter, expression) in assigned {
+        match constant(parameter.kind, expression, names) {
+            Some(Ok(given)) => arguments.set(parameter.name, given),
+            Some(Err(reason)) => errors.at(expression, wrong_kind(&whose, parameter, expression, &reason)),
+            None => errors.at(expression, format!("`{}` of {whose} must be known at compile time", parameter.name)),
+        }
+        tokens.insert(parameter.name, expression.to_token_stream());
+    }
+    (errors.len() == n_errors).then_some((arguments, tokens))
+}

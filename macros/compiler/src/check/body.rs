@@ -1,0 +1,839 @@
+//! Bodies: walks the statements and expressions of a function and records what they compute.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use graven_kernels::arguments::{Arguments, Given, Kind as ArgumentKind, Parameter};
+use graven_kernels::dim::Type;
+use graven_kernels::functions::{FUNCTIONS, Function as BuiltIn, function as built_in};
+use graven_kernels::layers::{Mode, infer};
+use graven_kernels::op::{Builder as _, Mistake, Value};
+use graven_kernels::pointwise;
+use proc_macro2::{Ident, TokenStream};
+use quote::{ToTokens, quote};
+use syn::{BinOp, Block, Expr, ExprMethodCall, Member as FieldName, Pat, Stmt, UnOp};
+
+use super::arguments::{assign, constant, elements, wrong_kind};
+use super::explain::{self, Record};
+use super::instance::{Instance, LayerInstance, Member};
+use super::number::{Number, evaluate};
+use super::{signature, text};
+use crate::diagnostics::{Errors, did_you_mean, nearest};
+use crate::graph::{Graph, GraphInput, Kind};
+use crate::syntax::{Function, Module};
+
+/// What an expression stands for.
+#[derive(Debug, Clone)]
+pub(crate) enum Item {
+    Tensor(Value),
+    Number(Number),
+    Tuple(Vec<Item>),
+    Member(Member),
+    /// `self`.
+    Instance(Rc<Instance>),
+    /// A mistake was reported already.
+    Unknown,
+}
+
+/// Functions that call each other deeper than this are taken for endless.
+const MAX_DEPTH: usize = 64;
+
+/// One function of the emitted program, its callees included.
+pub(crate) struct Body<'a> {
+    layers: &'a [LayerInstance],
+    errors: &'a mut Errors,
+    training: bool,
+    graph: Graph,
+    root: Rc<Instance>,
+    parameters: HashMap<(usize, usize), Value>,
+    records: Vec<Record>,
+    /// Functions being inlined, innermost last.
+    calls: Vec<Frame>,
+    n_streams: u64,
+    /// A size must be known that only a caller can give.
+    needs_known_size: bool,
+}
+
+/// One function being walked.
+struct Frame {
+    instance: Rc<Instance>,
+    function: String,
+    names: super::number::Names,
+    scopes: Vec<HashMap<String, Item>>,
+}
+
+impl<'a> Body<'a> {
+    pub(crate) fn new(root: &Rc<Instance>, layers: &'a [LayerInstance], training: bool, errors: &'a mut Errors) -> Body<'a> {
+        Body {
+            layers,
+            errors,
+            training,
+            graph: Graph::default(),
+            root: Rc::clone(root),
+            parameters: HashMap::new(),
+            records: Vec::new(),
+            calls: Vec::new(),
+            n_streams: 0,
+            needs_known_size: false,
+        }
+    }
+
+    pub(crate) fn finish(self) -> Graph {
+        self.graph
+    }
+
+    /// Whether the function needs sizes that its signature leaves open (besides the batch), so that only its callers can use it.
+    pub(crate) fn is_template(&self, _: &Function) -> bool {
+        self.needs_known_size
+    }
+
+    /// The arguments of the function that users call.
+    pub(crate) fn root_arguments(&mut self, function: &Function) -> Vec<Item> {
+        let mut names = self.root.names.clone();
+        let mut items = Vec::new();
+        for argument in &function.arguments {
+            let Some(ty) = signature::declare(&argument.ty, &mut names, self.errors) else {
+                items.push(Item::Unknown);
+                continue;
+            };
+            let name = argument.name.to_string();
+            let value = self.graph.push(Kind::Input(self.graph.inputs.len()), Vec::new(), ty, name.clone());
+            self.graph.inputs.push(GraphInput { name, value, classes: None });
+            items.push(Item::Tensor(value));
+        }
+        items
+    }
+
+    /// Inlines a function of a module. None if its results are not all tensors that are known.
+    pub(crate) fn call(&mut self, function: &Function, instance: &Rc<Instance>, items: Vec<Item>, at: &dyn ToTokens) -> Option<Vec<Value>> {
+        let name = function.name.to_string();
+        let same = |frame: &Frame| frame.function == name && Rc::ptr_eq(&frame.instance, instance);
+        if self.calls.iter().any(same) || self.calls.len() >= MAX_DEPTH {
+            self.errors.at(at, format!("`{name}` calls itself: a network is unrolled while compiling, so calls must end\nhelp: use `for` over an array of modules"));
+            return None;
+        }
+        let mut names = instance.names.clone();
+        let mut scope = HashMap::new();
+        if items.len() != function.arguments.len() {
+            self.errors.at(at, format!("`{name}` takes {} arguments, but was given {}", function.arguments.len(), items.len()));
+            return None;
+        }
+        for (argument, item) in function.arguments.iter().zip(items) {
+            if let Item::Tensor(value) = &item {
+                let given = self.graph.ty(*value);
+                if let Err(declared) = signature::unify(&argument.ty, &given, &mut names, self.errors) {
+                    if let Some(declared) = declared {
+                        let note = self.note(*value);
+                        self.errors.at(at, format!("`{name}` takes `{}` {declared}, but was given {given}{note}", argument.name));
+                    }
+                    return None;
+                }
+            }
+            scope.insert(argument.name.to_string(), item);
+        }
+        self.calls.push(Frame { instance: Rc::clone(instance), function: name, names, scopes: vec![scope] });
+        let result = self.block(&function.body);
+        let results = self.results(function, result);
+        self.calls.pop();
+        results
+    }
+
+    /// Checks what a body gives against what its signature promises.
+    fn results(&mut self, function: &Function, result: Item) -> Option<Vec<Value>> {
+        let items = match result {
+            Item::Tuple(items) => items,
+            item => vec![item],
+        };
+        let types = function.output.types();
+        if items.len() != types.len() && !items.iter().any(|item| matches!(item, Item::Unknown)) {
+            self.errors.at(
+                &function.name,
+                format!("`{}` returns {} values, but its signature says {}", function.name, items.len(), types.len()),
+            );
+            return None;
+        }
+        let mut values = Vec::new();
+        for (item, ty) in items.into_iter().zip(types) {
+            let names = self.frame().names.clone();
+            let promised = signature::promised(ty, &names, self.errors);
+            let value = match item {
+                Item::Tensor(value) => value,
+                Item::Number(number) => {
+                    let scalar = self.graph.scalar(number.to_scalar());
+                    self.graph.apply(Rc::new(pointwise::Pointwise::expand(Vec::new())), &[scalar]).ok()?
+                }
+                Item::Unknown => return None,
+                _ => {
+                    self.errors.at(&function.name, format!("`{}` must return tensors", function.name));
+                    return None;
+                }
+            };
+            let given = self.graph.ty(value);
+            let promised = promised?;
+            if promised != given {
+                let note = self.note(value);
+                let message = format!(
+                    "`{}` returns {given}, but its signature says {promised}{note}\nhelp: write `{}`",
+                    function.name,
+                    match given.dtype {
+                        graven_kernels::dim::Dtype::F32 => graven_kernels::dim::list(&given.dims),
+                        graven_kernels::dim::Dtype::I64 => format!("{}, i64", graven_kernels::dim::list(&given.dims)),
+                    }
+                );
+                self.errors.at_span(ty.span, message);
+                return None;
+            }
+            values.push(value);
+        }
+        Some(values)
+    }
+
+    fn frame(&mut self) -> &mut Frame {
+        self.calls.last_mut().expect("a function is being walked")
+    }
+
+    fn block(&mut self, block: &Block) -> Item {
+        self.frame().scopes.push(HashMap::new());
+        let mut result = Item::Tuple(Vec::new());
+        for (position, statement) in block.stmts.iter().enumerate() {
+            let last = position + 1 == block.stmts.len();
+            match statement {
+                Stmt::Local(local) => {
+                    let item = match &local.init {
+                        Some(init) => self.expression(&init.expr),
+                        None => {
+                            self.errors.at(local, "a `let` in a network needs a value");
+                            Item::Unknown
+                        }
+                    };
+                    self.bind(&local.pat, item);
+                }
+                Stmt::Expr(expression, None) if last => result = self.expression(expression),
+                Stmt::Expr(expression, _) => self.statement(expression),
+                other => self.errors.at(other, "items and macros cannot stand in the body of a network function"),
+            }
+        }
+        self.frame().scopes.pop();
+        result
+    }
+
+    /// An expression whose value is not used: an assignment or a loop.
+    fn statement(&mut self, expression: &Expr) {
+        match expression {
+            Expr::Assign(assign) => {
+                let item = self.expression(&assign.right);
+                let name = text(&assign.left);
+                let frame = self.frame();
+                match frame.scopes.iter_mut().rev().find_map(|scope| scope.get_mut(&name)) {
+                    Some(variable) => *variable = item,
+                    None => self.errors.at(&assign.left, format!("no variable is called `{name}`\nhelp: write `let mut {name} = ..;` first")),
+                }
+            }
+            Expr::ForLoop(for_loop) => self.for_loop(for_loop),
+            Expr::Block(block) => {
+                self.block(&block.block);
+            }
+            other => {
+                let n_errors = self.errors.len();
+                self.expression(other);
+                if self.errors.len() == n_errors {
+                    let shown = text(other);
+                    self.errors.at(other, format!("the value of `{shown}` is computed and dropped\nhelp: write `let t = {shown};` and use it, or remove it"));
+                }
+            }
+        }
+    }
+
+    fn for_loop(&mut self, for_loop: &syn::ExprForLoop) {
+        let items = match unwrapped(&for_loop.expr) {
+            Expr::Range(range) => {
+                let names = self.frame().names.clone();
+                let bound = |bound: &Option<Box<Expr>>| match bound {
+                    None => Ok(0),
+                    Some(bound) => match evaluate(bound, &names) {
+                        Ok(Number::Integer(number)) if (0..=4096).contains(&number) => Ok(number),
+                        _ => Err(()),
+                    },
+                };
+                match (bound(&range.start), bound(&range.end)) {
+                    (Ok(start), Ok(end)) => (start..end).map(|number| Item::Number(Number::Integer(number))).collect(),
+                    _ => {
+                        self.errors.at(range, "a loop is unrolled while compiling, so its bounds must be known: 0 to 4096");
+                        return;
+                    }
+                }
+            }
+            other => match self.expression(other) {
+                Item::Member(Member::Array(members)) => members.into_iter().map(Item::Member).collect(),
+                Item::Unknown => return,
+                _ => {
+                    self.errors.at(&for_loop.expr, "a loop walks over an array of modules, or a range\nhelp: write `for block in &self.blocks { t = block(t); }`");
+                    return;
+                }
+            },
+        };
+        let items: Vec<Item> = items;
+        for item in items {
+            self.frame().scopes.push(HashMap::new());
+            self.bind(&for_loop.pat, item);
+            let result = self.block(&for_loop.body);
+            if !matches!(&result, Item::Unknown) && !matches!(&result, Item::Tuple(items) if items.is_empty()) {
+                self.errors.at(&for_loop.body, "the value of the loop's body is dropped\nhelp: assign it: `t = block(t);`");
+            }
+            self.frame().scopes.pop();
+        }
+    }
+
+    /// Binds the names of a pattern.
+    fn bind(&mut self, pattern: &Pat, item: Item) {
+        match (pattern, item) {
+            (Pat::Ident(name), item) => {
+                self.frame().scopes.last_mut().expect("a scope is open").insert(name.ident.to_string(), item);
+            }
+            (Pat::Type(typed), item) => self.bind(&typed.pat, item),
+            (Pat::Paren(paren), item) => self.bind(&paren.pat, item),
+            (Pat::Wild(_), _) => {}
+            (Pat::Tuple(tuple), Item::Tuple(items)) if tuple.elems.len() == items.len() => {
+                for (pattern, item) in tuple.elems.iter().zip(items) {
+                    self.bind(pattern, item);
+                }
+            }
+            (Pat::Tuple(tuple), Item::Unknown) => tuple.elems.iter().for_each(|pattern| self.bind(pattern, Item::Unknown)),
+            (Pat::Tuple(tuple), Item::Tuple(items)) => {
+                self.errors.at(tuple, format!("{} names for {} values", tuple.elems.len(), items.len()));
+                tuple.elems.iter().for_each(|pattern| self.bind(pattern, Item::Unknown));
+            }
+            (other, _) => self.errors.at(other, "a network binds names and tuples of names only"),
+        }
+    }
+
+    fn expression(&mut self, expression: &Expr) -> Item {
+        match expression {
+            Expr::Paren(inner) => self.expression(&inner.expr),
+            Expr::Group(inner) => self.expression(&inner.expr),
+            Expr::Reference(inner) => self.expression(&inner.expr),
+            Expr::Block(block) => self.block(&block.block),
+            Expr::Tuple(tuple) => Item::Tuple(tuple.elems.iter().map(|element| self.expression(element)).collect()),
+            Expr::Lit(_) => self.number(expression),
+            Expr::Path(path) => self.name(path),
+            Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => self.negate(unary),
+            Expr::Binary(binary) => self.binary(binary),
+            Expr::Field(field) => self.field(field),
+            Expr::Index(index) => self.index(index),
+            Expr::Call(call) => self.function_call(call),
+            Expr::MethodCall(call) => self.method_call(call),
+            other => {
+                let shown = text(other);
+                let shown = if shown.len() > 40 { "this".to_owned() } else { format!("`{shown}`") };
+                self.errors.at(other, format!("{shown} cannot stand in a network\nhelp: a network is made of `let`, calls, + - * /, tuples, and `for` over an array of modules"));
+                Item::Unknown
+            }
+        }
+    }
+
+    fn number(&mut self, expression: &Expr) -> Item {
+        let names = self.frame().names.clone();
+        match evaluate(expression, &names) {
+            Ok(number) => Item::Number(number),
+            Err((at, message)) => {
+                self.errors.at(at, message);
+                Item::Unknown
+            }
+        }
+    }
+
+    fn name(&mut self, path: &syn::ExprPath) -> Item {
+        let Some(name) = path.path.get_ident().map(ToString::to_string) else {
+            self.errors.at(path, signature::unknown_name(&path.path));
+            return Item::Unknown;
+        };
+        let frame = self.frame();
+        if name == "self" {
+            return Item::Instance(Rc::clone(&frame.instance));
+        }
+        if let Some(item) = frame.scopes.iter().rev().find_map(|scope| scope.get(&name)) {
+            return item.clone();
+        }
+        if let Some(dim) = frame.names.get(&name) {
+            return Item::Number(Number::from_dim(dim));
+        }
+        let near: Vec<&String> = frame.scopes.iter().flat_map(HashMap::keys).collect();
+        let near = did_you_mean(&name, near.iter().map(|name| name.as_str()));
+        let message = if name.chars().all(|c| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit()) {
+            signature::unknown_name(&path.path)
+        } else {
+            format!("no variable is called `{name}` here{near}")
+        };
+        self.errors.at(path, message);
+        Item::Unknown
+    }
+
+    fn negate(&mut self, unary: &syn::ExprUnary) -> Item {
+        match self.expression(&unary.expr) {
+            Item::Number(number) => number.negate().map_or(Item::Unknown, Item::Number),
+            Item::Tensor(value) => self.pointwise("neg", &[value], unary),
+            Item::Unknown => Item::Unknown,
+            _ => {
+                self.errors.at(unary, "only tensors and numbers can be negated");
+                Item::Unknown
+            }
+        }
+    }
+
+    fn binary(&mut self, binary: &syn::ExprBinary) -> Item {
+        let row = match binary.op {
+            BinOp::Add(_) => "add",
+            BinOp::Sub(_) => "sub",
+            BinOp::Mul(_) => "mul",
+            BinOp::Div(_) => "div",
+            BinOp::AddAssign(_) | BinOp::SubAssign(_) | BinOp::MulAssign(_) | BinOp::DivAssign(_) => {
+                self.errors.at(binary, format!("tensors do not change\nhelp: write `{} = {} ..`", text(&binary.left), text(&binary.left)));
+                return Item::Unknown;
+            }
+            other => {
+                self.errors.at(other, "tensors know + - * / only");
+                return Item::Unknown;
+            }
+        };
+        let (left, right) = (self.expression(&binary.left), self.expression(&binary.right));
+        match (left, right) {
+            (Item::Unknown, _) | (_, Item::Unknown) => Item::Unknown,
+            (Item::Number(left), Item::Number(right)) => match left.binary(&binary.op, &right) {
+                Ok(number) => Item::Number(number),
+                Err(message) => {
+                    self.errors.at(binary, message);
+                    Item::Unknown
+                }
+            },
+            (left, right) => {
+                let (left, right) = (self.tensor(left), self.tensor(right));
+                match (left, right) {
+                    (Some(left), Some(right)) => self.pointwise(row, &[left, right], binary),
+                    _ => {
+                        self.errors.at(binary, "only tensors and numbers can be combined");
+                        Item::Unknown
+                    }
+                }
+            }
+        }
+    }
+
+    /// An item as a tensor; numbers become tensors of rank 0.
+    fn tensor(&mut self, item: Item) -> Option<Value> {
+        match item {
+            Item::Tensor(value) => Some(value),
+            Item::Number(number) => Some(self.graph.scalar(number.to_scalar())),
+            _ => None,
+        }
+    }
+
+    fn pointwise(&mut self, row: &'static str, inputs: &[Value], at: &dyn ToTokens) -> Item {
+        self.graph.label = row.to_owned();
+        let result = pointwise::apply(&mut self.graph, row, inputs);
+        let sign = match row {
+            "add" => "+",
+            "sub" => "-",
+            "mul" => "*",
+            "div" => "/",
+            other => other,
+        };
+        self.record(result, sign, inputs.first().copied(), false, &HashMap::new(), at)
+    }
+
+    fn field(&mut self, field: &syn::ExprField) -> Item {
+        let FieldName::Named(name) = &field.member else {
+            self.errors.at(field, "take a tuple apart with `let (a, b) = ..;`");
+            return Item::Unknown;
+        };
+        match self.expression(&field.base) {
+            Item::Instance(instance) => self.member(&instance, name),
+            Item::Member(Member::Module(instance)) => self.member(&instance, name),
+            Item::Unknown => Item::Unknown,
+            _ => {
+                self.errors.at(field, format!("`{}` has no field `{name}` that a network can use", text(&field.base)));
+                Item::Unknown
+            }
+        }
+    }
+
+    fn member(&mut self, instance: &Rc<Instance>, name: &Ident) -> Item {
+        if let Some(member) = instance.member(&name.to_string()) {
+            return Item::Member(member.clone());
+        }
+        if instance.module.fields.iter().any(|field| field.name == *name) {
+            // The field exists, but what it holds was reported.
+            return Item::Unknown;
+        }
+        let candidates: Vec<String> = instance.members.iter().map(|(name, _)| name.clone()).collect();
+        let near = nearest(&name.to_string(), candidates.iter().map(String::as_str));
+        let message = match near {
+            Some(near) => format!("no layer of `{}` is called `{name}`; did you mean `{near}`?\nhelp: write `{near}`", instance.module.name),
+            None => format!("no layer of `{}` is called `{name}`\nhelp: its layers are {}", instance.module.name, candidates.join(", ")),
+        };
+        self.errors.at(name, message);
+        Item::Unknown
+    }
+
+    fn index(&mut self, index: &syn::ExprIndex) -> Item {
+        let base = self.expression(&index.expr);
+        let position = self.expression(&index.index);
+        match (base, position) {
+            (Item::Member(Member::Array(members)), Item::Number(Number::Integer(position))) => {
+                match usize::try_from(position).ok().and_then(|position| members.get(position)) {
+                    Some(member) => Item::Member(member.clone()),
+                    None => {
+                        self.errors.at(&index.index, format!("`{}` has {} modules, so there is no {position}", text(&index.expr), members.len()));
+                        Item::Unknown
+                    }
+                }
+            }
+            (Item::Unknown, _) | (_, Item::Unknown) => Item::Unknown,
+            _ => {
+                self.errors.at(index, "only arrays of modules can be indexed, by a number known at compile time");
+                Item::Unknown
+            }
+        }
+    }
+
+    fn function_call(&mut self, call: &syn::ExprCall) -> Item {
+        let arguments: Vec<&Expr> = call.args.iter().collect();
+        let function = unwrapped(&call.func);
+        if let Expr::Path(path) = function
+            && let Some(name) = path.path.get_ident()
+            && !self.frame().scopes.iter().any(|scope| scope.contains_key(&name.to_string()))
+        {
+            return self.named_call(name, None, &arguments);
+        }
+        match self.expression(function) {
+            Item::Member(member) => self.apply_member(&member, "forward", &arguments, function),
+            Item::Unknown => Item::Unknown,
+            _ => {
+                self.errors.at(function, format!("`{}` is no layer and no function", text(function)));
+                Item::Unknown
+            }
+        }
+    }
+
+    fn method_call(&mut self, call: &ExprMethodCall) -> Item {
+        let arguments: Vec<&Expr> = call.args.iter().collect();
+        let name = call.method.to_string();
+        match self.expression(&call.receiver) {
+            Item::Unknown => Item::Unknown,
+            Item::Instance(instance) => self.instance_call(&instance, call, &arguments),
+            Item::Member(Member::Module(instance)) => self.instance_call(&instance, call, &arguments),
+            Item::Member(member) => {
+                if name == "forward" {
+                    return self.apply_member(&member, "forward", &arguments, &call.method);
+                }
+                self.errors.at(&call.method, format!("`{}` has no function `{name}`\nhelp: a layer is called: `{}(t)`", text(&call.receiver), text(&call.receiver)));
+                Item::Unknown
+            }
+            receiver => self.named_call(&call.method, Some(receiver), &arguments),
+        }
+    }
+
+    /// `self.conv1(t)`, `self.forward(t)`, `self.block.forward(t)`.
+    fn instance_call(&mut self, instance: &Rc<Instance>, call: &ExprMethodCall, arguments: &[&Expr]) -> Item {
+        let name = call.method.to_string();
+        if let Some(member) = instance.member(&name) {
+            let member = member.clone();
+            return self.apply_member(&member, "forward", arguments, &call.method);
+        }
+        if instance.module.fields.iter().any(|field| field.name == name) {
+            return Item::Unknown;
+        }
+        let module = Rc::clone(&instance.module);
+        if let Some(function) = module.functions.iter().find(|function| function.method && function.name == name) {
+            return self.inline(function, instance, arguments, &call.method);
+        }
+        let layers: Vec<String> = instance.members.iter().map(|(name, _)| name.clone()).collect();
+        let functions: Vec<String> = module.functions.iter().map(|function| function.name.to_string()).collect();
+        let near = nearest(&name, layers.iter().chain(&functions).map(String::as_str));
+        let message = match near {
+            Some(near) => format!("no layer of `{}` is called `{name}`; did you mean `{near}`?\nhelp: write `{near}`", module.name),
+            None => format!("no layer and no function of `{}` is called `{name}`\nhelp: its layers are {}", module.name, layers.join(", ")),
+        };
+        self.errors.at(&call.method, message);
+        Item::Unknown
+    }
+
+    /// Inlines a call of a function that users wrote.
+    fn inline(&mut self, function: &Function, instance: &Rc<Instance>, arguments: &[&Expr], at: &dyn ToTokens) -> Item {
+        let items: Vec<Item> = arguments.iter().map(|argument| self.expression(argument)).collect();
+        if items.iter().any(|item| matches!(item, Item::Unknown)) {
+            return self.unknown_results(function);
+        }
+        let items = items.into_iter().map(|item| self.tensor(item.clone()).map_or(item, Item::Tensor)).collect();
+        let input = match &items {
+            items if Vec::is_empty(items) => None,
+            items => match &items[0] {
+                Item::Tensor(value) => Some(*value),
+                _ => None,
+            },
+        };
+        let Some(values) = self.call(function, instance, items, at) else { return self.unknown_results(function) };
+        if let (Some(input), [output]) = (input, values.as_slice())
+            && !instance.path.is_empty()
+        {
+            // A nested module is one step of a chain, like a layer.
+            let label = instance.path.trim_end_matches('.').to_owned();
+            self.records.push(Record { label, input, output: *output, layer: true });
+        }
+        match function.output {
+            crate::syntax::Output::One(_) => Item::Tensor(values[0]),
+            crate::syntax::Output::Tuple(_) => Item::Tuple(values.into_iter().map(Item::Tensor).collect()),
+        }
+    }
+
+    fn unknown_results(&self, function: &Function) -> Item {
+        match &function.output {
+            crate::syntax::Output::One(_) => Item::Unknown,
+            crate::syntax::Output::Tuple(types) => Item::Tuple(vec![Item::Unknown; types.len()]),
+        }
+    }
+
+    fn apply_member(&mut self, member: &Member, function: &str, arguments: &[&Expr], at: &dyn ToTokens) -> Item {
+        match member {
+            Member::Layer(layer) => self.apply_layer(*layer, arguments, at),
+            Member::Array(_) => {
+                self.errors.at(at, "an array of modules cannot be called\nhelp: walk over it: `for block in &self.blocks { t = block(t); }`");
+                Item::Unknown
+            }
+            Member::Module(instance) => {
+                let module: Rc<Module> = Rc::clone(&instance.module);
+                match module.functions.iter().find(|own| own.method && own.name == function) {
+                    Some(function) => self.inline(function, instance, arguments, at),
+                    None => {
+                        self.errors.at(at, format!("`{}` has no function `{function}`", module.name));
+                        Item::Unknown
+                    }
+                }
+            }
+        }
+    }
+
+    fn apply_layer(&mut self, index: usize, arguments: &[&Expr], at: &dyn ToTokens) -> Item {
+        let layers = self.layers;
+        let instance = &layers[index];
+        let [argument] = arguments else {
+            self.errors.at(at, format!("`{}` takes one tensor, but was given {}", instance.path, arguments.len()));
+            return Item::Unknown;
+        };
+        let input = self.expression(argument);
+        if matches!(input, Item::Unknown) {
+            return Item::Unknown;
+        }
+        let Some(input) = self.tensor(input) else {
+            self.errors.at(argument, format!("`{}` takes a tensor", instance.path));
+            return Item::Unknown;
+        };
+        let result = self.layer_output(index, input);
+        self.record(result, &instance.path, Some(input), true, &instance.tokens, at)
+    }
+
+    fn layer_output(&mut self, index: usize, input: Value) -> Result<Value, Mistake> {
+        let instance = &self.layers[index];
+        infer(instance.layer, &mut instance.arguments.borrow_mut(), &self.graph.ty(input))?;
+        let mut weights = Vec::new();
+        for (weight, description) in instance.weights().into_iter().enumerate() {
+            let graph = &mut self.graph;
+            let value = *self.parameters.entry((index, weight)).or_insert_with(|| {
+                let label = format!("{}.{}", instance.path, description.name);
+                graph.push(Kind::Parameter { layer: index, weight }, Vec::new(), Type::f32(description.dims), label)
+            });
+            weights.push(value);
+        }
+        let mode = Mode { training: self.training, stream: self.n_streams };
+        self.n_streams += 1;
+        self.graph.label.clone_from(&instance.path);
+        (instance.layer.apply)(&mut self.graph, &instance.arguments.borrow(), input, &weights, mode)
+    }
+
+    /// `relu(t)`, `t.reshape(..)`, or a function of the block.
+    fn named_call(&mut self, name: &Ident, receiver: Option<Item>, arguments: &[&Expr]) -> Item {
+        let text = name.to_string();
+        if let Some(function) = built_in(&text) {
+            return self.apply_function(function, name, receiver, arguments);
+        }
+        let instance = Rc::clone(&self.frame().instance);
+        let module = Rc::clone(&instance.module);
+        if receiver.is_none()
+            && let Some(function) = module.functions.iter().find(|function| !function.method && function.name == text)
+        {
+            return self.inline(function, &instance, arguments, name);
+        }
+        let method = module.functions.iter().any(|function| function.method && function.name == text) || instance.member(&text).is_some();
+        let message = if method {
+            format!("`{text}` belongs to `{}`\nhelp: write `self.{text}`", module.name)
+        } else {
+            let own = module.functions.iter().map(|function| function.name.to_string()).collect::<Vec<_>>();
+            let known = FUNCTIONS.iter().map(|function| function.name).chain(own.iter().map(String::as_str));
+            match nearest(&text, known) {
+                Some(near) => format!("no function is called `{text}`; did you mean `{near}`?\nhelp: write `{near}`"),
+                None => format!("no function is called `{text}`"),
+            }
+        };
+        self.errors.at(name, message);
+        Item::Unknown
+    }
+
+    fn apply_function(&mut self, function: &'static BuiltIn, name: &Ident, receiver: Option<Item>, arguments: &[&Expr]) -> Item {
+        let whose = format!("`{}`", function.name);
+        let mut given = Arguments::default();
+        let mut tokens: HashMap<&'static str, TokenStream> = HashMap::new();
+        let n_before = usize::from(receiver.is_some());
+        let Some(assigned) = assign(function.parameters, arguments.iter().copied(), n_before, &whose, name, self.errors) else {
+            return Item::Unknown;
+        };
+        let n_errors = self.errors.len();
+        let mut unknown = false;
+        let mut first = None;
+        if let Some(receiver) = receiver {
+            match self.tensor(receiver) {
+                Some(value) => {
+                    first = Some(value);
+                    given.set(function.parameters[0].name, Given::Tensor(value));
+                }
+                None => self.errors.at(name, format!("{whose} takes a tensor")),
+            }
+        }
+        for (parameter, expression) in assigned {
+            match self.argument(function, parameter, expression) {
+                Some(value) => {
+                    if first.is_none() {
+                        first = match &value {
+                            Given::Tensor(value) => Some(*value),
+                            Given::Tensors(values) => values.first().copied(),
+                            _ => None,
+                        };
+                    }
+                    given.set(parameter.name, value);
+                }
+                None => unknown = true,
+            }
+            tokens.insert(parameter.name, quote!(#expression));
+        }
+        if unknown || self.errors.len() > n_errors {
+            return Item::Unknown;
+        }
+        self.graph.label = function.name.to_owned();
+        let result = (function.apply)(&mut self.graph, &given);
+        if result.is_ok() {
+            self.note_labels(function, &given);
+        }
+        self.record(result, function.name, first, false, &tokens, name)
+    }
+
+    /// Reads one argument of a call. None: a mistake was reported.
+    fn argument(&mut self, function: &BuiltIn, parameter: &Parameter, expression: &Expr) -> Option<Given> {
+        let whose = format!("`{}`", function.name);
+        let tensor = |body: &mut Self, expression: &Expr| {
+            let item = body.expression(expression);
+            if matches!(item, Item::Unknown) {
+                return None;
+            }
+            let value = body.tensor(item);
+            if value.is_none() {
+                body.errors.at(expression, wrong_kind(&whose, parameter, expression, ""));
+            }
+            value
+        };
+        match parameter.kind {
+            ArgumentKind::Tensor => tensor(self, expression).map(Given::Tensor),
+            ArgumentKind::Tensors => match elements(expression) {
+                Some(list) => {
+                    let values: Vec<Option<Value>> = list.iter().map(|element| tensor(self, element)).collect();
+                    values.into_iter().collect::<Option<_>>().map(Given::Tensors)
+                }
+                None => {
+                    self.errors.at(expression, wrong_kind(&whose, parameter, expression, ""));
+                    None
+                }
+            },
+            kind => {
+                let names = self.frame().names.clone();
+                match constant(kind, expression, &names)? {
+                    Ok(given) => Some(given),
+                    Err(reason) => {
+                        self.errors.at(expression, wrong_kind(&whose, parameter, expression, &reason));
+                        None
+                    }
+                }
+            }
+        }
+    }
+
+    /// Remembers that labels which the user gives must lie in 0..classes.
+    fn note_labels(&mut self, function: &BuiltIn, given: &Arguments) {
+        let Some((labels, logits)) = function.labels else { return };
+        let classes = self.graph.ty(given.tensor(logits)).dims.get(1).and_then(graven_kernels::dim::Dim::as_known);
+        if let (Kind::Input(index), Some(classes)) = (self.graph.node(given.tensor(labels)).kind.clone(), classes) {
+            let input = &mut self.graph.inputs[index];
+            input.classes = Some(input.classes.map_or(classes, |own| own.min(classes)));
+        }
+    }
+
+    /// Keeps what a call gave, for the chains of later messages, or reports what is wrong with it.
+    fn record(
+        &mut self,
+        result: Result<Value, Mistake>,
+        label: &str,
+        input: Option<Value>,
+        layer: bool,
+        tokens: &HashMap<&'static str, TokenStream>,
+        at: &dyn ToTokens,
+    ) -> Item {
+        match result {
+            Ok(output) => {
+                if let Some(input) = input {
+                    self.records.push(Record { label: label.to_owned(), input, output, layer });
+                }
+                Item::Tensor(output)
+            }
+            Err(mistake) => {
+                self.report(&mistake, label, input, tokens, at);
+                Item::Unknown
+            }
+        }
+    }
+
+    fn report(&mut self, mistake: &Mistake, label: &str, input: Option<Value>, tokens: &HashMap<&'static str, TokenStream>, at: &dyn ToTokens) {
+        // A function of a module with open sizes is checked where it is called.
+        let open = self.calls.len() == 1 && self.graph.symbols().len() > 1;
+        if mistake.needs_known_size && open {
+            self.needs_known_size = true;
+            return;
+        }
+        let mut message = mistake.message.replace("{layer}", &format!("`{label}`"));
+        if let Some(input) = input {
+            message += &self.note(input);
+        }
+        if let Some(help) = &mistake.help {
+            let help = match input {
+                Some(input) => help
+                    .replace("{last_size}", &explain::last_size(&self.records, &self.graph, input))
+                    .replace("{input_sizes}", &explain::sample_sizes(&self.graph, input)),
+                None => help.clone(),
+            };
+            message += &format!("\nhelp: {help}");
+        }
+        match mistake.argument.and_then(|name| tokens.get(name)) {
+            Some(marked) => self.errors.at(marked, message),
+            None => self.errors.at(at, message),
+        }
+    }
+
+    fn note(&self, value: Value) -> String {
+        explain::note(&self.records, &self.graph, value).map_or(String::new(), |note| format!("\nnote: {note}"))
+    }
+}
+
+/// An expression without parentheses and references around it.
+fn unwrapped(expression: &Expr) -> &Expr {
+    match expression {
+        Expr::Paren(inner) => unwrapped(&inner.expr),
+        Expr::Group(inner) => unwrapped(&inner.expr),
+        Expr::Reference(inner) => unwrapped(&inner.expr),
+        other => other,
+    }
+}

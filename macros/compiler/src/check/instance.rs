@@ -1,0 +1,179 @@
+//! Instances: a module with its sizes put in, its layers in the order of their fields, nested modules in place.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use graven_kernels::arguments::Arguments;
+use graven_kernels::dim::Dim;
+use graven_kernels::layers::{Layer, Weight, layer};
+use proc_macro2::{Ident, TokenStream};
+use quote::ToTokens as _;
+
+use super::number::{Names, Number, evaluate};
+use crate::diagnostics::{Errors, did_you_mean};
+use crate::syntax::{Field, Module, path_key};
+
+/// One layer of the network.
+#[derive(Debug)]
+pub(crate) struct LayerInstance {
+    /// `conv1`, `blocks.0.conv1`.
+    pub(crate) path: String,
+    /// The field.
+    pub(crate) field: Ident,
+    pub(crate) layer: &'static Layer,
+    /// What was written, and what the inputs implied.
+    pub(crate) arguments: RefCell<Arguments>,
+    /// The tokens of each argument, for errors.
+    pub(crate) tokens: HashMap<&'static str, TokenStream>,
+    pub(crate) frozen: bool,
+}
+
+impl LayerInstance {
+    /// The parameters of the layer; those of a layer that no function uses are known only if nothing was left out.
+    pub(crate) fn weights(&self) -> Vec<Weight> {
+        (self.layer.weights)(&self.arguments.borrow())
+    }
+
+    /// The argument that is missing, if the inputs should have implied it and no function uses the layer.
+    pub(crate) fn missing(&self) -> Option<&'static str> {
+        self.layer.inferred.filter(|name| !self.arguments.borrow().has(name))
+    }
+}
+
+/// What a field holds.
+#[derive(Debug, Clone)]
+pub(crate) enum Member {
+    /// Index in the list of layers.
+    Layer(usize),
+    Module(Rc<Instance>),
+    Array(Vec<Member>),
+}
+
+/// A module with its sizes.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    pub(crate) module: Rc<Module>,
+    /// `encoder.`, or nothing for the network itself.
+    pub(crate) path: String,
+    /// Constants and sizes.
+    pub(crate) names: Names,
+    pub(crate) members: Vec<(String, Member)>,
+}
+
+impl Instance {
+    pub(crate) fn member(&self, name: &str) -> Option<&Member> {
+        self.members.iter().find(|(own, _)| own == name).map(|(_, member)| member)
+    }
+}
+
+/// The constants of a block, in order.
+pub(crate) fn constants(module: &Module, names: &mut Names, errors: &mut Errors) {
+    for constant in &module.constants {
+        match evaluate(&constant.value, names) {
+            Ok(number) => match number.as_dim() {
+                Some(dim) => {
+                    names.insert(constant.name.to_string(), dim);
+                }
+                None => errors.at(&constant.value, format!("the constant `{}` must be a size: a whole number of at least 0", constant.name)),
+            },
+            Err((expression, message)) => errors.at(expression, message),
+        }
+    }
+}
+
+/// Builds the instance of a module.
+pub(crate) fn instantiate(
+    module: &Rc<Module>,
+    sizes: &[usize],
+    path: String,
+    frozen: bool,
+    layers: &mut Vec<LayerInstance>,
+    errors: &mut Errors,
+) -> Instance {
+    let mut names: Names = module.sizes.iter().zip(sizes).map(|(name, size)| (name.to_string(), Dim::known(*size))).collect();
+    constants(module, &mut names, errors);
+    let mut instance = Instance { module: Rc::clone(module), path, names, members: Vec::new() };
+    for field in &module.fields {
+        let length = match &field.length {
+            None => None,
+            Some(length) => match size(length, &instance.names) {
+                Ok(length) if length <= 4096 => Some(length),
+                Ok(length) => {
+                    errors.at(&field.length, format!("`{}` has {length} modules; an array is unrolled, so it may have 4096 at most", field.name));
+                    continue;
+                }
+                Err((expression, message)) => {
+                    errors.at(expression, message);
+                    continue;
+                }
+            },
+        };
+        let at = format!("{}{}", instance.path, field.name);
+        let mut element = |path: String| self::member(module, field, path, frozen || field.frozen, &instance.names, layers, errors);
+        let member = match length {
+            None => element(at),
+            Some(length) => (0..length).map(|index| element(format!("{at}.{index}"))).collect::<Option<_>>().map(Member::Array),
+        };
+        if let Some(member) = member {
+            instance.members.push((field.name.to_string(), member));
+        }
+    }
+    instance
+}
+
+/// Evaluates a size that must be a number.
+fn size<'a>(expression: &'a syn::Expr, names: &Names) -> Result<usize, (&'a syn::Expr, String)> {
+    match evaluate(expression, names)? {
+        Number::Integer(number) => usize::try_from(number).map_err(|_| (expression, format!("a size cannot be {number}"))),
+        _ => Err((expression, "a size is a whole number".to_owned())),
+    }
+}
+
+fn member(
+    module: &Module,
+    field: &Field,
+    path: String,
+    frozen: bool,
+    names: &Names,
+    layers: &mut Vec<LayerInstance>,
+    errors: &mut Errors,
+) -> Option<Member> {
+    let key = path_key(&field.path);
+    if let Some((_, nested)) = module.nested.iter().find(|(own, _)| *own == key) {
+        if nested.sizes.len() != field.sizes.len() {
+            errors.at(
+                &field.path,
+                format!("`{key}` takes {} sizes, but `{}` gives {}", nested.sizes.len(), field.name, field.sizes.len()),
+            );
+            return None;
+        }
+        let mut sizes = Vec::new();
+        for expression in &field.sizes {
+            match size(expression, names) {
+                Ok(size) => sizes.push(size),
+                Err((expression, message)) => {
+                    errors.at(expression, message);
+                    return None;
+                }
+            }
+        }
+        let nested = Rc::new(nested.clone());
+        let instance = instantiate(&nested, &sizes, format!("{path}."), frozen, layers, errors);
+        return Some(Member::Module(Rc::new(instance)));
+    }
+    let Some(layer) = layer(&key) else {
+        let known = graven_kernels::layers::LAYERS.iter().map(|layer| layer.name);
+        errors.at(&field.path, format!("`{key}` is neither a layer nor a module{}", did_you_mean(&key, known)));
+        return None;
+    };
+    let (arguments, tokens) = super::arguments::layer_arguments(field, layer, names, errors)?;
+    if let Err(mistake) = (layer.check)(&arguments) {
+        let marked = mistake.argument.and_then(|name| tokens.get(name)).cloned().unwrap_or_else(|| field.name.to_token_stream());
+        let help = mistake.help.map_or(String::new(), |help| format!("\nhelp: {help}"));
+        errors.at(marked, format!("{}{help}", mistake.message.replace("{layer}", &format!("`{}`", field.name))));
+        return None;
+    }
+    layers.push(LayerInstance { path, field: field.name.clone(), layer, arguments: RefCell::new(arguments), tokens, frozen });
+    Some(Member::Layer(layers.len() - 1))
+}

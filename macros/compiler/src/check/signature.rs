@@ -1,0 +1,87 @@
+//! Signatures: what the arguments of a function bind, and what it promises to return.
+
+use graven_kernels::dim::{Dim, Dtype, Type};
+use syn::Expr;
+
+use super::number::{Names, evaluate, undeclared};
+use crate::diagnostics::Errors;
+use crate::syntax::TensorType;
+
+/// The type that a signature declares, for an argument of a function that users call: an unknown name is a size that the
+/// run binds.
+pub(crate) fn declare(ty: &TensorType, names: &mut Names, errors: &mut Errors) -> Option<Type> {
+    let mut dims = Vec::new();
+    for expression in &ty.dims {
+        if let Some(name) = lone_name(expression).filter(|name| !names.contains_key(name)) {
+            names.insert(name.clone(), Dim::symbol(&name));
+        }
+        dims.push(dim(expression, names, errors)?);
+    }
+    Some(Type { dtype: dtype(ty), dims })
+}
+
+/// Matches the type of an argument with what the signature declares; unknown names are bound to what is given.
+///
+/// The declared shape, as it is after binding, comes back if it does not fit.
+pub(crate) fn unify(ty: &TensorType, given: &Type, names: &mut Names, errors: &mut Errors) -> Result<(), Option<String>> {
+    let print = |names: &Names| {
+        let sizes: Vec<String> = ty
+            .dims
+            .iter()
+            .map(|expression| evaluate(expression, names).ok().and_then(|number| number.as_dim()).map_or_else(|| super::text(expression), |dim| dim.to_string()))
+            .collect();
+        format!("[{}]{}", sizes.join(", "), if ty.integers { " of i64" } else { "" })
+    };
+    if ty.dims.len() != given.rank() || dtype(ty) != given.dtype {
+        return Err(Some(print(names)));
+    }
+    for (expression, given) in ty.dims.iter().zip(&given.dims) {
+        if let Some(name) = lone_name(expression).filter(|name| !names.contains_key(name)) {
+            names.insert(name, given.clone());
+        }
+        match dim(expression, names, errors) {
+            None => return Err(None),
+            Some(declared) if declared != *given => return Err(Some(print(names))),
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The type that a function promises to return; an unknown name is a mistake here.
+pub(crate) fn promised(ty: &TensorType, names: &Names, errors: &mut Errors) -> Option<Type> {
+    let dims = ty.dims.iter().map(|expression| dim(expression, names, errors)).collect::<Option<_>>()?;
+    Some(Type { dtype: dtype(ty), dims })
+}
+
+fn dim(expression: &Expr, names: &Names, errors: &mut Errors) -> Option<Dim> {
+    match evaluate(expression, names) {
+        Ok(number) => match number.as_dim() {
+            Some(dim) if dim.as_known() != Some(0) => Some(dim),
+            _ => {
+                errors.at(expression, format!("`{}` is no size: a size is a whole number of at least 1", super::text(expression)));
+                None
+            }
+        },
+        Err((at, message)) => {
+            errors.at(at, message);
+            None
+        }
+    }
+}
+
+fn dtype(ty: &TensorType) -> Dtype {
+    if ty.integers { Dtype::I64 } else { Dtype::F32 }
+}
+
+fn lone_name(expression: &Expr) -> Option<String> {
+    match expression {
+        Expr::Path(path) => path.path.get_ident().map(ToString::to_string),
+        _ => None,
+    }
+}
+
+/// What to say about a name in an expression that is neither a variable nor a size.
+pub(crate) fn unknown_name(path: &syn::Path) -> String {
+    undeclared(path)
+}

@@ -1,0 +1,256 @@
+//! Emit: Rust from the schedule and the memory plan. Nothing is decided here.
+
+mod formula;
+mod layout;
+mod methods;
+mod names;
+mod plan;
+
+use proc_macro2::{Ident, Literal, Span, TokenStream};
+use quote::{format_ident, quote};
+
+use crate::check::{Checked, CheckedFunction};
+use crate::graph::Graph;
+use crate::schedule::schedule;
+use crate::syntax::{Assertion, Function, Module};
+use layout::ParameterLayout;
+use methods::{Bodies, Signatures, facts};
+
+/// Lints that emitted code should not be held to: it is not written by the user, and its form follows the compiler.
+fn allowances() -> TokenStream {
+    quote! {
+        #[allow(
+            clippy::all,
+            clippy::pedantic,
+            clippy::nursery,
+            dead_code,
+            non_local_definitions,
+            non_snake_case,
+            unused_doc_comments,
+            unused_imports,
+            unused_qualifications,
+            unused_variables
+        )]
+    }
+}
+
+/// The items of a block without mistakes.
+pub(crate) fn emit(krate: &TokenStream, module: &Module, has_struct: bool, checked: Option<&Checked>, assertions: &[Assertion]) -> TokenStream {
+    let allow = allowances();
+    let mut items = TokenStream::new();
+    let constants = constants(module);
+    let assertions = assertions.iter().map(|assertion| self::assertion(module, assertion));
+    let mut plans = TokenStream::new();
+    let mut methods = TokenStream::new();
+    let mut functions = TokenStream::new();
+    if let Some(checked) = checked {
+        let layout = ParameterLayout::new(&checked.layers);
+        for function in &checked.functions {
+            let (own, body) = self::function(krate, module, function, &layout, has_struct);
+            if function.function.method {
+                plans.extend(own);
+                methods.extend(body);
+            } else {
+                functions.extend(body);
+            }
+        }
+        if has_struct {
+            plans.extend(module_plan(module, checked, &layout));
+            items.extend(model(krate, module));
+        }
+    }
+    if has_struct {
+        items.extend(structure(krate, module, !methods.is_empty() || checked.is_some()));
+    }
+    let name = &module.name;
+    let inherent = (!methods.is_empty()).then(|| quote!(impl #name { #methods }));
+    let block = quote! {
+        #allow
+        const _: () = {
+            use #krate::__private as graven;
+            use graven::kernels;
+            use graven::kernels::cpu::math;
+            #constants
+            #(#assertions)*
+            #plans
+            #inherent
+            #items
+        };
+    };
+    quote!(#block #functions)
+}
+
+/// (the functions that give the plans, the methods) of one function.
+fn function(krate: &TokenStream, module: &Module, checked: &CheckedFunction, layout: &ParameterLayout, has_struct: bool) -> (TokenStream, TokenStream) {
+    let function = &checked.function;
+    let owner = if has_struct { format!("{}::", module.name) } else { String::new() };
+    let evaluation = format_ident!("{}_plan", function.name, span = Span::mixed_site());
+    let training = checked.training.as_ref().map(|_| format_ident!("{}_grad_plan", function.name, span = Span::mixed_site()));
+    let give = |name: &Ident, suffix: &str, graph: &Graph| {
+        let context = plan::Context { name: format!("{owner}{}{suffix}", function.name), layout };
+        let schedule = schedule(graph);
+        debug_assert_eq!(crate::graph::verify(&schedule.graph), Ok(()), "{}", schedule.graph);
+        debug_assert_eq!(crate::schedule::verify(&schedule), Ok(()), "{}{schedule}", schedule.graph);
+        crate::dump::stages(&context.name, graph, &schedule);
+        let doc = format!(" What `{}` does, as the compiler planned it.", context.name);
+        let body = plan::plan(&schedule, &context);
+        quote! {
+            #[doc = #doc]
+            fn #name() -> &'static graven::Plan { #body }
+        }
+    };
+    let evaluation_plan = give(&evaluation, "", &checked.evaluation);
+    let training_plan = training.as_ref().zip(checked.training.as_ref()).map(|(name, graph)| give(name, "_grad", graph));
+    let signatures = Signatures {
+        krate,
+        function,
+        training: training.is_some(),
+        facts: facts(function, &checked.evaluation, if function.method { layout.parameters() } else { 0 }),
+    };
+    if function.method {
+        let bodies = Bodies::Plans { evaluation, training, items: Default::default() };
+        return (quote!(#evaluation_plan #training_plan), signatures.methods(&bodies));
+    }
+    // A plain function stands beside the block, so its plans stand inside of it.
+    let items = |plan: TokenStream| {
+        quote! {
+            use #krate::__private as graven;
+            use graven::kernels;
+            use graven::kernels::cpu::math;
+            static WORKSPACES: graven::Workspaces = graven::Workspaces::new();
+            #plan
+        }
+    };
+    let items = [items(evaluation_plan), items(training_plan.unwrap_or_default())];
+    (TokenStream::new(), signatures.methods(&Bodies::Plans { evaluation, training, items }))
+}
+
+fn constants(module: &Module) -> TokenStream {
+    let constants = module.constants.iter().map(|constant| {
+        let (name, value) = (&constant.name, &constant.value);
+        quote!(const #name: usize = #value;)
+    });
+    quote!(#(#constants)*)
+}
+
+/// `assert!(A == B)` as a constant that rustc evaluates, with a message that says what to do.
+fn assertion(module: &Module, assertion: &Assertion) -> TokenStream {
+    let (tokens, condition) = (&assertion.tokens, &assertion.condition);
+    if tokens.to_string() != quote!(#condition).to_string() {
+        return quote!(const _: () = assert!(#tokens););
+    }
+    let text = crate::check::text(condition);
+    let named = module.constants.iter().find(|constant| text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| constant.name == word));
+    let help = named.map_or(String::new(), |constant| {
+        format!("\n`{}` is {} in this block\nhelp: change `const {}` to the other value", constant.name, crate::check::text(&constant.value), constant.name)
+    });
+    let message = format!("`{text}` does not hold{help}");
+    quote!(const _: () = assert!(#condition, #message);)
+}
+
+/// `impl Structure` and `impl Module`: how the module is built and walked.
+fn structure(krate: &TokenStream, module: &Module, real: bool) -> TokenStream {
+    let name = &module.name;
+    let (parameters, arguments) = generics(module);
+    let fields: Vec<&Ident> = module.fields.iter().map(|field| &field.name).collect();
+    let build = if real {
+        quote!(Self { #(#fields: graven::Structure::build(builder)),* })
+    } else {
+        quote!(unreachable!("a mistake in this network was reported while compiling"))
+    };
+    let (visit, visit_mut) = if real {
+        (quote!(#(graven::Structure::visit(&self.#fields, visitor);)*), quote!(#(graven::Structure::visit_mut(&mut self.#fields, visitor);)*))
+    } else {
+        (quote!(), quote!())
+    };
+    quote! {
+        impl #parameters graven::Structure for #name #arguments {
+            fn build(builder: &mut graven::Builder<'_>) -> Self { #build }
+            fn visit<'a>(&'a self, visitor: &mut dyn graven::Visitor<'a>) { #visit }
+            fn visit_mut<'a>(&'a mut self, visitor: &mut dyn graven::VisitorMut<'a>) { #visit_mut }
+        }
+        impl #parameters #krate::Module for #name #arguments {}
+    }
+}
+
+fn generics(module: &Module) -> (TokenStream, TokenStream) {
+    if module.sizes.is_empty() {
+        return (quote!(), quote!());
+    }
+    let sizes = &module.sizes;
+    (quote!(<#(const #sizes: usize),*>), quote!(<#(#sizes),*>))
+}
+
+/// `impl Model` and `impl Display`, for modules whose sizes are known.
+fn model(krate: &TokenStream, module: &Module) -> TokenStream {
+    let name = &module.name;
+    quote! {
+        impl #krate::Model for #name {
+            fn plan() -> &'static graven::ModulePlan { &MODULE }
+        }
+        impl std::fmt::Display for #name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { graven::display(&MODULE, f) }
+        }
+    }
+}
+
+fn module_plan(module: &Module, checked: &Checked, layout: &ParameterLayout) -> TokenStream {
+    let name = module.name.to_string();
+    let number = Literal::usize_unsuffixed;
+    let layers = checked.layers.iter().map(|layer| {
+        let (path, description) = (&layer.path, (layer.layer.describe)(&layer.arguments.borrow()));
+        let parameters = number(layer.weights().len());
+        quote!(graven::LayerPlan { name: #path, description: #description, parameters: #parameters })
+    });
+    let parameters = layout.entries.iter().map(|entry| {
+        let (name, offset, bound, trained) = (&entry.name, number(entry.offset), entry.description.bound as f32, entry.trained);
+        let dims = entry.description.dims.iter().map(|dim| number(*dim));
+        quote!(graven::ParameterPlan { name: #name, dims: &[#(#dims),*], offset: #offset, bound: #bound, trained: #trained })
+    });
+    let length = number(layout.length);
+    quote! {
+        /// The layers and the layout of the parameters.
+        static MODULE: graven::ModulePlan = graven::ModulePlan {
+            name: #name,
+            layers: &[#(#layers),*],
+            parameters: &[#(#parameters),*],
+            length: #length,
+        };
+    }
+}
+
+/// What stands in for a module with a mistake: the same signatures, so that the rest of the program still type-checks.
+pub(crate) fn stubs(krate: &TokenStream, module: &Module, has_struct: bool) -> TokenStream {
+    let allow = allowances();
+    let generic = !module.sizes.is_empty();
+    let signatures = |function: &Function| {
+        let training = function.output.types().first().is_some_and(|ty| ty.dims.is_empty() && !ty.integers);
+        Signatures { krate, function, training, facts: Vec::new() }.methods(&Bodies::Stubs)
+    };
+    let methods: TokenStream = module.functions.iter().filter(|function| function.method && !generic).map(signatures).collect();
+    let functions: TokenStream = module.functions.iter().filter(|function| !function.method).map(signatures).collect();
+    if !has_struct {
+        return quote!(#functions);
+    }
+    let name = &module.name;
+    let structure = structure(krate, module, false);
+    let model = (!generic).then(|| {
+        let text = module.name.to_string();
+        let model = model(krate, module);
+        quote! {
+            static MODULE: graven::ModulePlan = graven::ModulePlan { name: #text, layers: &[], parameters: &[], length: 0 };
+            #model
+        }
+    });
+    let inherent = (!methods.is_empty()).then(|| quote!(impl #name { #methods }));
+    quote! {
+        #allow
+        const _: () = {
+            use #krate::__private as graven;
+            #inherent
+            #structure
+            #model
+        };
+        #functions
+    }
+}

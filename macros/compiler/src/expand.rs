@@ -1,0 +1,237 @@
+//! How the macros reach what they need. `#[derive(Module)]` hides a struct's tokens in a `macro_rules!` for the `network!`
+//! behind it; `network!` asks that macro for the struct, then each module that the fields name for its description (a
+//! macro under the module's own name), and compiles when it has them all. Each answer comes back as a call of the next
+//! function here, with what was collected so far in front of it.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::rc::Rc;
+
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{format_ident, quote};
+use syn::parse::{Parse, ParseStream};
+use syn::{Path, braced, bracketed, parenthesized};
+
+use crate::check;
+use crate::diagnostics::Errors;
+use crate::emit;
+use crate::syntax::{Assertion, Module, parse_description, parse_input, parse_struct, path_key};
+
+/// `#[derive(Module)]`: hides the tokens of the struct for the `network!` that follows in the same module.
+#[must_use]
+pub fn derive_module(item: TokenStream) -> TokenStream {
+    let module = match parse_struct(item.clone()) {
+        Ok(module) => module,
+        Err(error) => return error.to_compile_error(),
+    };
+    let name = struct_macro(&module.name);
+    quote! {
+        #[doc(hidden)]
+        #[allow(unused_macros)]
+        macro_rules! #name {
+            ({ $($callback:tt)* } $($state:tt)*) => { $($callback)* ! { { #item } $($state)* } };
+        }
+    }
+}
+
+/// The macro that holds a struct's tokens; it bears the span of the name as the user wrote it.
+fn struct_macro(name: &Ident) -> Ident {
+    format_ident!("__graven_struct_{name}", span = name.span())
+}
+
+/// What travels from call to call.
+struct State {
+    /// `$crate` of graven, as the user names it.
+    krate: TokenStream,
+    structure: TokenStream,
+    block: TokenStream,
+    /// Paths of modules whose descriptions are not here yet.
+    pending: Vec<Path>,
+    /// `path { description }` of those that are.
+    collected: TokenStream,
+}
+
+impl State {
+    fn tokens(&self) -> TokenStream {
+        let State { krate, structure, block, pending, collected } = self;
+        quote!((#krate) { #structure } { #block } [#(#pending)*] { #collected })
+    }
+
+    /// Asks the next module for its description, or compiles.
+    fn next(self) -> TokenStream {
+        let (krate, tokens) = (&self.krate, self.tokens());
+        match self.pending.first() {
+            Some(path) => quote!(#path ! { { #krate::__private::macros::network_module } #tokens }),
+            None => finish(&self),
+        }
+    }
+}
+
+fn group(input: ParseStream<'_>) -> syn::Result<TokenStream> {
+    let content;
+    braced!(content in input);
+    content.parse()
+}
+
+fn krate(input: ParseStream<'_>) -> syn::Result<TokenStream> {
+    let content;
+    parenthesized!(content in input);
+    content.parse()
+}
+
+/// `network!`: finds out which struct the block describes, and asks for it.
+///
+/// Takes `(crate) block`.
+#[must_use]
+pub fn network(input: TokenStream) -> TokenStream {
+    struct Start(TokenStream, TokenStream);
+    impl Parse for Start {
+        fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+            Ok(Start(krate(input)?, input.parse()?))
+        }
+    }
+    let Start(krate, block) = match syn::parse2(input) {
+        Ok(start) => start,
+        Err(error) => return error.to_compile_error(),
+    };
+    match parse_input(block.clone()) {
+        Err(error) => error.to_compile_error(),
+        Ok(parsed) => match parsed.name {
+            Some(name) => {
+                let holder = struct_macro(&name);
+                quote!(#holder ! { { #krate::__private::macros::network_struct } (#krate) { #block } })
+            }
+            None => finish(&State { krate, structure: TokenStream::new(), block, pending: Vec::new(), collected: TokenStream::new() }),
+        },
+    }
+}
+
+/// The answer of the struct: `{ struct } (crate) { block }`.
+#[must_use]
+pub fn network_struct(input: TokenStream) -> TokenStream {
+    struct Answer(State);
+    impl Parse for Answer {
+        fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+            let structure = group(input)?;
+            let krate = krate(input)?;
+            let block = group(input)?;
+            Ok(Answer(State { krate, structure, block, pending: Vec::new(), collected: TokenStream::new() }))
+        }
+    }
+    let mut state = match syn::parse2(input) {
+        Ok(Answer(state)) => state,
+        Err(error) => return error.to_compile_error(),
+    };
+    match parse_struct(state.structure.clone()) {
+        Err(error) => error.to_compile_error(),
+        Ok(module) => {
+            let mut seen = Vec::new();
+            for field in &module.fields {
+                let key = path_key(&field.path);
+                if !seen.contains(&key) && graven_kernels::layers::layer(&key).is_none() {
+                    seen.push(key);
+                    state.pending.push(field.path.clone());
+                }
+            }
+            state.next()
+        }
+    }
+}
+
+/// The answer of a module: `{ description } (crate) { struct } { block } [paths] { collected }`; the first path is the one
+/// that answers.
+#[must_use]
+pub fn network_module(input: TokenStream) -> TokenStream {
+    struct Answer(State);
+    impl Parse for Answer {
+        fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+            let description = group(input)?;
+            let krate = krate(input)?;
+            let (structure, block) = (group(input)?, group(input)?);
+            let paths;
+            bracketed!(paths in input);
+            let mut pending = Vec::new();
+            while !paths.is_empty() {
+                pending.push(paths.call(Path::parse_mod_style)?);
+            }
+            let collected = group(input)?;
+            let path = pending.remove(0);
+            let collected = quote!(#collected #path { #description });
+            Ok(Answer(State { krate, structure, block, pending, collected }))
+        }
+    }
+    match syn::parse2(input) {
+        Ok(Answer(state)) => state.next(),
+        Err(error) => error.to_compile_error(),
+    }
+}
+
+/// Everything is here: compiles the block, and publishes the description of its module.
+fn finish(state: &State) -> TokenStream {
+    let State { krate, structure, block, collected, .. } = state;
+    let without_struct = structure.is_empty();
+    let structure = if without_struct { quote!(struct _Functions;) } else { structure.clone() };
+    let description = quote!({ #structure } { #block } { #collected });
+    let (mut module, assertions) = match parse_description(description.clone()) {
+        Ok(parsed) => parsed,
+        Err(error) => return error.to_compile_error(),
+    };
+    if without_struct {
+        module.name = Ident::new("_Functions", Span::call_site());
+    }
+    let mut errors = Errors::default();
+    let compiled = compile(krate, &module, !without_struct, &assertions, &mut errors);
+    // A module that is wrong says so once: whoever uses it emits stubs without a word.
+    let wrong = (!errors.is_empty()).then(|| quote!(wrong));
+    let published = (!without_struct).then(|| publish(&module, &quote!(#description #wrong)));
+    let errors = errors.into_compile_errors();
+    quote!(#errors #compiled #published)
+}
+
+fn compile(krate: &TokenStream, module: &Module, has_struct: bool, assertions: &[Assertion], errors: &mut Errors) -> TokenStream {
+    let stubs = || emit::stubs(krate, module, has_struct);
+    if module.nested.iter().any(|(_, nested)| nested.wrong) {
+        return stubs();
+    }
+    if !has_struct && let Some(method) = module.functions.iter().find(|function| function.method) {
+        errors.at(&method.name, format!("`{}` takes `&self`, but belongs to no struct\nhelp: put it into `impl Name {{ .. }}`", method.name));
+        return TokenStream::new();
+    }
+    if !module.sizes.is_empty() {
+        // Checked where it is used, with its sizes put in.
+        return emit::emit(krate, module, has_struct, None, assertions);
+    }
+    let checked = check::check(&Rc::new(module.clone()), errors);
+    if errors.is_empty() { emit::emit(krate, module, has_struct, Some(&checked), assertions) } else { stubs() }
+}
+
+/// A macro under the module's own name that gives its description to whoever asks.
+fn publish(module: &Module, description: &TokenStream) -> TokenStream {
+    let (name, visibility) = (&module.name, &module.visibility);
+    let hidden = format_ident!("__graven_{name}_{:016x}", hash(description), span = Span::mixed_site());
+    let hidden = Ident::new(&hidden.to_string(), Span::call_site());
+    let name = Ident::new(&name.to_string(), Span::call_site());
+    quote! {
+        #[doc(hidden)]
+        #[allow(non_local_definitions, unused_macros)]
+        #[macro_export]
+        macro_rules! #hidden {
+            ({ $($callback:tt)* } $($state:tt)*) => { $($callback)* ! { { #description } $($state)* } };
+        }
+        #[doc(hidden)]
+        #[allow(unused_imports, unreachable_pub)]
+        #visibility use #hidden as #name;
+    }
+}
+
+/// Exported macros share one namespace in a crate, so two modules of one name need two names: tokens, position and the
+/// debug text of the call site tell them apart.
+fn hash(description: &TokenStream) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    description.to_string().hash(&mut hasher);
+    format!("{:?}", Span::call_site()).hash(&mut hasher);
+    if let Some(TokenTree::Group(first)) = description.clone().into_iter().next() {
+        format!("{:?}", first.span()).hash(&mut hasher);
+        first.stream().into_iter().for_each(|token| format!("{:?}", token.span()).hash(&mut hasher));
+    }
+    hasher.finish()
+}

@@ -1,0 +1,138 @@
+//! The intermediate representation: a list of nodes in an order in which they can run. A node is an input, a parameter, a
+//! number, or an operation applied to earlier nodes; its value has one type.
+
+mod print;
+mod verify;
+
+use std::rc::Rc;
+
+use graven_kernels::dim::{Dim, Type};
+use graven_kernels::op::{Builder, Mistake, Op, Scalar, Value};
+
+pub use verify::verify;
+
+/// What a node is.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// An argument of the function.
+    Input(usize),
+    /// A parameter: which layer of the module, and which of its weights.
+    Parameter {
+        /// Index in the list of layers.
+        layer: usize,
+        /// Index in the layer's weights.
+        weight: usize,
+    },
+    /// A number.
+    Scalar(Scalar),
+    /// An operation.
+    Op(Rc<dyn Op>),
+}
+
+/// One node.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// What it is.
+    pub kind: Kind,
+    /// The values it reads.
+    pub inputs: Vec<Value>,
+    /// The type of its value.
+    pub ty: Type,
+    /// What the emitted code calls it: the layer, the function or the variable it comes from.
+    pub label: String,
+}
+
+/// An argument of a function.
+#[derive(Debug, Clone)]
+pub struct GraphInput {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: Value,
+    /// For labels: every element must lie in 0..classes.
+    pub classes: Option<usize>,
+}
+
+/// A gradient that the function returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// With respect to a parameter, see [`Kind::Parameter`].
+    Parameter(usize, usize),
+    /// With respect to an argument.
+    Input(usize),
+}
+
+/// The computation of one function.
+#[derive(Debug, Clone, Default)]
+pub struct Graph {
+    /// The nodes.
+    pub nodes: Vec<Node>,
+    /// The arguments.
+    pub inputs: Vec<GraphInput>,
+    /// The results.
+    pub outputs: Vec<Value>,
+    /// The gradients, behind the results.
+    pub gradients: Vec<(Target, Value)>,
+    /// The label that new nodes get.
+    pub label: String,
+}
+
+impl Graph {
+    /// Adds a node.
+    pub fn push(&mut self, kind: Kind, inputs: Vec<Value>, ty: Type, label: String) -> Value {
+        self.nodes.push(Node { kind, inputs, ty, label });
+        Value(self.nodes.len() - 1)
+    }
+
+    /// The node of a value.
+    #[must_use]
+    pub fn node(&self, value: Value) -> &Node {
+        &self.nodes[value.0]
+    }
+
+    /// The operation of a value, if one computes it.
+    #[must_use]
+    pub fn op(&self, value: Value) -> Option<&Rc<dyn Op>> {
+        match &self.nodes[value.0].kind {
+            Kind::Op(op) => Some(op),
+            _ => None,
+        }
+    }
+
+    /// All values that leave the function.
+    pub fn results(&self) -> impl Iterator<Item = Value> + '_ {
+        self.outputs.iter().copied().chain(self.gradients.iter().map(|(_, value)| *value))
+    }
+
+    /// The symbols that the arguments bind, in order of appearance.
+    #[must_use]
+    pub fn symbols(&self) -> Vec<String> {
+        let mut symbols: Vec<String> = Vec::new();
+        for input in &self.inputs {
+            for symbol in self.node(input.value).ty.dims.iter().flat_map(Dim::symbols) {
+                if !symbols.contains(symbol) {
+                    symbols.push(symbol.clone());
+                }
+            }
+        }
+        symbols
+    }
+}
+
+impl Builder for Graph {
+    fn apply(&mut self, op: Rc<dyn Op>, inputs: &[Value]) -> Result<Value, Mistake> {
+        let types: Vec<Type> = inputs.iter().map(|input| self.node(*input).ty.clone()).collect();
+        let ty = op.infer(&types)?;
+        let label = if self.label.is_empty() { op.name() } else { self.label.clone() };
+        Ok(self.push(Kind::Op(op), inputs.to_vec(), ty, label))
+    }
+
+    fn scalar(&mut self, scalar: Scalar) -> Value {
+        let ty = Type::f32(Vec::<Dim>::new());
+        self.push(Kind::Scalar(scalar), Vec::new(), ty, "scalar".to_owned())
+    }
+
+    fn ty(&self, value: Value) -> Type {
+        self.node(value).ty.clone()
+    }
+}

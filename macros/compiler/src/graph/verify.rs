@@ -1,0 +1,28 @@
+//! What holds of every graph, checked between the stages in tests and debug builds.
+
+use graven_kernels::dim::Type;
+
+use super::{Graph, Kind};
+
+/// Checks that nodes read earlier nodes only, that every type is what the shape rule says, and that all results exist.
+///
+/// # Errors
+/// The first node that breaks a rule, in words.
+pub fn verify(graph: &Graph) -> Result<(), String> {
+    for (position, node) in graph.nodes.iter().enumerate() {
+        if let Some(late) = node.inputs.iter().find(|input| input.0 >= position) {
+            return Err(format!("%{position} reads %{}, which comes later", late.0));
+        }
+        let Kind::Op(op) = &node.kind else { continue };
+        let types: Vec<Type> = node.inputs.iter().map(|input| graph.node(*input).ty.clone()).collect();
+        match op.infer(&types) {
+            Ok(ty) if ty == node.ty => {}
+            Ok(ty) => return Err(format!("%{position} = {} has type {}, but its shape rule says {ty}", op.name(), node.ty)),
+            Err(mistake) => return Err(format!("%{position} = {}: {}", op.name(), mistake.message)),
+        }
+    }
+    match graph.results().find(|value| value.0 >= graph.nodes.len()) {
+        Some(value) => Err(format!("the result %{} does not exist", value.0)),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,26 @@
+//! The compiler behind graven's macros: an ordinary library over `proc_macro2`, so that it can be tested, printed and fuzzed.
+//!
+//! The stages, in order: [`syntax`] parses; `check` resolves names, runs the shape rules and builds the [`graph`]; [`grad`]
+//! differentiates; [`schedule`] fuses, cuts into stages and loops over samples, and chooses layouts; [`memory`] places the
+//! buffers; `emit` writes Rust. Every stage has a text form, see `GRAVEN_DUMP` in ARCHITECTURE.md, and a verifier.
+
+mod expand;
+
+pub mod syntax;
+
+mod check;
+
+pub mod graph;
+
+pub mod grad;
+
+pub mod schedule;
+
+pub mod memory;
+
+mod emit;
+
+pub mod diagnostics;
+mod dump;
+
+pub use expand::{derive_module, network, network_module, network_struct};

@@ -1,0 +1,234 @@
+//! Schedule: simplifies the graph, then cuts it into stages. A stage runs *whole* operations on complete tensors, then
+//! *loops* over the samples of a batch, in which a tile of 16 samples passes through all its operations while everything
+//! sits in the cache. A sum over samples ends a stage for those who read it. In a loop every value gets a layout, and
+//! conversions stand where two operations want different ones.
+
+mod place;
+mod print;
+mod simplify;
+mod verify;
+
+use graven_kernels::LANES;
+use graven_kernels::dim::{Dim, Type};
+use graven_kernels::op::{Call, Layout, Layouts, Operand, Value};
+
+use crate::graph::{Graph, Kind, Target};
+pub use place::{Home, Place};
+pub use simplify::simplify;
+pub use verify::verify;
+
+/// A function, ready for planning its memory.
+#[derive(Debug)]
+pub struct Schedule {
+    /// The graph, simplified.
+    pub graph: Graph,
+    /// Where each value lives.
+    pub homes: Vec<Home>,
+    /// Tensors kept complete, with their types.
+    pub values: Vec<(Value, Type)>,
+    /// The stages, in order.
+    pub stages: Vec<Stage>,
+    /// For each result, the complete tensor it is copied from; None if a loop writes it.
+    pub outputs: Vec<Option<usize>>,
+    /// Gradients that are complete tensors: (target, index in `values`).
+    pub gradients: Vec<(Target, usize)>,
+}
+
+/// One stage.
+#[derive(Debug, Default)]
+pub struct Stage {
+    /// Operations on complete tensors.
+    pub whole: Vec<Value>,
+    /// Loops over samples.
+    pub loops: Vec<Loop>,
+}
+
+/// A pass over the samples of a batch.
+#[derive(Debug)]
+pub struct Loop {
+    /// How many samples there are.
+    pub extent: Dim,
+    /// What happens to a tile.
+    pub steps: Vec<Step>,
+    /// The buffers of a tile.
+    pub buffers: Vec<Buffer>,
+    /// What is added up over samples.
+    pub sums: Vec<Sum>,
+    /// Tiles that a chunk takes at least.
+    pub tiles_per_chunk: usize,
+}
+
+/// A value in a tile, in one layout.
+#[derive(Debug, Clone)]
+pub struct Buffer {
+    /// The value (a view stands for what it views).
+    pub value: Value,
+    /// How it lies.
+    pub layout: Layout,
+    /// Elements of one sample.
+    pub features: usize,
+    /// Scratch memory of a kernel: so many floats, and no value.
+    pub scratch: Option<usize>,
+}
+
+impl Buffer {
+    /// How many elements it takes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.scratch.unwrap_or(self.features * LANES)
+    }
+
+    /// Whether it takes none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What a loop adds up.
+#[derive(Debug, Clone)]
+pub struct Sum {
+    /// The value.
+    pub value: Value,
+    /// How many elements it has.
+    pub len: usize,
+    /// The gradient that it is, if nobody else reads it.
+    pub gradient: Option<Target>,
+    /// The complete tensor that it becomes.
+    pub kept: Option<usize>,
+}
+
+/// Where an operand of a step stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// In a buffer of the tile.
+    Buffer(usize),
+    /// In a complete tensor that all samples share.
+    Full(Place),
+}
+
+/// Where a step writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// To a buffer of the tile.
+    Buffer(usize),
+    /// To a sum of the loop.
+    Sum(usize),
+}
+
+/// One step of a tile.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// Reads the samples of the tile from a complete tensor.
+    Load {
+        /// The tensor.
+        from: Place,
+        /// The buffer.
+        to: usize,
+    },
+    /// Changes the layout.
+    Convert {
+        /// The buffer that is read.
+        from: usize,
+        /// The buffer that is written.
+        to: usize,
+    },
+    /// Runs an operation.
+    Run {
+        /// The node.
+        value: Value,
+        /// The layout of its batched operands.
+        layout: Layout,
+        /// Its operands.
+        inputs: Vec<Source>,
+        /// Its result.
+        output: Destination,
+        /// A buffer of scratch memory.
+        scratch: Option<usize>,
+    },
+    /// Writes the samples of the tile to a complete tensor.
+    Store {
+        /// The buffer.
+        from: usize,
+        /// The tensor.
+        to: Place,
+    },
+}
+
+/// Schedules a function.
+#[must_use]
+pub fn schedule(graph: &Graph) -> Schedule {
+    let graph = simplify(graph);
+    place::Placement::new(&graph).schedule()
+}
+
+/// The call of an operation whose operands are batched as given.
+#[must_use]
+pub fn call(graph: &Graph, value: Value, layout: Layout, batched: &[bool], output_batched: bool) -> Call {
+    let node = graph.node(value);
+    let operand = |(input, batched): (&Value, &bool)| Operand { ty: graph.node(*input).ty.clone(), batched: *batched };
+    Call {
+        layout,
+        inputs: node.inputs.iter().zip(batched).map(operand).collect(),
+        output: Operand { ty: node.ty.clone(), batched: output_batched },
+    }
+}
+
+/// Floats of accumulators that cost as much as one multiply-add: clearing and adding them up goes at memory speed.
+/// A chunk is made large enough that they cost at most a twentieth of its work.
+const MULTIPLY_ADDS_PER_SUM: u64 = 200;
+
+impl Loop {
+    fn new(extent: Dim) -> Loop {
+        Loop { extent, steps: Vec::new(), buffers: Vec::new(), sums: Vec::new(), tiles_per_chunk: 1 }
+    }
+
+    /// Multiply-adds of one tile.
+    #[must_use]
+    pub fn cost(&self, graph: &Graph) -> u64 {
+        let cost = |step: &Step| match step {
+            Step::Run { value, .. } => {
+                let node = graph.node(*value);
+                let types: Vec<Type> = node.inputs.iter().map(|input| graph.node(*input).ty.clone()).collect();
+                graph.op(*value).map_or(0, |op| op.cost(&types, &node.ty))
+            }
+            Step::Load { to, .. } | Step::Convert { to, .. } => self.buffers[*to].features as u64,
+            Step::Store { from, .. } => self.buffers[*from].features as u64,
+        };
+        self.steps.iter().map(cost).sum::<u64>().saturating_mul(LANES as u64)
+    }
+
+    /// The cost model: a chunk has as many tiles as its accumulators are worth.
+    fn choose_chunks(&mut self, graph: &Graph) {
+        let sums: u64 = self.sums.iter().map(|sum| sum.len as u64).sum();
+        let tiles = (sums * MULTIPLY_ADDS_PER_SUM).div_ceil(self.cost(graph).max(1));
+        self.tiles_per_chunk = usize::try_from(tiles.clamp(1, 1024)).unwrap_or(1024);
+    }
+
+    /// The buffer of a value in a layout, made if it is new.
+    fn buffer(&mut self, value: Value, layout: Layout, features: usize) -> usize {
+        let found = self.buffers.iter().position(|buffer| buffer.scratch.is_none() && buffer.value == value && buffer.layout == layout);
+        found.unwrap_or_else(|| {
+            self.buffers.push(Buffer { value, layout, features, scratch: None });
+            self.buffers.len() - 1
+        })
+    }
+
+    /// The layouts in which a value is in the tile already.
+    fn layouts_of(&self, value: Value) -> impl Iterator<Item = Layout> + '_ {
+        self.buffers.iter().filter(move |buffer| buffer.scratch.is_none() && buffer.value == value).map(|buffer| buffer.layout)
+    }
+}
+
+/// The layout in which an operation runs: its only one, or that of its first operand that is in the tile.
+fn choose_layout(layouts: Layouts, own: &Loop, operands: &[Value]) -> Layout {
+    match layouts {
+        Layouts::Only(layout) => layout,
+        Layouts::Any => operands.iter().find_map(|operand| own.layouts_of(*operand).next()).unwrap_or(Layout::Samples),
+    }
+}
+
+/// Whether a node computes anything: views and numbers do not.
+fn computes(graph: &Graph, value: Value) -> bool {
+    matches!(&graph.node(value).kind, Kind::Op(op) if !op.is_view())
+}

@@ -1,0 +1,330 @@
+//! Where each value lives, and the steps that follow from it.
+
+use graven_kernels::dim::{Dim, Type};
+use graven_kernels::op::{Batching, Layout, Op, Operand, Value};
+
+use super::{Buffer, Destination, Loop, Schedule, Source, Stage, Step, Sum, call, choose_layout, computes};
+use crate::graph::{Graph, Kind};
+
+/// Where a value lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Home {
+    /// It is a number, and stands in the code.
+    Scalar,
+    /// It is an argument.
+    Input(usize),
+    /// It is a parameter.
+    Parameter,
+    /// It is computed at the start of a stage, as a complete tensor.
+    Whole(usize),
+    /// It is computed tile by tile in the loop of a stage.
+    Tile(usize, Dim),
+    /// It is added up by the loop of a stage.
+    Sum(usize, Dim),
+}
+
+/// A complete tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// An argument.
+    Input(usize),
+    /// A parameter: the node that names it.
+    Parameter(Value),
+    /// A kept tensor, see [`Schedule::values`].
+    Value(usize),
+    /// A result.
+    Output(usize),
+}
+
+pub(super) struct Placement<'a> {
+    graph: &'a Graph,
+    homes: Vec<Home>,
+    values: Vec<(Value, Type)>,
+}
+
+impl<'a> Placement<'a> {
+    pub(super) fn new(graph: &'a Graph) -> Placement<'a> {
+        let mut placement = Placement { graph, homes: Vec::new(), values: Vec::new() };
+        for position in 0..graph.nodes.len() {
+            let home = placement.home(Value(position));
+            placement.homes.push(home);
+        }
+        placement
+    }
+
+    /// The value whose memory a view shows.
+    fn root(&self, value: Value) -> Value {
+        let node = self.graph.node(value);
+        match &node.kind {
+            Kind::Op(op) if op.is_view() => self.root(node.inputs[0]),
+            _ => value,
+        }
+    }
+
+    /// The samples that a value could be walked by, if it is a complete tensor or in a tile.
+    fn extent(&self, value: Value, needs_samples: bool) -> Option<Dim> {
+        let ty = &self.graph.node(value).ty;
+        match &self.homes[value.0] {
+            Home::Tile(_, extent) => Some(extent.clone()),
+            Home::Input(_) | Home::Whole(_) => {
+                let first = ty.dims.first()?;
+                (ty.features().is_some() && (needs_samples || first.as_known().is_none())).then(|| first.clone())
+            }
+            Home::Scalar | Home::Parameter | Home::Sum(..) => None,
+        }
+    }
+
+    /// Decides where a value lives, from where its inputs live.
+    fn home(&self, value: Value) -> Home {
+        let node = self.graph.node(value);
+        let op = match &node.kind {
+            Kind::Input(index) => return Home::Input(*index),
+            Kind::Parameter { .. } => return Home::Parameter,
+            Kind::Scalar(_) => return Home::Scalar,
+            Kind::Op(op) => op,
+        };
+        let whole = || self.whole_home(op.as_ref(), value);
+        let extents: Vec<Option<Dim>> = node.inputs.iter().map(|input| self.extent(*input, op.needs_samples())).collect();
+        let mut found = extents.iter().flatten();
+        let extent = match found.next() {
+            Some(extent) if found.all(|other| other == extent) => extent.clone(),
+            Some(_) => return whole(),
+            None => {
+                let first = node.ty.dims.first().filter(|dim| dim.as_known().is_none());
+                match first.filter(|_| op.makes_samples() && node.ty.features().is_some()) {
+                    Some(first) => first.clone(),
+                    None => return whole(),
+                }
+            }
+        };
+        let operands: Vec<Operand> = node
+            .inputs
+            .iter()
+            .zip(&extents)
+            .map(|(input, extent)| Operand { ty: self.graph.node(*input).ty.clone(), batched: extent.is_some() })
+            .collect();
+        let batching = op.batching(&operands, &node.ty);
+        let stage = node.inputs.iter().map(|input| self.ready_for_tiles(*input, &extent)).max().unwrap_or(0);
+        match batching {
+            Batching::PerSample if node.ty.features().is_some() && node.ty.dims.first() == Some(&extent) => Home::Tile(stage, extent),
+            Batching::SumsSamples if node.ty.elements().is_some_and(|elements| elements.as_known().is_some()) => Home::Sum(stage, extent),
+            _ => whole(),
+        }
+    }
+
+    /// The first stage whose start may read the complete value.
+    fn ready(&self, value: Value) -> usize {
+        match &self.homes[value.0] {
+            Home::Scalar | Home::Input(_) | Home::Parameter => 0,
+            Home::Whole(stage) => *stage,
+            Home::Tile(stage, _) | Home::Sum(stage, _) => stage + 1,
+        }
+    }
+
+    /// The first stage whose loop over `extent` may read the value.
+    fn ready_for_tiles(&self, value: Value, extent: &Dim) -> usize {
+        match &self.homes[value.0] {
+            Home::Tile(stage, own) if own == extent => *stage,
+            _ => self.ready(value),
+        }
+    }
+
+    fn whole_home(&self, op: &dyn Op, value: Value) -> Home {
+        let node = self.graph.node(value);
+        if op.is_view() {
+            // A view lives where its memory lives, under another shape: a new tensor only for those who walk it.
+            let input = node.inputs[0];
+            return match &self.homes[input.0] {
+                Home::Parameter => Home::Parameter,
+                Home::Scalar => Home::Scalar,
+                _ => Home::Whole(self.ready(input)),
+            };
+        }
+        Home::Whole(node.inputs.iter().map(|input| self.ready(*input)).max().unwrap_or(0))
+    }
+
+    /// The complete tensor of a value, kept if it is not one by itself.
+    fn place(&mut self, value: Value) -> Place {
+        let root = self.root(value);
+        match &self.graph.node(root).kind {
+            Kind::Input(index) => return Place::Input(*index),
+            Kind::Parameter { .. } => return Place::Parameter(root),
+            _ => {}
+        }
+        let found = self.values.iter().position(|(own, _)| *own == root);
+        Place::Value(found.unwrap_or_else(|| {
+            self.values.push((root, self.graph.node(root).ty.clone()));
+            self.values.len() - 1
+        }))
+    }
+
+    pub(super) fn schedule(mut self) -> Schedule {
+        let n_stages = self.homes.iter().map(|home| match home {
+            Home::Whole(stage) | Home::Tile(stage, _) | Home::Sum(stage, _) => stage + 1,
+            _ => 1,
+        });
+        let mut stages: Vec<Stage> = (0..n_stages.max().unwrap_or(1)).map(|_| Stage::default()).collect();
+        let (outputs, gradients) = self.results(&mut stages);
+        let graph = self.graph;
+        for position in 0..graph.nodes.len() {
+            let value = Value(position);
+            match self.homes[position].clone() {
+                Home::Whole(stage) if computes(graph, value) => {
+                    self.place(value);
+                    graph.node(value).inputs.iter().for_each(|input| self.keep(*input));
+                    stages[stage].whole.push(value);
+                }
+                Home::Tile(stage, extent) | Home::Sum(stage, extent) if computes(graph, value) => {
+                    let loops = &mut stages[stage].loops;
+                    let index = loops.iter().position(|own| own.extent == extent).unwrap_or_else(|| {
+                        loops.push(Loop::new(extent));
+                        loops.len() - 1
+                    });
+                    self.run_in_tile(&mut stages[stage].loops[index], stage, value);
+                }
+                _ => {}
+            }
+        }
+        self.store(&mut stages, &outputs);
+        for (position, (target, value)) in graph.gradients.iter().enumerate() {
+            if gradients[position].is_none() {
+                mark_gradient(&mut stages, self.root(*value), *target);
+            }
+        }
+        stages.iter_mut().flat_map(|stage| &mut stage.loops).for_each(|own| own.choose_chunks(graph));
+        self.keep_sums(&mut stages);
+        let copied = outputs.iter().map(|output| match output {
+            Place::Value(index) => Some(*index),
+            _ => None,
+        });
+        let copied = copied.collect();
+        let gradients = graph.gradients.iter().zip(&gradients).filter_map(|((target, _), kept)| Some((*target, (*kept)?))).collect();
+        Schedule { graph: graph.clone(), homes: self.homes, values: self.values, stages, outputs: copied, gradients }
+    }
+
+    /// Makes sure that a complete tensor exists for a value that a whole operation reads.
+    fn keep(&mut self, value: Value) {
+        if !matches!(self.homes[value.0], Home::Scalar) {
+            self.place(value);
+        }
+    }
+
+    /// Where the results come from: (outputs, for each gradient the kept tensor or None for a sum nobody else reads).
+    fn results(&mut self, stages: &mut [Stage]) -> (Vec<Place>, Vec<Option<usize>>) {
+        let graph = self.graph;
+        let last = stages.len() - 1;
+        let mut kept = |placement: &mut Self, value: Value| match placement.place(value) {
+            Place::Value(index) => index,
+            _ => {
+                // An argument or a parameter that is returned as it is: a copy.
+                placement.values.push((value, graph.node(value).ty.clone()));
+                stages[last].whole.push(value);
+                placement.values.len() - 1
+            }
+        };
+        let mut outputs: Vec<Place> = Vec::new();
+        for (index, value) in graph.outputs.iter().enumerate() {
+            let root = self.root(*value);
+            let written_by_loop = matches!(self.homes[root.0], Home::Tile(..));
+            outputs.push(if written_by_loop { Place::Output(index) } else { Place::Value(kept(self, *value)) });
+        }
+        let mut gradients = Vec::new();
+        for (position, (_, value)) in graph.gradients.iter().enumerate() {
+            let root = self.root(*value);
+            let reads = |value: &Value| self.root(*value) == root;
+            let read_elsewhere = (0..graph.nodes.len()).any(|node| computes(graph, Value(node)) && graph.nodes[node].inputs.iter().any(reads))
+                || graph.outputs.iter().any(reads)
+                || graph.gradients.iter().enumerate().any(|(other, (_, value))| other != position && reads(value));
+            let sum = matches!(self.homes[root.0], Home::Sum(..));
+            gradients.push(if sum && !read_elsewhere { None } else { Some(kept(self, *value)) });
+        }
+        (outputs, gradients)
+    }
+
+    /// Adds the steps that bring the operands of a node into the tile, and the node itself.
+    fn run_in_tile(&mut self, own: &mut Loop, stage: usize, value: Value) {
+        let graph = self.graph;
+        let node = graph.node(value);
+        let op = graph.op(value).expect("a computed value");
+        let batched: Vec<bool> = node.inputs.iter().map(|input| self.extent(*input, op.needs_samples()).is_some()).collect();
+        let operands: Vec<Value> = node.inputs.iter().zip(&batched).filter(|(_, batched)| **batched).map(|(input, _)| self.root(*input)).collect();
+        let layout = choose_layout(op.layouts(), own, &operands);
+        let mut inputs = Vec::new();
+        for (input, batched) in node.inputs.iter().zip(&batched) {
+            inputs.push(if *batched { Source::Buffer(self.bring(own, stage, *input, layout)) } else { Source::Full(self.place(*input)) });
+        }
+        let sums = matches!(self.homes[value.0], Home::Sum(..));
+        let kernel = op.kernel(&call(graph, value, layout, &batched, !sums));
+        let scratch = kernel.scratch.filter(|floats| *floats > 0).map(|floats| {
+            own.buffers.push(Buffer { value, layout, features: 0, scratch: Some(floats) });
+            own.buffers.len() - 1
+        });
+        let output = if sums {
+            let len = node.ty.elements().and_then(|elements| elements.as_known()).unwrap_or(0);
+            own.sums.push(Sum { value, len, gradient: None, kept: None });
+            Destination::Sum(own.sums.len() - 1)
+        } else {
+            Destination::Buffer(own.buffer(value, layout, node.ty.features().unwrap_or(0)))
+        };
+        own.steps.push(Step::Run { value, layout, inputs, output, scratch });
+    }
+
+    /// The buffer that holds a value in a layout; loads or converts it if need be.
+    fn bring(&mut self, own: &mut Loop, stage: usize, value: Value, layout: Layout) -> usize {
+        let root = self.root(value);
+        let features = self.graph.node(value).ty.features().unwrap_or(0);
+        let here = own.layouts_of(root).collect::<Vec<_>>();
+        if here.contains(&layout) {
+            return own.buffer(root, layout, features);
+        }
+        let computed_here = matches!(&self.homes[root.0], Home::Tile(own_stage, extent) if *own_stage == stage && *extent == own.extent);
+        if let (Some(other), true) = (here.first(), computed_here) {
+            let from = own.buffer(root, *other, features);
+            let to = own.buffer(root, layout, features);
+            own.steps.push(Step::Convert { from, to });
+            return to;
+        }
+        let from = self.place(value);
+        let to = own.buffer(root, layout, features);
+        own.steps.push(Step::Load { from, to });
+        to
+    }
+
+    /// Adds the stores: of results, and of values that a later stage or another loop reads.
+    fn store(&mut self, stages: &mut [Stage], outputs: &[Place]) {
+        for own in stages.iter_mut().flat_map(|stage| &mut stage.loops) {
+            let mut steps = Vec::new();
+            for step in std::mem::take(&mut own.steps) {
+                let produced = match &step {
+                    Step::Run { value, output: Destination::Buffer(buffer), .. } => Some((*value, *buffer)),
+                    _ => None,
+                };
+                steps.push(step);
+                let Some((value, from)) = produced else { continue };
+                if let Some(index) = self.values.iter().position(|(kept, _)| *kept == value) {
+                    steps.push(Step::Store { from, to: Place::Value(index) });
+                }
+                for (index, output) in self.graph.outputs.iter().enumerate() {
+                    if self.root(*output) == value && outputs[index] == Place::Output(index) {
+                        steps.push(Step::Store { from, to: Place::Output(index) });
+                    }
+                }
+            }
+            own.steps = steps;
+        }
+    }
+
+    /// Sums that somebody reads become complete tensors.
+    fn keep_sums(&mut self, stages: &mut [Stage]) {
+        for sum in stages.iter_mut().flat_map(|stage| &mut stage.loops).flat_map(|own| &mut own.sums) {
+            sum.kept = self.values.iter().position(|(value, _)| *value == sum.value);
+        }
+    }
+}
+
+fn mark_gradient(stages: &mut [Stage], value: Value, target: crate::graph::Target) {
+    let sums = stages.iter_mut().flat_map(|stage| &mut stage.loops).flat_map(|own| &mut own.sums);
+    for sum in sums.filter(|sum| sum.value == value) {
+        sum.gradient = Some(target);
+    }
+}

@@ -1,0 +1,80 @@
+//! What holds of every schedule, checked in tests and debug builds.
+
+use super::{Destination, Home, Place, Schedule, Source, Step};
+
+/// Checks that every step reads what an earlier step or stage has written, and that every result is written.
+///
+/// # Errors
+/// The first broken rule, in words.
+pub fn verify(schedule: &Schedule) -> Result<(), String> {
+    let mut values_ready = vec![false; schedule.values.len()];
+    let mut outputs_ready: Vec<bool> = schedule.outputs.iter().map(Option::is_some).collect();
+    let ready = |values_ready: &[bool], place: Place| match place {
+        Place::Value(index) => values_ready[index],
+        Place::Input(_) | Place::Parameter(_) => true,
+        Place::Output(_) => false,
+    };
+    for (n_stage, stage) in schedule.stages.iter().enumerate() {
+        for value in &stage.whole {
+            if let Some(index) = schedule.values.iter().position(|(own, _)| own == value) {
+                values_ready[index] = true;
+            } else {
+                return Err(format!("stage {n_stage}: the whole operation %{} writes nothing that is kept", value.0));
+            }
+        }
+        let mut later = values_ready.clone();
+        for own in &stage.loops {
+            let mut written = vec![false; own.buffers.len()];
+            for step in &own.steps {
+                match step {
+                    Step::Load { from, to } => {
+                        if !ready(&values_ready, *from) {
+                            return Err(format!("stage {n_stage}: {from:?} is loaded before it is complete"));
+                        }
+                        written[*to] = true;
+                    }
+                    Step::Convert { from, to } => {
+                        if !written[*from] {
+                            return Err(format!("stage {n_stage}: buffer {from} is converted before it is written"));
+                        }
+                        written[*to] = true;
+                    }
+                    Step::Run { value, inputs, output, .. } => {
+                        for input in inputs {
+                            let fine = match input {
+                                Source::Buffer(index) => written[*index],
+                                Source::Full(place) => ready(&values_ready, *place),
+                            };
+                            if !fine {
+                                return Err(format!("stage {n_stage}: %{} reads {input:?} before it is written", value.0));
+                            }
+                        }
+                        if let Destination::Buffer(index) = output {
+                            written[*index] = true;
+                        }
+                    }
+                    Step::Store { from, to } => {
+                        if !written[*from] {
+                            return Err(format!("stage {n_stage}: buffer {from} is stored before it is written"));
+                        }
+                        match to {
+                            Place::Value(index) => later[*index] = true,
+                            Place::Output(index) => outputs_ready[*index] = true,
+                            _ => return Err(format!("stage {n_stage}: a loop writes {to:?}")),
+                        }
+                    }
+                }
+            }
+            own.sums.iter().filter_map(|sum| sum.kept).for_each(|index| later[index] = true);
+        }
+        values_ready = later;
+    }
+    if let Some(index) = values_ready.iter().position(|ready| !ready) {
+        return Err(format!("the kept value {index} (%{}) is never written: {:?}", schedule.values[index].0.0, schedule.homes[schedule.values[index].0.0]));
+    }
+    if let Some(index) = outputs_ready.iter().position(|ready| !ready) {
+        return Err(format!("output {index} is never written"));
+    }
+    let unscheduled = schedule.homes.iter().any(|home| matches!(home, Home::Tile(stage, _) | Home::Sum(stage, _) | Home::Whole(stage) if *stage >= schedule.stages.len()));
+    if unscheduled { Err("a value lives in a stage that does not exist".to_owned()) } else { Ok(()) }
+}

@@ -1,0 +1,133 @@
+//! How a module prints: as in PyTorch, with the number of parameters behind each layer.
+
+use std::fmt;
+
+use crate::home::elements;
+use crate::plan::{LayerPlan, ModulePlan};
+
+/// Writes a module, e.g.
+///
+/// ```text
+/// Network(
+///   (conv1): Conv2d(1, 6, kernel_size=(5, 5), stride=(1, 1))  156 parameters
+///   (out): Linear(in_features=60, out_features=10, bias=True)  610 parameters
+/// )  766 parameters
+/// ```
+pub fn display(plan: &'static ModulePlan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(f, "{}(", plan.name)?;
+    // The open groups: `blocks`, then `0` within it.
+    let mut open: Vec<&str> = Vec::new();
+    let mut first_parameter = 0;
+    for layer in plan.layers {
+        let mut path: Vec<&str> = layer.name.split('.').collect();
+        let name = path.pop().unwrap_or_default();
+        let common = open.iter().zip(&path).take_while(|(open, part)| open == part).count();
+        close(f, &mut open, common)?;
+        for part in &path[common..] {
+            writeln!(f, "{:indent$}({part}): (", "", indent = 2 * open.len() + 2)?;
+            open.push(part);
+        }
+        let n_parameters = count(plan, layer, &mut first_parameter);
+        write!(f, "{:indent$}({name}): {}", "", layer.description, indent = 2 * open.len() + 2)?;
+        match n_parameters {
+            0 => writeln!(f)?,
+            n => writeln!(f, "  {} parameters", thousands(n))?,
+        }
+    }
+    close(f, &mut open, 0)?;
+    write!(f, ")  {} parameters", thousands(plan.parameters.iter().map(elements).sum()))
+}
+
+/// Closes groups until this many are open.
+fn close(f: &mut fmt::Formatter<'_>, open: &mut Vec<&str>, remaining: usize) -> fmt::Result {
+    while open.len() > remaining {
+        writeln!(f, "{:indent$})", "", indent = 2 * open.len())?;
+        open.pop();
+    }
+    Ok(())
+}
+
+fn count(plan: &ModulePlan, layer: &LayerPlan, first_parameter: &mut usize) -> usize {
+    let own = plan.parameters.iter().skip(*first_parameter).take(layer.parameters);
+    *first_parameter += layer.parameters;
+    own.map(elements).sum()
+}
+
+/// `45,626`
+fn thousands(n: usize) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::ParameterPlan;
+
+    const fn parameter(name: &'static str, dims: &'static [usize], offset: usize) -> ParameterPlan {
+        ParameterPlan { name, dims, offset, bound: 1.0, trained: true }
+    }
+
+    static PLAN: ModulePlan = ModulePlan {
+        name: "Network",
+        layers: &[
+            LayerPlan {
+                name: "stem",
+                description: "Linear(in_features=100, out_features=50, bias=False)",
+                parameters: 1,
+            },
+            LayerPlan {
+                name: "blocks.0.fc",
+                description: "Linear(in_features=1, out_features=2, bias=True)",
+                parameters: 2,
+            },
+            LayerPlan {
+                name: "blocks.1.fc",
+                description: "Linear(in_features=2, out_features=1, bias=False)",
+                parameters: 1,
+            },
+            LayerPlan { name: "drop", description: "Dropout(p=0.5)", parameters: 0 },
+        ],
+        parameters: &[
+            parameter("stem.weight", &[50, 100], 0),
+            parameter("blocks.0.fc.weight", &[2, 1], 5008),
+            parameter("blocks.0.fc.bias", &[2], 5024),
+            parameter("blocks.1.fc.weight", &[1, 2], 5040),
+        ],
+        length: 5056,
+    };
+
+    struct Network;
+
+    impl fmt::Display for Network {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            display(&PLAN, f)
+        }
+    }
+
+    #[test]
+    fn nested_modules_are_indented() {
+        let expected = "\
+Network(
+  (stem): Linear(in_features=100, out_features=50, bias=False)  5,000 parameters
+  (blocks): (
+    (0): (
+      (fc): Linear(in_features=1, out_features=2, bias=True)  4 parameters
+    )
+    (1): (
+      (fc): Linear(in_features=2, out_features=1, bias=False)  2 parameters
+    )
+  )
+  (drop): Dropout(p=0.5)
+)  5,006 parameters";
+        assert_eq!(Network.to_string(), expected);
+        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+    }
+}

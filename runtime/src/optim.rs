@@ -1,0 +1,159 @@
+//! Optimizers: how parameters move along their gradients.
+
+mod adam;
+mod sgd;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use graven_kernels::cpu::Isa;
+
+pub use self::adam::{Adam, AdamW};
+pub use self::sgd::Sgd;
+use crate::error::{Error, Result};
+use crate::floats::{Floats, Shared};
+use crate::gradients::Gradients;
+use crate::home::elements;
+use crate::model::Model;
+use crate::pool;
+use crate::structure::{Identity, bind_mut_for};
+use crate::threads;
+
+/// An optimizer: [`Sgd`], [`Adam`] or [`AdamW`].
+///
+/// An optimizer belongs to the network that it first steps, since its state (momentum and the like) is that of this
+/// network's parameters. The first step allocates this state; no later one allocates.
+pub trait Optimizer: Rule {
+    /// The learning rate.
+    fn lr(&self) -> f64;
+
+    /// Sets the learning rate, e.g. for a schedule. A value out of range is an error of the next step.
+    fn set_lr(&mut self, lr: f64);
+
+    /// Moves the parameters of the network along these gradients. Parameters that are not trained stay.
+    ///
+    /// A network's own `loss_step` does the same in one call.
+    ///
+    /// Errors: the optimizer belongs to another network; the gradients do; a setting is out of range.
+    fn step<M: Model>(&mut self, model: &mut M, gradients: &Gradients) -> Result<()>
+    where
+        Self: Sized,
+    {
+        let mut bound = bind_mut_for(model, M::plan(), "Optimizer::step")?;
+        gradients.check(&bound.shared(), "Optimizer::step")?;
+        self.prepare(bound.shared().identity(), bound.shared().model)?;
+        let trained = M::plan().parameters.iter().filter(|parameter| parameter.trained);
+        let ranges = trained.map(|parameter| parameter.offset..parameter.offset + elements(parameter));
+        apply(self, ranges, bound.parameters_mut(), gradients.values());
+        Ok(())
+    }
+}
+
+/// What an optimizer keeps from step to step.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    /// The module that it belongs to, from the first step on.
+    pub(crate) identity: Option<Identity>,
+    /// The number of steps taken.
+    pub(crate) steps: u64,
+    /// Each in the layout of the parameters, in the order of [`Rule::buffers`].
+    pub(crate) buffers: Vec<Floats>,
+}
+
+impl Memory {
+    /// Makes room for the parameters of a module.
+    pub(crate) fn reserve(&mut self, n_buffers: usize, length: usize) {
+        if self.buffers.len() < n_buffers {
+            self.buffers.resize_with(n_buffers, Floats::default);
+        }
+        self.buffers.iter_mut().for_each(|buffer| buffer.grow(length));
+    }
+}
+
+/// What makes one optimizer differ from another.
+pub trait Rule: Send + Sync {
+    /// Its name, for messages and checkpoints.
+    fn name(&self) -> &'static str;
+
+    /// Its settings by name; a switch is 0 or 1.
+    fn settings(&self) -> Vec<(&'static str, f64)>;
+
+    /// Sets one of the [`settings`](Self::settings).
+    fn set(&mut self, setting: &str, value: f64);
+
+    /// Checks the settings.
+    fn check(&self) -> Result<()>;
+
+    /// The names, as in PyTorch, of the tensors that it can keep for each parameter: at most two.
+    fn all_buffers(&self) -> &'static [&'static str];
+
+    /// Those that it keeps with its settings: all or none.
+    fn buffers(&self) -> &'static [&'static str] {
+        self.all_buffers()
+    }
+
+    /// What it keeps.
+    fn memory(&self) -> &Memory;
+
+    /// What it keeps.
+    fn memory_mut(&mut self) -> &mut Memory;
+
+    /// One step for some parameters and their part of the buffers; a buffer that the rule does not keep is empty.
+    fn update(&self, isa: Isa, parameters: &mut [f32], gradients: &[f32], buffers: [&mut [f32]; 2]);
+
+    /// Checks that it can step this module, and allocates what it keeps if this is its first step.
+    fn prepare(&mut self, identity: Identity, model: &'static str) -> Result<()> {
+        self.check()?;
+        if self.memory().identity.is_some_and(|bound| bound != identity) {
+            return Err(Error::ForeignOptimizer { optimizer: self.name(), model });
+        }
+        let n_buffers = self.buffers().len();
+        let memory = self.memory_mut();
+        memory.identity = Some(identity);
+        memory.reserve(n_buffers, identity.length);
+        Ok(())
+    }
+}
+
+/// Parameters that one task updates: with their gradients and two buffers 256 KB, several tasks for a large layer.
+const BLOCK: usize = 16 * 1024;
+
+/// One step over these ranges of a layout. The rule was [prepared](Rule::prepare).
+pub(crate) fn apply(
+    rule: &mut dyn Rule,
+    ranges: impl Iterator<Item = Range<usize>>,
+    parameters: &mut [f32],
+    gradients: &[f32],
+) {
+    let isa = Isa::detect();
+    rule.memory_mut().steps += 1;
+    let mut buffers = std::mem::take(&mut rule.memory_mut().buffers);
+    {
+        let rule = &*rule;
+        let parameters = Shared::new(parameters);
+        let mut kept = buffers.iter_mut().map(|buffer| Shared::new(buffer));
+        let kept = [kept.next(), kept.next()];
+        for range in ranges {
+            pool::run(threads::get(), range.len().div_ceil(BLOCK), &|_, block| {
+                let start = range.start + block * BLOCK;
+                let part = start..range.end.min(start + BLOCK);
+                // SAFETY: the blocks of a range are disjoint, each is one task, and ranges come one after the other.
+                let buffers = kept.map(|kept| kept.map_or(&mut [][..], |kept| unsafe { kept.part_mut(part.clone()) }));
+                // SAFETY: as above.
+                rule.update(isa, unsafe { parameters.part_mut(part.clone()) }, &gradients[part.clone()], buffers);
+            });
+        }
+    }
+    rule.memory_mut().buffers = buffers;
+}
+
+/// An error unless the setting satisfies its condition.
+fn require(holds: bool, owner: &'static str, setting: &'static str, given: f64, expected: &'static str) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::Setting { owner, setting, given: format!("{given:?}"), expected }) }
+}
+
+/// Whether a number is in 0..∞.
+fn is_size(value: f64) -> bool {
+    value.is_finite() && value >= 0.0
+}

@@ -1,0 +1,185 @@
+//! What the compiler leaves behind for one function: constants and function pointers, read by [`run`](crate::run).
+//!
+//! A function is a list of stages. A stage first runs its *whole* operations, once each over complete tensors, and then
+//! its *loops*: a loop walks over the samples of a batch, 16 at a time (a *tile*), and runs its operations depth first on
+//! each tile, in an arena whose size does not depend on the batch. What a loop adds up over samples (losses, weight
+//! gradients) goes to accumulators of its chunk; the chunks are added in a fixed tree when the loop ends.
+
+use std::ops::Range;
+
+use crate::run::{Tile, Whole};
+use crate::tensor::Dtype;
+
+/// A number of elements: `factor` times the product of the named symbols (indices into [`Plan::symbols`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// The part known at compile time.
+    pub factor: usize,
+    /// The symbols that the run binds; a symbol may stand more than once.
+    pub symbols: &'static [usize],
+}
+
+/// One tensor argument of a function.
+#[derive(Debug)]
+pub struct InputPlan {
+    /// The argument's name in the user's code.
+    pub name: &'static str,
+    /// Its element type.
+    pub dtype: Dtype,
+    /// Its declared shape.
+    pub dims: &'static [Size],
+    /// For labels: every element must lie in 0..classes, else the run is an error that names the sample.
+    pub classes: Option<usize>,
+}
+
+/// One tensor that a function returns.
+#[derive(Debug)]
+pub struct OutputPlan {
+    /// Its element type.
+    pub dtype: Dtype,
+    /// Its shape.
+    pub dims: &'static [Size],
+    /// Where it is copied from when all stages have run; `None` if a loop writes it itself ([`Place::Output`]).
+    pub copied_from: Option<usize>,
+}
+
+/// A tensor kept complete between stages.
+#[derive(Debug)]
+pub struct ValuePlan {
+    /// Its element type.
+    pub dtype: Dtype,
+    /// How many elements it has.
+    pub size: Size,
+}
+
+/// A complete tensor that a loop reads or writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The argument with this index.
+    Input(usize),
+    /// The value with this index, see [`Plan::values`].
+    Value(usize),
+    /// The result with this index.
+    Output(usize),
+}
+
+/// Where a sum over samples goes when its loop has ended.
+#[derive(Debug, Clone)]
+pub struct SumPlan {
+    /// Its place among the accumulators of the loop.
+    pub from: Range<usize>,
+    /// Where it goes.
+    pub to: SumTarget,
+}
+
+/// See [`SumPlan`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SumTarget {
+    /// To the value with this index, which has as many elements.
+    Value(usize),
+    /// To the gradients, from this offset of the parameter layout on.
+    Gradient(usize),
+}
+
+/// One pass over the samples of a batch.
+#[derive(Debug)]
+pub struct LoopPlan {
+    /// How many samples there are.
+    pub extent: Size,
+    /// Tiles that one chunk takes; a cost model set it at compile time. (The run takes a multiple of it where the number
+    /// of chunks would pass [`run::MAX_CHUNKS`](crate::run::MAX_CHUNKS).)
+    pub tiles_per_chunk: usize,
+    /// Floats and integers of the arena of one tile.
+    pub floats: usize,
+    /// See `floats`.
+    pub ints: usize,
+    /// Complete f32 tensors that the tiles read; the loads and `Tile::reads` name them by their index here.
+    pub reads: &'static [Place],
+    /// The same for i64.
+    pub int_reads: &'static [Place],
+    /// Complete f32 tensors that the tiles write; the stores name them by their index here.
+    pub writes: &'static [Place],
+    /// The same for i64.
+    pub int_writes: &'static [Place],
+    /// Accumulators of a chunk: floats.
+    pub sums: usize,
+    /// Accumulators of a chunk: integers.
+    pub int_sums: usize,
+    /// Where the float sums go.
+    pub results: &'static [SumPlan],
+    /// Where the integer sums go.
+    pub int_results: &'static [SumPlan],
+    /// The code of a tile, in order; cut into several functions so that no single one grows too long.
+    pub tile: &'static [fn(&mut Tile<'_>)],
+}
+
+/// One stage of a function.
+#[derive(Debug)]
+pub struct Stage {
+    /// Operations on complete tensors, in order.
+    pub whole: &'static [fn(&mut Whole<'_>)],
+    /// Loops over samples; they do not depend on each other.
+    pub loops: &'static [LoopPlan],
+}
+
+/// Everything about one emitted function.
+#[derive(Debug)]
+pub struct Plan {
+    /// The function's name for messages: `Network::loss_step`.
+    pub function: &'static str,
+    /// The names of the sizes that the arguments bind: `["N"]`.
+    pub symbols: &'static [&'static str],
+    /// The tensor arguments.
+    pub inputs: &'static [InputPlan],
+    /// The results.
+    pub outputs: &'static [OutputPlan],
+    /// Tensors kept between stages.
+    pub values: &'static [ValuePlan],
+    /// The stages, in order.
+    pub stages: &'static [Stage],
+    /// Values copied into the gradients at the end: (value, offset in the parameter layout).
+    pub gradients: &'static [(usize, usize)],
+    /// Floats of the parameter layout, which is also the layout of the gradients; 0 for a function without a module.
+    pub parameters: usize,
+    /// Ranges of the parameter layout that are trained; the gradients of the others are zero and no optimizer moves them.
+    pub trained: &'static [Range<usize>],
+}
+
+/// How one parameter of a module is laid out and initialised.
+#[derive(Debug)]
+pub struct ParameterPlan {
+    /// Its key: `conv1.weight`, `blocks.0.conv1.weight`.
+    pub name: &'static str,
+    /// Its shape.
+    pub dims: &'static [usize],
+    /// Its first float in the parameter layout; a multiple of 16.
+    pub offset: usize,
+    /// How it starts: uniform in −bound..bound, PyTorch's kaiming_uniform(a = √5) and its bound for biases.
+    pub bound: f32,
+    /// Whether it is trained.
+    pub trained: bool,
+}
+
+/// One layer of a module.
+#[derive(Debug)]
+pub struct LayerPlan {
+    /// Its path: `conv1`, `blocks.0.conv1`.
+    pub name: &'static str,
+    /// How PyTorch prints it: `Conv2d(1, 6, kernel_size=(5, 5), stride=(1, 1))`.
+    pub description: &'static str,
+    /// How many of the following entries of [`ModulePlan::parameters`] are its own.
+    pub parameters: usize,
+}
+
+/// The layout of a module's parameters.
+#[derive(Debug)]
+pub struct ModulePlan {
+    /// The name of the struct.
+    pub name: &'static str,
+    /// Its layers, in the order of its fields, nested modules in place.
+    pub layers: &'static [LayerPlan],
+    /// Its parameters, in the same order.
+    pub parameters: &'static [ParameterPlan],
+    /// Floats of the layout, gaps for alignment included.
+    pub length: usize,
+}

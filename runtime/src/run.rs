@@ -1,0 +1,192 @@
+//! Runs what the compiler planned: see [`plan`](crate::plan).
+
+mod arguments;
+mod loops;
+#[cfg(test)]
+mod tests;
+mod tile;
+
+use graven_kernels::cpu::{Context, Isa};
+
+use self::loops::Call;
+pub use self::loops::MAX_CHUNKS;
+pub use self::tile::{Tile, Whole, disjoint};
+use crate::error::Result;
+use crate::floats::{LINE, Shared};
+use crate::gradients::Gradients;
+use crate::optim::{Rule, apply};
+use crate::plan::{ModulePlan, Plan, Stage};
+use crate::structure::{Bound, BoundMut, Structure, bind_for};
+use crate::tensor::Dtype;
+use crate::threads;
+use crate::workspace::{Argument, Part, Slot, Workspace};
+
+/// Runs a function in eval mode.
+///
+/// Errors: an argument has another shape than declared, or holds a label that is not one of the classes.
+pub fn run(plan: &'static Plan, bound: Bound<'_>, inputs: &[Argument<'_>], outputs: &mut [Slot<'_>]) -> Result<()> {
+    let mut workspace = bound.workspaces.take();
+    arguments::bind_symbols(plan, inputs, &mut workspace.symbols)?;
+    execute(plan, &bound, 0, inputs, outputs, &mut workspace, None);
+    Ok(())
+}
+
+/// Runs a function in train mode, with gradients.
+///
+/// Errors: as for [`run`]; the gradients were made for another module.
+pub fn run_grad(
+    plan: &'static Plan,
+    bound: Bound<'_>,
+    inputs: &[Argument<'_>],
+    outputs: &mut [Slot<'_>],
+    gradients: &mut Gradients,
+) -> Result<()> {
+    gradients.check(&bound, plan.function)?;
+    let mut workspace = bound.workspaces.take();
+    arguments::bind_symbols(plan, inputs, &mut workspace.symbols)?;
+    execute(plan, &bound, next_seed(&bound), inputs, outputs, &mut workspace, Some(gradients.values_mut()));
+    Ok(())
+}
+
+/// Runs a function in train mode, and moves the parameters by their gradients.
+///
+/// Errors: as for [`run`]; the optimizer belongs to another module, or one of its settings is out of range.
+pub fn run_step(
+    plan: &'static Plan,
+    mut bound: BoundMut<'_>,
+    inputs: &[Argument<'_>],
+    outputs: &mut [Slot<'_>],
+    optimizer: &mut dyn Rule,
+) -> Result<()> {
+    let mut workspace = bound.workspaces().take();
+    arguments::bind_symbols(plan, inputs, &mut workspace.symbols)?;
+    let shared = bound.shared();
+    optimizer.prepare(shared.identity(), shared.model)?;
+    // Moved out for the call, so that the rest of the workspace can be borrowed beside it.
+    let mut gradients = std::mem::take(&mut workspace.gradients);
+    gradients.grow(plan.parameters);
+    let values = &mut gradients[..plan.parameters];
+    execute(plan, &shared, next_seed(&shared), inputs, outputs, &mut workspace, Some(values));
+    apply(optimizer, plan.trained.iter().cloned(), bound.parameters_mut(), values);
+    workspace.gradients = gradients;
+    Ok(())
+}
+
+/// Zeros in the layout of a module's parameters, for [`run_grad`].
+///
+/// Errors: the module holds a parameter that it was not made with.
+pub fn gradients(module: &impl Structure, module_plan: &'static ModulePlan, plan: &Plan) -> Result<Gradients> {
+    Ok(Gradients::zeros(&bind_for(module, module_plan, plan.function)?, module_plan))
+}
+
+fn next_seed(bound: &Bound<'_>) -> u64 {
+    bound.home.map_or(0, |home| home.next_seed())
+}
+
+/// Runs all stages. The arguments are checked and the symbols are bound.
+fn execute(
+    plan: &'static Plan,
+    bound: &Bound<'_>,
+    seed: u64,
+    inputs: &[Argument<'_>],
+    outputs: &mut [Slot<'_>],
+    workspace: &mut Workspace,
+    mut gradients: Option<&mut [f32]>,
+) {
+    assert_eq!(bound.length, plan.parameters, "compiler bug: `{}` has another module's layout", plan.function);
+    arguments::resize_outputs(plan, &workspace.symbols, outputs);
+    if let Some(gradients) = &mut gradients {
+        gradients.fill(0.0);
+    }
+    place_values(plan, workspace);
+
+    let mut lists = std::mem::take(&mut workspace.call);
+    for input in inputs {
+        lists.inputs.push(if let Argument::F32(tensor) = input { tensor.as_slice() } else { &[] });
+        lists.int_inputs.push(if let Argument::I64(tensor) = input { tensor.as_slice() } else { &[] });
+    }
+    lists.outputs.extend(outputs.iter_mut().map(|slot| match slot {
+        Slot::F32(tensor) => Part::F32(Shared::new(tensor.as_mut_slice())),
+        Slot::I64(tensor) => Part::I64(Shared::new(tensor.as_mut_slice())),
+    }));
+    let call = Call {
+        values: plan.values,
+        isa: Isa::detect(),
+        threads: threads::get(),
+        seed,
+        parameters: bound.parameters(),
+        inputs: &lists.inputs,
+        int_inputs: &lists.int_inputs,
+        outputs: &lists.outputs,
+    };
+    for stage in plan.stages {
+        run_whole(stage, &call, workspace);
+        for plan in stage.loops {
+            loops::run(plan, &call, workspace, gradients.as_deref_mut());
+        }
+    }
+    for &(value, offset) in plan.gradients {
+        add(gradients.as_deref_mut(), offset, &workspace.floats[workspace.slots[value].clone()]);
+    }
+    copy_outputs(plan, &lists.outputs, workspace);
+    workspace.call = lists.recycle();
+}
+
+/// Gives each value of the plan its place, one after the other, each at the start of a line of the cache.
+fn place_values(plan: &Plan, workspace: &mut Workspace) {
+    workspace.slots.clear();
+    let (mut floats, mut ints) = (0, 0);
+    for value in plan.values {
+        let end = match value.dtype {
+            Dtype::F32 => &mut floats,
+            Dtype::I64 => &mut ints,
+        };
+        let len = value.size.value(&workspace.symbols);
+        workspace.slots.push(*end..*end + len);
+        *end += len.next_multiple_of(LINE);
+    }
+    workspace.floats.grow(floats);
+    if workspace.ints.len() < ints {
+        workspace.ints.resize(ints, 0);
+    }
+    if cfg!(debug_assertions) {
+        // So that code that reads what nobody wrote is noticed.
+        workspace.floats.fill(f32::NAN);
+        workspace.ints.fill(i64::MIN);
+    }
+}
+
+fn run_whole(stage: &Stage, call: &Call<'_>, workspace: &mut Workspace) {
+    let mut whole = Whole {
+        cx: Context::whole(call.isa, call.seed),
+        floats: &mut workspace.floats,
+        ints: &mut workspace.ints,
+        slots: &workspace.slots,
+        parameters: call.parameters,
+        inputs: call.inputs,
+        int_inputs: call.int_inputs,
+        symbols: &workspace.symbols,
+    };
+    stage.whole.iter().for_each(|operation| operation(&mut whole));
+}
+
+/// Adds to the gradients, which start at zero.
+fn add(gradients: Option<&mut [f32]>, offset: usize, values: &[f32]) {
+    let gradients = gradients.expect("compiler bug: a function without gradients computes some");
+    let gradients = &mut gradients[offset..offset + values.len()];
+    gradients.iter_mut().zip(values).for_each(|(gradient, value)| *gradient += value);
+}
+
+/// Copies the results that no loop has written.
+fn copy_outputs(plan: &Plan, parts: &[Part<'_>], workspace: &Workspace) {
+    for (output, part) in plan.outputs.iter().zip(parts) {
+        let Some(value) = output.copied_from else { continue };
+        let slot = workspace.slots[value].clone();
+        match part {
+            // SAFETY: all loops have ended, so nobody else uses a part of the result.
+            Part::F32(part) => unsafe { part.part_mut(0..part.len()) }.copy_from_slice(&workspace.floats[slot]),
+            // SAFETY: as above.
+            Part::I64(part) => unsafe { part.part_mut(0..part.len()) }.copy_from_slice(&workspace.ints[slot]),
+        }
+    }
+}

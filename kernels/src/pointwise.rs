@@ -192,6 +192,12 @@ impl Pointwise {
         Pointwise { formula: Formula::of(row), shape: None, name: row.name.to_owned() }
     }
 
+    /// A number in every element of a shape.
+    #[must_use]
+    pub fn constant(scalar: Scalar, shape: Vec<Dim>) -> Pointwise {
+        Pointwise { formula: Formula::Scalar(scalar), shape: Some(shape), name: "constant".to_owned() }
+    }
+
     /// The operation that broadcasts its input to a shape.
     #[must_use]
     pub fn expand(shape: Vec<Dim>) -> Pointwise {

@@ -22,5 +22,7 @@ mod emit;
 
 pub mod diagnostics;
 mod dump;
+mod inspect;
 
 pub use expand::{derive_module, network, network_module, network_struct};
+pub use inspect::{Inspected, inspect, interpret};

@@ -131,7 +131,8 @@ impl Emitter<'_> {
             quote!(#symbol)
         });
         let n = Literal::usize_unsuffixed(n_inputs);
-        Some(quote!(|[#(#names),*]: [f32; #n]| #body))
+        // A closure that stays out of line would lose the instruction set of the kernel.
+        Some(quote!(#[inline(always)] |[#(#names),*]: [f32; #n]| #body))
     }
 
     /// The call of a kernel: (constants it needs or statements before it, the call).

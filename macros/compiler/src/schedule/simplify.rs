@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use graven_kernels::dim::Type;
 use graven_kernels::op::{Op, Value};
-use graven_kernels::pointwise::Formula;
+use graven_kernels::pointwise::{Formula, Pointwise};
 
 use crate::graph::{Graph, Kind};
 
@@ -78,12 +79,9 @@ fn fuse(graph: &Graph) -> Graph {
         let node = &graph.nodes[position];
         let value = match &node.kind {
             Kind::Op(op) if op.formula().is_some() => fused(new, &reads, op, node, inputs),
-            Kind::Op(op) if op.is_view() && is_constant(new, inputs[0]) => {
-                // A constant under another shape is a constant of that shape.
-                let constant = new.op(inputs[0]).and_then(|op| op.with_formula(op.formula()?.clone(), &node.ty));
-                let kind = constant.map_or_else(|| node.kind.clone(), Kind::Op);
-                let inputs = if matches!(kind, Kind::Op(ref op) if op.is_view()) { inputs } else { Vec::new() };
-                new.push(kind, inputs, node.ty.clone(), node.label.clone())
+            // A constant under another shape is a constant of that shape.
+            Kind::Op(op) if op.is_view() && let Some(constant) = constant(new, inputs[0], &node.ty) => {
+                new.push(Kind::Op(constant), Vec::new(), node.ty.clone(), node.label.clone())
             }
             kind => new.push(kind.clone(), inputs, node.ty.clone(), node.label.clone()),
         };
@@ -92,10 +90,13 @@ fn fuse(graph: &Graph) -> Graph {
     })
 }
 
-/// Whether a value is a formula of numbers alone.
-fn is_constant(graph: &Graph, value: Value) -> bool {
-    let node = graph.node(value);
-    node.inputs.is_empty() && matches!(&node.kind, Kind::Op(op) if op.formula().is_some())
+/// If a value is a formula of numbers alone, the operation that gives it with the shape of `ty`.
+fn constant(graph: &Graph, value: Value, ty: &Type) -> Option<Rc<dyn Op>> {
+    match &graph.node(value).kind {
+        Kind::Scalar(scalar) => Some(Rc::new(Pointwise::constant(scalar.clone(), ty.dims.clone()))),
+        Kind::Op(op) if graph.node(value).inputs.is_empty() => op.with_formula(op.formula()?.clone(), ty),
+        _ => None,
+    }
 }
 
 fn fused(new: &mut Graph, reads: &HashMap<Value, usize>, op: &Rc<dyn Op>, node: &crate::graph::Node, inputs: Vec<Value>) -> Value {

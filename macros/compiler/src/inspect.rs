@@ -1,0 +1,98 @@
+//! The compiler without its macros: graphs and schedules of a block, for tests, dumps and fuzzing.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use graven_kernels::op::{Array, Scalar};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::quote;
+
+use crate::check;
+use crate::diagnostics::Errors;
+use crate::graph::{Graph, Kind};
+use crate::syntax::parse_description;
+
+/// The graphs of one function.
+#[derive(Debug)]
+pub struct Inspected {
+    /// Its name.
+    pub name: String,
+    /// As it runs when called directly.
+    pub evaluation: Graph,
+    /// In training; the gradients of a plain function stand behind its results.
+    pub training: Option<Graph>,
+}
+
+/// The graphs of a block; `structure` is the struct it describes, empty for a block of plain functions.
+///
+/// # Errors
+/// The messages that a user would see.
+///
+/// ```
+/// use graven_compiler::inspect;
+/// use quote::quote;
+///
+/// let block = quote! { fn square(x: Tensor<[3]>) -> Tensor<[]> { sum(x * x) } };
+/// let inspected = inspect(quote!(), block).unwrap();
+/// assert_eq!(inspected[0].name, "square");
+/// assert!(inspected[0].training.is_some());
+///
+/// let wrong = quote! { fn sum_of(x: Tensor<[3]>, y: Tensor<[4]>) -> Tensor<[3]> { x + y } };
+/// assert!(inspect(quote!(), wrong).unwrap_err()[0].contains("3 and 4 do not fit"));
+/// ```
+pub fn inspect(structure: TokenStream, block: TokenStream) -> Result<Vec<Inspected>, Vec<String>> {
+    let plain = structure.is_empty();
+    let structure = if plain { quote!(struct _Functions;) } else { structure };
+    let (mut module, _) = parse_description(quote!({ #structure } { #block } {})).map_err(|error| vec![error.to_string()])?;
+    if plain {
+        module.name = Ident::new("_Functions", Span::call_site());
+    }
+    let mut errors = Errors::default();
+    let checked = check::check(&Rc::new(module), &mut errors);
+    if !errors.is_empty() {
+        return Err(errors.messages());
+    }
+    let inspected = checked.functions.into_iter().map(|checked| Inspected {
+        name: checked.function.name.to_string(),
+        evaluation: checked.evaluation,
+        training: checked.training,
+    });
+    Ok(inspected.collect())
+}
+
+/// Runs a graph with the naive version of every operation, in f64: the arbiter of tests.
+///
+/// `inputs` stand in the order of the arguments, `parameters` by their keys; `symbols` give the sizes that the run binds.
+/// Results come in order, then gradients.
+#[must_use]
+pub fn interpret(
+    graph: &Graph,
+    inputs: &[Array],
+    parameters: &HashMap<String, Array>,
+    symbols: &HashMap<String, usize>,
+    seed: u64,
+) -> Vec<Array> {
+    let size = |dim: &graven_kernels::dim::Dim| dim.factor() * dim.symbols().iter().map(|symbol| symbols[symbol]).product::<usize>();
+    let number = |scalar: &Scalar| scalar.factor * size(&scalar.times) as f64 / size(&scalar.over) as f64;
+    let mut values: Vec<Array> = Vec::new();
+    for node in &graph.nodes {
+        let dims: Vec<usize> = node.ty.dims.iter().map(size).collect();
+        values.push(match &node.kind {
+            Kind::Input(index) => inputs[*index].clone(),
+            Kind::Parameter { .. } => parameters[&node.label].clone(),
+            Kind::Scalar(scalar) => Array { dims: Vec::new(), data: vec![number(scalar)] },
+            Kind::Op(op) => {
+                let operands: Vec<&Array> = node.inputs.iter().map(|input| &values[input.0]).collect();
+                match op.formula() {
+                    // Formulas after fusion hold numbers that depend on sizes, which only the caller knows.
+                    Some(formula) => Array::from_fn(&dims, |index| {
+                        let operands: Vec<f64> = operands.iter().map(|operand| operand.broadcast_at(index)).collect();
+                        formula.evaluate(&operands, &number)
+                    }),
+                    None => op.reference(&operands, &dims, seed),
+                }
+            }
+        });
+    }
+    graph.results().map(|value| values[value.0].clone()).collect()
+}

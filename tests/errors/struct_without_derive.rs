@@ -1,0 +1,19 @@
+use graven::prelude::*;
+
+struct Network {
+    out: Linear,
+}
+
+network! {
+    impl Network {
+        fn forward(&self, t: Tensor<[N, 784]>) -> Tensor<[N, 10]> {
+            self.out(t)
+        }
+    }
+}
+
+fn main() -> graven::Result<()> {
+    let network = Network::init(Seed(0), &Device::best())?;
+    network.forward(&Tensor::zeros([4, 784])?)?;
+    Ok(())
+}

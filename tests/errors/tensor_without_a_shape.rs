@@ -1,0 +1,21 @@
+use graven::prelude::*;
+
+#[derive(Module)]
+struct Network {
+    #[layer(in_features = 784, out_features = 10)]
+    out: Linear,
+}
+
+network! {
+    impl Network {
+        fn forward(&self, t: Tensor) -> Tensor<[N, 10]> {
+            self.out(t)
+        }
+    }
+}
+
+fn main() -> graven::Result<()> {
+    let network = Network::init(Seed(0), &Device::best())?;
+    network.forward(&Tensor::zeros([4, 784])?)?;
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! Every function that users can call, in one list of cases: the emitted code against the naive version of the same graph
+//! in f64, and every gradient of the naive version against finite differences.
+//!
+//! A case weights its output element by element with its last argument, so that the gradient with respect to that argument
+//! is the output itself, and each element of the output has a gradient of its own.
+
+#[path = "ops/cases.rs"]
+mod cases;
+
+use std::collections::HashMap;
+
+use graven::prelude::*;
+use graven_compiler::{Inspected, inspect, interpret};
+use graven_kernels::dim::{Dim, Dtype as ElementType};
+use graven_kernels::op::Array;
+use graven_kernels::rng::uniform;
+
+/// What stands for the symbols of the cases: N is no multiple of a tile and needs two of them.
+const SYMBOLS: [(&str, usize); 2] = [("N", 21), ("M", 5)];
+
+fn symbols() -> HashMap<String, usize> {
+    SYMBOLS.into_iter().map(|(name, size)| (name.to_owned(), size)).collect()
+}
+
+fn size(dim: &Dim) -> usize {
+    dim.factor() * dim.symbols().iter().map(|symbol| symbols()[symbol]).product::<usize>()
+}
+
+/// Numbers in 0.2..1.4, of either sign unless `positive`: away from zero, where relu and abs have their kinks. Integers are
+/// labels in 0..3.
+fn draw(case: &Inspected, positive: bool) -> Vec<Array> {
+    let graph = &case.evaluation;
+    let inputs = graph.inputs.iter().enumerate().map(|(stream, input)| {
+        let ty = &graph.node(input.value).ty;
+        let dims: Vec<usize> = ty.dims.iter().map(size).collect();
+        let mut index = 0;
+        let integers = ty.dtype == ElementType::I64;
+        Array::from_fn(&dims, |_| {
+            index += 1;
+            let [number, sign] = [0, 1].map(|kind| f64::from(uniform(case.name.len() as u64, 2 * stream as u64 + kind, index)));
+            let number = match (integers, positive || sign < 0.5) {
+                (true, _) => (number * 3.0).floor(),
+                (false, true) => 0.2 + 1.2 * number,
+                (false, false) => -0.2 - 1.2 * number,
+            };
+            // What f32 cannot hold would count as an error of the kernels.
+            f64::from(number as f32)
+        })
+    });
+    inputs.collect()
+}
+
+fn tensors(inputs: &[Array]) -> Vec<Tensor> {
+    inputs.iter().map(|input| Tensor::new(input.data.iter().map(|x| *x as f32).collect::<Vec<_>>(), &input.dims[..]).unwrap()).collect()
+}
+
+/// The norm of the difference over the norm.
+fn distance(given: &[f32], expected: &[f64]) -> f64 {
+    assert_eq!(given.len(), expected.len());
+    let difference: f64 = given.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum();
+    let norm: f64 = expected.iter().map(|b| b * b).sum();
+    if norm == 0.0 { difference.sqrt() } else { (difference / norm).sqrt() }
+}
+
+fn check_against_reference(case: &Inspected, positive: bool, run: &dyn Fn(&[Tensor]) -> graven::Result<Vec<Tensor>>) {
+    let inputs = draw(case, positive);
+    let training = case.training.as_ref().unwrap_or_else(|| panic!("{} can be differentiated", case.name));
+    let expected = interpret(training, &inputs, &HashMap::new(), &symbols(), 0);
+    let given = run(&tensors(&inputs)).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+    assert_eq!(given.len(), expected.len(), "{}", case.name);
+    for (position, (given, expected)) in given.iter().zip(&expected).enumerate() {
+        let distance = distance(given.as_slice(), &expected.data);
+        // A few dozen roundings of f32 (6e-8 each) in the longest chains; the first result is a sum whose terms cancel.
+        let bound = if position == 0 { 1e-5 } else { 3e-6 };
+        assert!(distance < bound, "{}: result {position} is {distance:e} away from the reference", case.name);
+    }
+}
+
+fn check_against_differences(case: &Inspected, positive: bool) {
+    let inputs = draw(case, positive);
+    let training = case.training.as_ref().unwrap_or_else(|| panic!("{} can be differentiated", case.name));
+    let results = interpret(training, &inputs, &HashMap::new(), &symbols(), 0);
+    let n_outputs = case.evaluation.outputs.len();
+    let value = |inputs: &[Array]| interpret(&case.evaluation, inputs, &HashMap::new(), &symbols(), 0)[0].data[0];
+    let floats: Vec<usize> = (0..inputs.len())
+        .filter(|index| case.evaluation.node(case.evaluation.inputs[*index].value).ty.dtype == ElementType::F32)
+        .collect();
+    for (gradient, input) in results[n_outputs..].iter().zip(floats) {
+        for probe in 0..3 {
+            let direction: Vec<f64> =
+                (0..inputs[input].data.len()).map(|i| f64::from(uniform(99 + probe, input as u64, i as u64)) - 0.5).collect();
+            let moved = |by: f64| {
+                let mut inputs = inputs.clone();
+                inputs[input].data.iter_mut().zip(&direction).for_each(|(x, d)| *x += by * d);
+                value(&inputs)
+            };
+            let step = 1e-5;
+            let numeric = (moved(step) - moved(-step)) / (2.0 * step);
+            let analytic: f64 = gradient.data.iter().zip(&direction).map(|(g, d)| g * d).sum();
+            let scale = gradient.data.iter().map(|g| g.abs()).fold(1.0, f64::max);
+            assert!((analytic - numeric).abs() < 1e-6 * scale * (1.0 + numeric.abs()), "{}, input {input}: {analytic} {numeric}", case.name);
+        }
+    }
+}
+
+#[test]
+fn emitted_code_agrees_with_the_reference() {
+    let inspected = inspect(Default::default(), cases::SOURCE.parse().unwrap()).unwrap();
+    for (name, positive, run) in cases::CASES {
+        let case = inspected.iter().find(|case| case.name == *name).unwrap_or_else(|| panic!("{name} is a case"));
+        check_against_reference(case, *positive, &|inputs| run(inputs));
+    }
+}
+
+#[test]
+fn gradients_agree_with_finite_differences() {
+    let inspected = inspect(Default::default(), cases::SOURCE.parse().unwrap()).unwrap();
+    for (name, positive, _) in cases::CASES {
+        let case = inspected.iter().find(|case| case.name == *name).unwrap_or_else(|| panic!("{name} is a case"));
+        check_against_differences(case, *positive);
+    }
+}
+
+#[test]
+fn every_function_has_a_case() {
+    for function in graven_kernels::functions::FUNCTIONS {
+        let called = [format!("{} (", function.name), format!("{}(", function.name)].iter().any(|call| cases::SOURCE.contains(call));
+        // Operators stand for the four arithmetic functions, and integers have no gradient: they are tested below.
+        let elsewhere = ["add", "sub", "mul", "div", "neg", "argmax", "correct"].contains(&function.name);
+        assert!(called || elsewhere, "no case calls `{}`", function.name);
+    }
+}
+
+network! {
+    fn most_likely(logits: Tensor<[N, 3]>, labels: Tensor<[N], i64>) -> (Tensor<[N], i64>, Tensor<[], i64>) {
+        (argmax(logits, dim = 1), correct(logits, labels))
+    }
+    fn brightest(images: Tensor<[N, 4, 3]>) -> Tensor<[N, 3], i64> {
+        argmax(images, dim = 1)
+    }
+    fn winner(x: Tensor<[6]>) -> Tensor<[], i64> {
+        argmax(x, dim = 0)
+    }
+}
+
+#[test]
+fn positions_and_counts_are_exact() {
+    let logits = Tensor::new(vec![0.1, 0.9, 0.3, 2.0, -1.0, 2.0, -3.0, -2.0, -1.0], &[3, 3]).unwrap();
+    let labels = Tensor::new(vec![1_i64, 0, 1], &[3]).unwrap();
+    let (positions, right) = most_likely(&logits, &labels).unwrap();
+    // Of equal elements the first wins, as in PyTorch.
+    assert_eq!(positions.as_slice(), [1, 0, 2]);
+    assert_eq!(right.item().unwrap(), 2);
+
+    let images = Tensor::from_fn(&[37, 4, 3], |index| ((index / 12 * 7 + index / 3 % 4 * 5 + index % 3 * 3) % 11) as f32).unwrap();
+    let positions = brightest(&images).unwrap();
+    for n in 0..37 {
+        for w in 0..3 {
+            let at = |c: usize| (n * 7 + c * 5 + w * 3) % 11;
+            let best = (0..4).rev().max_by_key(|c| at(*c)).unwrap();
+            assert_eq!(positions.get(&[n, w]), Some(best as i64));
+        }
+    }
+    let x = Tensor::new(vec![1.0, 5.0, -2.0, 5.0, 0.0, 4.9], &[6]).unwrap();
+    assert_eq!(winner(&x).unwrap().item().unwrap(), 1);
+}

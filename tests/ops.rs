@@ -10,6 +10,7 @@ mod cases;
 use std::collections::HashMap;
 
 use graven::prelude::*;
+use graven_compiler::graph::{Kind, Target};
 use graven_compiler::{Inspected, inspect, interpret};
 use graven_kernels::dim::{Dim, Dtype as ElementType};
 use graven_kernels::op::Array;
@@ -68,11 +69,16 @@ fn check_against_reference(case: &Inspected, positive: bool, run: &dyn Fn(&[Tens
     let expected = interpret(training, &inputs, &HashMap::new(), &symbols(), 0);
     let given = run(&tensors(&inputs)).unwrap_or_else(|error| panic!("{}: {error}", case.name));
     assert_eq!(given.len(), expected.len(), "{}", case.name);
-    for (position, (given, expected)) in given.iter().zip(&expected).enumerate() {
+    // The first result is a sum whose terms cancel, so it is measured against the sum of their absolute values.
+    let terms = |(g, x): (&f64, &f64)| (g * x).abs();
+    let value = expected[0].data[0];
+    let gradient = expected.last().map_or(&[][..], |gradient| &gradient.data);
+    let scale = value.abs() + gradient.iter().zip(&inputs[inputs.len() - 1].data).map(terms).sum::<f64>();
+    assert!((f64::from(given[0].item().unwrap()) - value).abs() < 3e-6 * scale, "{}: {} instead of {value}", case.name, given[0]);
+    for (position, (given, expected)) in given.iter().zip(&expected).enumerate().skip(1) {
         let distance = distance(given.as_slice(), &expected.data);
-        // A few dozen roundings of f32 (6e-8 each) in the longest chains; the first result is a sum whose terms cancel.
-        let bound = if position == 0 { 1e-5 } else { 3e-6 };
-        assert!(distance < bound, "{}: result {position} is {distance:e} away from the reference", case.name);
+        // A few dozen roundings of f32 (6e-8 each) in the longest chains.
+        assert!(distance < 3e-6, "{}: result {position} is {distance:e} away from the reference", case.name);
     }
 }
 
@@ -119,6 +125,64 @@ fn gradients_agree_with_finite_differences() {
         let case = inspected.iter().find(|case| case.name == *name).unwrap_or_else(|| panic!("{name} is a case"));
         check_against_differences(case, *positive);
     }
+}
+
+/// Layers with every argument, and a layer that is used twice.
+const LAYERS: (&str, &str) = (
+    "struct Network {
+        #[layer(2, 4, kernel_size = (3, 2), stride = (2, 1), padding = (1, 2), groups = 2)]
+        strided: Conv2d,
+        #[layer(out_channels = 3, kernel_size = 2, dilation = (1, 2), bias = false)]
+        dilated: Conv2d,
+        #[layer(out_features = 12)]
+        shared: Linear,
+        #[layer(12, 3, bias = false)]
+        head: Linear,
+        dropped: Dropout,
+    }",
+    "impl Network {
+        fn loss(&self, images: Tensor<[N, 2, 5, 3]>, labels: Tensor<[N], i64>) -> Tensor<[]> {
+            let t = tanh(self.dilated(sigmoid(self.strided(images))));
+            let t = self.shared(t.flatten(1));
+            let t = self.dropped(self.shared(silu(t)));
+            cross_entropy(self.head(t), labels)
+        }
+    }",
+);
+
+#[test]
+fn gradients_of_layers_agree_with_finite_differences() {
+    let inspected = inspect(LAYERS.0.parse().unwrap(), LAYERS.1.parse().unwrap()).unwrap();
+    let case = &inspected[0];
+    let graph = case.training.as_ref().unwrap();
+    let inputs = draw(case, false);
+    let mut parameters: HashMap<String, Array> = HashMap::new();
+    for (position, node) in graph.nodes.iter().enumerate().filter(|(_, node)| matches!(node.kind, Kind::Parameter { .. })) {
+        let dims: Vec<usize> = node.ty.dims.iter().map(size).collect();
+        let mut index = 0;
+        let array = Array::from_fn(&dims, |_| {
+            index += 1;
+            f64::from(uniform(5, position as u64, index)) - 0.5
+        });
+        parameters.insert(node.label.clone(), array);
+    }
+    assert_eq!(parameters.len(), 6);
+    let seed = 3;
+    let results = interpret(graph, &inputs, &parameters, &symbols(), seed);
+    for ((target, _), gradient) in graph.gradients.iter().zip(&results[1..]) {
+        let own = graph.nodes.iter().find(|node| matches!((&node.kind, target), (Kind::Parameter { layer, weight }, Target::Parameter(l, w)) if layer == l && weight == w));
+        let name = &own.unwrap().label;
+        let direction: Vec<f64> = (0..gradient.data.len()).map(|i| f64::from(uniform(9, 1, i as u64)) - 0.5).collect();
+        let moved = |by: f64| {
+            let mut parameters = parameters.clone();
+            parameters.get_mut(name).unwrap().data.iter_mut().zip(&direction).for_each(|(x, d)| *x += by * d);
+            interpret(graph, &inputs, &parameters, &symbols(), seed)[0].data[0]
+        };
+        let numeric = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+        let analytic: f64 = gradient.data.iter().zip(&direction).map(|(g, d)| g * d).sum();
+        assert!(analytic != 0.0 && (analytic - numeric).abs() < 1e-7 * (1.0 + numeric.abs()), "{name}: {analytic} {numeric}");
+    }
+    assert_eq!(graph.gradients.len(), 6);
 }
 
 #[test]

@@ -21,6 +21,7 @@ network! {
     }
 }
 
+/// A small residual network.
 #[derive(Module)]
 pub struct ResNet {
     #[layer(in_channels = 1, out_channels = 8, kernel_size = 3, stride = 2, padding = 1)]

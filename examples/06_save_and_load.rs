@@ -4,6 +4,7 @@
 
 use graven::prelude::*;
 
+/// One hidden layer, enough to have weights.
 #[derive(Module)]
 pub struct Network {
     #[layer(in_features = 784, out_features = 32)]

@@ -135,6 +135,8 @@ const LAYERS: (&str, &str) = (
         #[layer(out_channels = 3, kernel_size = 2, dilation = (1, 2), bias = false)]
         dilated: Conv2d,
         #[layer(out_features = 12)]
+        first: Linear,
+        #[layer(12, 12)]
         shared: Linear,
         #[layer(12, 3, bias = false)]
         head: Linear,
@@ -143,7 +145,7 @@ const LAYERS: (&str, &str) = (
     "impl Network {
         fn loss(&self, images: Tensor<[N, 2, 5, 3]>, labels: Tensor<[N], i64>) -> Tensor<[]> {
             let t = tanh(self.dilated(sigmoid(self.strided(images))));
-            let t = self.shared(t.flatten(1));
+            let t = self.shared(self.first(t.flatten(1)));
             let t = self.dropped(self.shared(silu(t)));
             cross_entropy(self.head(t), labels)
         }
@@ -166,7 +168,7 @@ fn gradients_of_layers_agree_with_finite_differences() {
         });
         parameters.insert(node.label.clone(), array);
     }
-    assert_eq!(parameters.len(), 6);
+    assert_eq!(parameters.len(), 8);
     let seed = 3;
     let results = interpret(graph, &inputs, &parameters, &symbols(), seed);
     for ((target, _), gradient) in graph.gradients.iter().zip(&results[1..]) {
@@ -182,7 +184,7 @@ fn gradients_of_layers_agree_with_finite_differences() {
         let analytic: f64 = gradient.data.iter().zip(&direction).map(|(g, d)| g * d).sum();
         assert!(analytic != 0.0 && (analytic - numeric).abs() < 1e-7 * (1.0 + numeric.abs()), "{name}: {analytic} {numeric}");
     }
-    assert_eq!(graph.gradients.len(), 6);
+    assert_eq!(graph.gradients.len(), 8);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use graven::prelude::*;
 
 /// The convolutional network of the PyTorch tutorials, for 28 x 28 grey images in ten classes.
 #[derive(Module)]
-pub struct Network {
+pub(crate) struct Network {
     #[layer(in_channels = 1, out_channels = 6, kernel_size = 5)]
     conv1: Conv2d,
     #[layer(in_channels = 6, out_channels = 12, kernel_size = 5)]

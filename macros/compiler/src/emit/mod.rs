@@ -45,8 +45,11 @@ pub(crate) fn emit(krate: &TokenStream, module: &Module, has_struct: bool, check
     let mut functions = TokenStream::new();
     if let Some(checked) = checked {
         let layout = ParameterLayout::new(&checked.layers);
+        // A plain function has no parameters, even in the block of a struct.
+        let none = ParameterLayout::default();
         for function in &checked.functions {
-            let (own, body) = self::function(krate, module, function, &layout, has_struct);
+            let layout = if function.function.method { &layout } else { &none };
+            let (own, body) = self::function(krate, module, function, layout, has_struct);
             if function.function.method {
                 plans.extend(own);
                 methods.extend(body);
@@ -60,7 +63,7 @@ pub(crate) fn emit(krate: &TokenStream, module: &Module, has_struct: bool, check
         }
     }
     if has_struct {
-        items.extend(structure(krate, module, !methods.is_empty() || checked.is_some()));
+        items.extend(structure(krate, module, true));
     }
     let name = &module.name;
     let inherent = (!methods.is_empty()).then(|| quote!(impl #name { #methods }));
@@ -105,7 +108,7 @@ fn function(krate: &TokenStream, module: &Module, checked: &CheckedFunction, lay
         krate,
         function,
         training: training.is_some(),
-        facts: facts(function, &checked.evaluation, if function.method { layout.parameters() } else { 0 }),
+        facts: facts(function, &checked.evaluation, layout.parameters()),
     };
     if function.method {
         let bodies = Bodies::Plans { evaluation, training, items: Default::default() };

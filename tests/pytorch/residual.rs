@@ -1,0 +1,68 @@
+//! Networks made of modules from another file.
+
+use graven::prelude::*;
+
+use crate::blocks::{BasicBlock, Down};
+use crate::fixture::{check, recorded};
+
+#[derive(Module)]
+struct Residual {
+    #[layer(in_channels = 3, out_channels = 8, kernel_size = 3, padding = 1)]
+    stem: Conv2d,
+    block: BasicBlock<8>,
+    #[layer(in_features = 8, out_features = 10)]
+    head: Linear,
+}
+
+network! {
+    impl Residual {
+        fn forward(&self, images: Tensor<[N, 3, 16, 16]>) -> Tensor<[N, 10]> {
+            let t = self.block(relu(self.stem(images)));
+            self.head(adaptive_avg_pool2d(t, 1).flatten(1))
+        }
+
+        fn loss(&self, images: Tensor<[N, 3, 16, 16]>, labels: Tensor<[N], i64>) -> Tensor<[]> {
+            cross_entropy(self.forward(images), labels)
+        }
+    }
+}
+
+recorded!(Residual, images, labels: ints);
+
+#[derive(Module)]
+struct Blocks {
+    #[layer(in_channels = 3, out_channels = 8, kernel_size = 3, padding = 1)]
+    stem: Conv2d,
+    blocks: [BasicBlock<8>; 3],
+    down: Down<8, 16>,
+    #[layer(in_features = 16, out_features = 10)]
+    head: Linear,
+}
+
+network! {
+    impl Blocks {
+        fn forward(&self, images: Tensor<[N, 3, 12, 12]>) -> Tensor<[N, 10]> {
+            let mut t = relu(self.stem(images));
+            for block in &self.blocks {
+                t = block(t);
+            }
+            self.head(self.down(t).mean(dim = [2, 3]))
+        }
+
+        fn loss(&self, images: Tensor<[N, 3, 12, 12]>, labels: Tensor<[N], i64>) -> Tensor<[]> {
+            cross_entropy(self.forward(images), labels)
+        }
+    }
+}
+
+recorded!(Blocks, images, labels: ints);
+
+#[test]
+fn residual() {
+    check::<Residual>("residual");
+}
+
+#[test]
+fn blocks() {
+    check::<Blocks>("blocks");
+}

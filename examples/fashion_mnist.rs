@@ -65,7 +65,8 @@ fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()> {
 /// Measures saved weights on the test set.
 fn evaluate(options: &Options, weights: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     let network = load(weights)?;
-    let (source, _, test) = source::read(options, out)?;
+    let source = Source::choose(options, out)?;
+    let test = source.test()?;
     writeln!(out, "evaluating {} on the test images of {source}: {test}", weights.display())?;
     let confusion = report::evaluate(&network, &test)?;
     write!(out, "{confusion}")?;
@@ -76,7 +77,7 @@ fn evaluate(options: &Options, weights: &Path, out: &mut impl Write) -> anyhow::
 /// Prints the classes of a picture, the most probable first.
 fn predict(options: &Options, weights: &Path, path: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     let network = load(weights)?;
-    let picture = picture::read(path)?;
+    let picture = picture::read(path, options.dataset)?;
     writeln!(out, "{}", picture.description)?;
     let logits = network.forward(&picture.tensor)?;
     let mut classes: Vec<(f64, &str)> =

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use clap::builder::RangedU64ValueParser;
 use clap::{Parser, ValueEnum};
 
 /// Trains a small convolutional network on Fashion-MNIST or MNIST, measures it, saves it, predicts pictures with it
@@ -21,7 +20,7 @@ pub(crate) struct Options {
     pub(crate) epochs: u64,
 
     /// Images per training step [default: that of the checkpoint, or 100]
-    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) batch_size: Option<usize>,
 
     /// Learning rate of Adam [default: that of the checkpoint, or 0.01]
@@ -33,7 +32,7 @@ pub(crate) struct Options {
     pub(crate) seed: Option<u64>,
 
     /// Threads to compute with; the result does not depend on it [default: all cores]
-    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) threads: Option<usize>,
 
     /// Weights to begin with, or a checkpoint to go on from
@@ -44,7 +43,7 @@ pub(crate) struct Options {
     #[arg(long, requires = "load", conflicts_with = "predict")]
     pub(crate) evaluate: bool,
 
-    /// Only classify this picture (PNG or JPEG) with the weights of --load
+    /// Only classify this picture (PNG or JPEG) of one thing on a plain background with the weights of --load
     #[arg(long, value_name = "IMAGE", requires = "load")]
     pub(crate) predict: Option<PathBuf>,
 
@@ -71,6 +70,10 @@ impl Options {
     pub(crate) fn checkpoint_path(&self) -> PathBuf {
         self.checkpoint.clone().unwrap_or_else(|| self.save.with_extension("checkpoint.safetensors"))
     }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "expected a whole number of at least 1".to_owned())
 }
 
 fn learning_rate(text: &str) -> Result<f64, String> {

@@ -4,9 +4,14 @@ use std::path::Path;
 
 use graven::prelude::*;
 use image::imageops::{self, FilterType};
-use image::{DynamicImage, GrayImage, ImageReader, Luma, Rgba, RgbaImage};
+use image::{DynamicImage, GrayImage, ImageReader, Rgba, RgbaImage};
+
+use crate::options::Dataset;
 
 const SIDE: u32 = 28;
+
+/// How much a pixel must differ from the background to belong to the thing: more than the noise of a JPEG file.
+const THRESHOLD: u8 = 24;
 
 pub(crate) struct Picture {
     /// [1, 1, 28, 28], values in 0..1
@@ -15,26 +20,38 @@ pub(crate) struct Picture {
     pub(crate) description: String,
 }
 
-/// Reads a PNG or JPEG file: transparent parts become white, colours grey, the whole is fitted into 28 x 28 pixels, and
-/// inverted where its border is bright.
-pub(crate) fn read(path: &Path) -> anyhow::Result<Picture> {
+/// Reads a PNG or JPEG file. Transparent parts become white, colours grey, the background black, and a bright one is
+/// inverted for that. A picture of 28 x 28 keeps its place; of any other, the background around the thing is cut off and
+/// the rest is fitted into the box that the makers of the data set used.
+///
+/// Source: Xiao, Rasul, Vollgraf 2017, section 2, for Fashion-MNIST; <http://yann.lecun.com/exdb/mnist/> for MNIST.
+pub(crate) fn read(path: &Path, dataset: Dataset) -> anyhow::Result<Picture> {
     let cannot_read = |cause: &dyn std::fmt::Display| {
         anyhow::anyhow!("cannot read the picture {}: {cause}\nhelp: it should be a PNG or JPEG file", path.display())
     };
     let reader =
         ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|cause| cannot_read(&cause))?;
     let picture = reader.decode().map_err(|cause| cannot_read(&cause))?;
-    let size = format!("{} x {}", picture.width(), picture.height());
+    let (width, height) = (picture.width(), picture.height());
 
     let mut grey = to_grey(picture);
-    let background = border_mean(&grey);
+    let background = border_median(&grey);
     let bright = background > 127;
-    grey = fit(&grey, background);
-    if bright {
-        imageops::invert(&mut grey);
+    // Pictures of the data set itself come through unchanged, also the few that touch most of the border.
+    let is_original = [width, height] == [SIDE; 2] && !bright;
+    if !is_original {
+        blacken(&mut grey, background);
+    }
+    if [width, height] != [SIDE; 2] {
+        let longest = match dataset {
+            Dataset::Fashion => SIDE,
+            Dataset::Mnist => 20,
+        };
+        grey = fit(&trimmed(&grey), longest);
     }
     let inversion = if bright { "; inverted, as its background is bright" } else { "" };
-    let description = format!("{}: {size} pixels, taken as grey {SIDE} x {SIDE}{inversion}", path.display());
+    let description =
+        format!("{}: {width} x {height} pixels, taken as grey {SIDE} x {SIDE}{inversion}", path.display());
     let pixels: Vec<f32> = grey.into_raw().into_iter().map(|pixel| f32::from(pixel) / 255.0).collect();
     let tensor = Tensor::new(pixels, [1, 1, SIDE as usize, SIDE as usize])?;
     Ok(Picture { tensor, description })
@@ -49,27 +66,50 @@ fn to_grey(picture: DynamicImage) -> GrayImage {
     DynamicImage::ImageRgba8(on_white).into_luma8()
 }
 
-/// The mean grey of the outermost pixels.
-fn border_mean(grey: &GrayImage) -> u8 {
+/// The median of the outermost pixels, which is the background even where the thing touches two borders.
+fn border_median(grey: &GrayImage) -> u8 {
     let (width, height) = grey.dimensions();
-    let (mut sum, mut n_pixels) = (0_u64, 0_u64);
-    for (x, y, pixel) in grey.enumerate_pixels() {
-        if x == 0 || y == 0 || x + 1 == width || y + 1 == height {
-            sum += u64::from(pixel.0[0]);
-            n_pixels += 1;
-        }
-    }
-    (sum / n_pixels.max(1)) as u8
+    let is_border = |x, y| x == 0 || y == 0 || x + 1 == width || y + 1 == height;
+    let mut border: Vec<u8> =
+        grey.enumerate_pixels().filter(|&(x, y, _)| is_border(x, y)).map(|(.., pixel)| pixel.0[0]).collect();
+    let middle = border.len() / 2;
+    if border.is_empty() { 0 } else { *border.select_nth_unstable(middle).1 }
 }
 
-/// The picture as large as fits into 28 x 28, in the middle of its background.
-fn fit(grey: &GrayImage, background: u8) -> GrayImage {
+/// Stretches the greys so that the background becomes 0, and the far end of the scale 255.
+fn blacken(grey: &mut GrayImage, background: u8) {
+    for pixel in grey.pixels_mut() {
+        let (distance, range) = if background > 127 {
+            (background.saturating_sub(pixel.0[0]), background)
+        } else {
+            (pixel.0[0].saturating_sub(background), 255 - background)
+        };
+        pixel.0[0] = (u32::from(distance) * 255 / u32::from(range)) as u8;
+    }
+}
+
+/// The smallest part of a picture on black that holds the thing, or all of it if there is none.
+fn trimmed(grey: &GrayImage) -> GrayImage {
+    let (mut left, mut top, mut right, mut bottom) = (u32::MAX, u32::MAX, 0, 0);
+    for (x, y, _) in grey.enumerate_pixels().filter(|(.., pixel)| pixel.0[0] > THRESHOLD) {
+        (left, top) = (left.min(x), top.min(y));
+        (right, bottom) = (right.max(x + 1), bottom.max(y + 1));
+    }
+    if left >= right {
+        return grey.clone();
+    }
+    imageops::crop_imm(grey, left, top, right - left, bottom - top).to_image()
+}
+
+/// The picture with its longer side as long as that, in the middle of 28 x 28 black pixels.
+fn fit(grey: &GrayImage, longest: u32) -> GrayImage {
     let (width, height) = grey.dimensions();
-    let longest = width.max(height).max(1);
-    let scaled =
-        |side: u32| (u64::from(side) * u64::from(SIDE)).div_ceil(u64::from(longest)).clamp(1, SIDE.into()) as u32;
+    let scaled = |side: u32| {
+        let side = u64::from(side) * u64::from(longest) / u64::from(width.max(height).max(1));
+        (side as u32).clamp(1, longest)
+    };
     let small = imageops::resize(grey, scaled(width), scaled(height), FilterType::Triangle);
-    let mut square = GrayImage::from_pixel(SIDE, SIDE, Luma([background]));
+    let mut square = GrayImage::new(SIDE, SIDE);
     let middle = |side: u32| i64::from((SIDE - side) / 2);
     imageops::overlay(&mut square, &small, middle(small.width()), middle(small.height()));
     square

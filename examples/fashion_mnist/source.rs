@@ -41,7 +41,8 @@ impl Source {
         }
     }
 
-    fn choose(options: &Options, out: &mut impl Write) -> anyhow::Result<Source> {
+    /// The source that the options name, else the one that is there. Says so on `out` if it is synthetic.
+    pub(crate) fn choose(options: &Options, out: &mut impl Write) -> anyhow::Result<Source> {
         let dataset = options.dataset;
         // A folder that the user names is read or refused, never replaced by the synthetic set.
         if let Some(folder) = &options.data {
@@ -68,19 +69,24 @@ impl Source {
         )?;
         Ok(Source::Synthetic)
     }
-}
 
-/// The source that the options choose, its training and its test images. Says so on `out` if they are synthetic.
-pub(crate) fn read(options: &Options, out: &mut impl Write) -> anyhow::Result<(Source, ImageDataset, ImageDataset)> {
-    let source = Source::choose(options, out)?;
-    let (train, test) = match &source {
-        Source::Files(Dataset::Fashion, folder) => (FashionMnist::train(folder)?, FashionMnist::test(folder)?),
-        Source::Files(Dataset::Mnist, folder) => (Mnist::train(folder)?, Mnist::test(folder)?),
-        Source::Synthetic => {
-            (Silhouettes::train(SYNTHETIC_TRAIN, SYNTHETIC_SEED)?, Silhouettes::test(SYNTHETIC_TEST, SYNTHETIC_SEED)?)
+    /// The images to train with.
+    pub(crate) fn train(&self) -> graven::Result<ImageDataset> {
+        match self {
+            Source::Files(Dataset::Fashion, folder) => FashionMnist::train(folder),
+            Source::Files(Dataset::Mnist, folder) => Mnist::train(folder),
+            Source::Synthetic => Silhouettes::train(SYNTHETIC_TRAIN, SYNTHETIC_SEED),
         }
-    };
-    Ok((source, train, test))
+    }
+
+    /// The images to measure with, which no training has seen.
+    pub(crate) fn test(&self) -> graven::Result<ImageDataset> {
+        match self {
+            Source::Files(Dataset::Fashion, folder) => FashionMnist::test(folder),
+            Source::Files(Dataset::Mnist, folder) => Mnist::test(folder),
+            Source::Synthetic => Silhouettes::test(SYNTHETIC_TEST, SYNTHETIC_SEED),
+        }
+    }
 }
 
 impl fmt::Display for Source {

@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::network::Network;
 use crate::options::Options;
 use crate::report;
-use crate::source;
+use crate::source::Source;
 
 /// What a training begins with.
 #[derive(Clone, Copy)]
@@ -61,7 +61,8 @@ pub(crate) fn train(options: &Options, out: &mut impl Write) -> anyhow::Result<(
         None => Start::New,
     };
 
-    let (source, train, test) = source::read(options, out)?;
+    let source = Source::choose(options, out)?;
+    let (train, test) = (source.train()?, source.test()?);
     writeln!(out, "reading {source}")?;
     writeln!(out, "training: {train}")?;
     writeln!(out, "test: {test}")?;
@@ -69,12 +70,12 @@ pub(crate) fn train(options: &Options, out: &mut impl Write) -> anyhow::Result<(
     let mut training = Training::begin(start, options, format!("{}, {train}", source.name()), out)?;
     let Settings { seed, batch_size, lr, .. } = training.settings;
     writeln!(out, "{}", training.network)?;
-    writeln!(
-        out,
-        "on {} with {} threads, batch size {batch_size}, lr {lr}, seed {seed}",
-        training.network.device(),
-        graven::threads::get()
-    )?;
+    let threads = match graven::threads::get() {
+        1 => "1 thread".to_owned(),
+        n => format!("{n} threads"),
+    };
+    let device = training.network.device();
+    writeln!(out, "on {device} with {threads}, batch size {batch_size}, lr {lr:?}, seed {seed}")?;
     if training.epoch >= options.epochs {
         writeln!(out, "{} of {} epochs are done: nothing to train", training.epoch, options.epochs)?;
     }
@@ -138,7 +139,7 @@ impl Training {
             let loss = f64::from(loss.item()?);
             if !loss.is_finite() {
                 bail!(
-                    "the loss became {loss} in epoch {} after {n_images} images\nhelp: try a smaller --lr than {}",
+                    "the loss became {loss} in epoch {} after {n_images} images\nhelp: try a smaller --lr than {:?}",
                     self.epoch + 1,
                     self.settings.lr
                 );
@@ -190,7 +191,8 @@ impl Settings {
         ensure!(
             saved_data == data,
             "{} was trained on {saved_data}, but the data is {data}\n\
-             help: to begin with its weights on other data, --load the weights saved at its end",
+             help: name the folder of its data with --data; to begin with its weights on other data, --load what --save \
+             wrote",
             path.display()
         );
         Ok(Settings {

@@ -24,8 +24,9 @@ pub fn display(plan: &'static ModulePlan, f: &mut fmt::Formatter<'_>) -> fmt::Re
         let common = open.iter().zip(&path).take_while(|(open, part)| open == part).count();
         close(f, &mut open, common)?;
         for part in &path[common..] {
-            writeln!(f, "{:indent$}({part}): (", "", indent = 2 * open.len() + 2)?;
+            let indent = 2 * open.len() + 2;
             open.push(part);
+            writeln!(f, "{:indent$}({part}): {}(", "", type_name(plan, &open.join(".")))?;
         }
         let n_parameters = count(plan, layer, &mut first_parameter);
         write!(f, "{:indent$}({name}): {}", "", layer.description, indent = 2 * open.len() + 2)?;
@@ -45,6 +46,11 @@ fn close(f: &mut fmt::Formatter<'_>, open: &mut Vec<&str>, remaining: usize) -> 
         open.pop();
     }
     Ok(())
+}
+
+/// The name of a nested module's type.
+fn type_name(plan: &ModulePlan, path: &str) -> &'static str {
+    plan.modules.iter().find(|(own, _)| *own == path).map_or("", |(_, name)| name)
 }
 
 fn count(plan: &ModulePlan, layer: &LayerPlan, first_parameter: &mut usize) -> usize {
@@ -77,6 +83,7 @@ mod tests {
 
     static PLAN: ModulePlan = ModulePlan {
         name: "Network",
+        modules: &[("blocks", "[Block; 2]"), ("blocks.0", "Block"), ("blocks.1", "Block")],
         layers: &[
             LayerPlan {
                 name: "stem",
@@ -117,11 +124,11 @@ mod tests {
         let expected = "\
 Network(
   (stem): Linear(in_features=100, out_features=50, bias=False)  5,000 parameters
-  (blocks): (
-    (0): (
+  (blocks): [Block; 2](
+    (0): Block(
       (fc): Linear(in_features=1, out_features=2, bias=True)  4 parameters
     )
-    (1): (
+    (1): Block(
       (fc): Linear(in_features=2, out_features=1, bias=False)  2 parameters
     )
   )

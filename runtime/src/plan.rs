@@ -178,6 +178,8 @@ pub struct ModulePlan {
     pub name: &'static str,
     /// Its layers, in the order of its fields, nested modules in place.
     pub layers: &'static [LayerPlan],
+    /// The modules nested in it, by path, with the names of their types: `("blocks.0", "BasicBlock<16, 16>")`.
+    pub modules: &'static [(&'static str, &'static str)],
     /// Its parameters, in the same order.
     pub parameters: &'static [ParameterPlan],
     /// Floats of the layout, gaps for alignment included.

@@ -47,6 +47,7 @@ const fn layer(name: &'static str) -> LayerPlan {
 
 pub static LINE: ModulePlan = ModulePlan {
     name: "Line",
+    modules: &[],
     layers: &[layer("fc")],
     parameters: &[parameter("fc.weight", &[1, 1], 0), parameter("fc.bias", &[1], 16)],
     length: 32,
@@ -232,6 +233,7 @@ impl Model for Pair {
 
 static PAIR: ModulePlan = ModulePlan {
     name: "Pair",
+    modules: &[],
     layers: &[layer("lines.0.fc"), layer("lines.1.fc")],
     parameters: &[
         parameter("lines.0.fc.weight", &[1, 1], 0),

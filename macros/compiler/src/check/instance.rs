@@ -62,6 +62,41 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
+    /// The name of the type, with its sizes: `BasicBlock<16, 32>`.
+    pub(crate) fn type_name(&self) -> String {
+        let sizes: Vec<String> = self.module.sizes.iter().map(|size| self.names[&size.to_string()].to_string()).collect();
+        if sizes.is_empty() { self.module.name.to_string() } else { format!("{}<{}>", self.module.name, sizes.join(", ")) }
+    }
+
+    /// The modules nested in it, by path, with the names of their types.
+    pub(crate) fn nested(&self) -> Vec<(String, String)> {
+        let mut nested = Vec::new();
+        for (name, member) in &self.members {
+            match member {
+                Member::Layer(_) => {}
+                Member::Module(instance) => instance.and_nested(&mut nested),
+                Member::Array(members) => {
+                    let element = match members.first() {
+                        Some(Member::Module(instance)) => instance.type_name(),
+                        _ => String::new(),
+                    };
+                    nested.push((format!("{}{name}", self.path), format!("[{element}; {}]", members.len())));
+                    for member in members {
+                        if let Member::Module(instance) = member {
+                            instance.and_nested(&mut nested);
+                        }
+                    }
+                }
+            }
+        }
+        nested
+    }
+
+    fn and_nested(&self, nested: &mut Vec<(String, String)>) {
+        nested.push((self.path.trim_end_matches('.').to_owned(), self.type_name()));
+        nested.extend(self.nested());
+    }
+
     pub(crate) fn member(&self, name: &str) -> Option<&Member> {
         self.members.iter().find(|(own, _)| own == name).map(|(_, member)| member)
     }

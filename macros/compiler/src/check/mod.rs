@@ -22,6 +22,8 @@ use instance::{Instance, LayerInstance, instantiate};
 /// A `network!` block that was checked.
 #[derive(Debug)]
 pub(crate) struct Checked {
+    /// The module, with the modules nested in it.
+    pub(crate) instance: Rc<Instance>,
     /// The layers of the module, in the order of its fields.
     pub(crate) layers: Vec<LayerInstance>,
     pub(crate) functions: Vec<CheckedFunction>,
@@ -70,7 +72,7 @@ pub(crate) fn check(module: &Rc<Module>, errors: &mut Errors) -> Checked {
             checked.training = training(checked, &instance, &layers, errors);
         }
     }
-    Checked { layers, functions }
+    Checked { instance, layers, functions }
 }
 
 /// The graph of a function, or None if a mistake was found or the function is a template for its callers.

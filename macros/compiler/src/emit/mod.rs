@@ -210,12 +210,14 @@ fn module_plan(module: &Module, checked: &Checked, layout: &ParameterLayout) -> 
         let dims = entry.description.dims.iter().map(|dim| number(*dim));
         quote!(graven::ParameterPlan { name: #name, dims: &[#(#dims),*], offset: #offset, bound: #bound, trained: #trained })
     });
+    let modules = checked.instance.nested().into_iter().map(|(path, name)| quote!((#path, #name)));
     let length = number(layout.length);
     quote! {
         /// The layers and the layout of the parameters.
         static MODULE: graven::ModulePlan = graven::ModulePlan {
             name: #name,
             layers: &[#(#layers),*],
+            modules: &[#(#modules),*],
             parameters: &[#(#parameters),*],
             length: #length,
         };
@@ -241,7 +243,7 @@ pub(crate) fn stubs(krate: &TokenStream, module: &Module, has_struct: bool) -> T
         let text = module.name.to_string();
         let model = model(krate, module);
         quote! {
-            static MODULE: graven::ModulePlan = graven::ModulePlan { name: #text, layers: &[], parameters: &[], length: 0 };
+            static MODULE: graven::ModulePlan = graven::ModulePlan { name: #text, layers: &[], modules: &[], parameters: &[], length: 0 };
             #model
         }
     });

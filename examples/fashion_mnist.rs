@@ -43,11 +43,13 @@ fn main() -> ExitCode {
         }
     };
     let Err(error) = run(&options, &mut io::stdout()) else { return ExitCode::SUCCESS };
-    // Whoever closes the pipe, as `head` does, has read enough.
-    let closed = error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
-    if !closed {
-        let _ = writeln!(io::stderr(), "error: {error}");
-    }
+    let message = match error.downcast_ref::<io::Error>() {
+        // Whoever closes the pipe, as `head` does, has read enough.
+        Some(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::FAILURE,
+        Some(error) => format!("cannot write to the standard output: {error}"),
+        None => error.to_string(),
+    };
+    let _ = writeln!(io::stderr(), "error: {message}");
     ExitCode::FAILURE
 }
 

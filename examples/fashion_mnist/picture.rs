@@ -42,12 +42,15 @@ pub(crate) fn read(path: &Path, dataset: Dataset) -> anyhow::Result<Picture> {
     if !is_original {
         blacken(&mut grey, background);
     }
+    let Some(thing) = trimmed(&grey) else {
+        anyhow::bail!("{}: nothing stands out from the background of this picture", path.display())
+    };
     if [width, height] != [SIDE; 2] {
         let longest = match dataset {
             Dataset::Fashion => SIDE,
             Dataset::Mnist => 20,
         };
-        grey = fit(&trimmed(&grey), longest);
+        grey = fit(&thing, longest);
     }
     let inversion = if bright { "; inverted, as its background is bright" } else { "" };
     let description =
@@ -88,17 +91,14 @@ fn blacken(grey: &mut GrayImage, background: u8) {
     }
 }
 
-/// The smallest part of a picture on black that holds the thing, or all of it if there is none.
-fn trimmed(grey: &GrayImage) -> GrayImage {
+/// The smallest part of a picture on black that holds the thing, if there is one.
+fn trimmed(grey: &GrayImage) -> Option<GrayImage> {
     let (mut left, mut top, mut right, mut bottom) = (u32::MAX, u32::MAX, 0, 0);
     for (x, y, _) in grey.enumerate_pixels().filter(|(.., pixel)| pixel.0[0] > THRESHOLD) {
         (left, top) = (left.min(x), top.min(y));
         (right, bottom) = (right.max(x + 1), bottom.max(y + 1));
     }
-    if left >= right {
-        return grey.clone();
-    }
-    imageops::crop_imm(grey, left, top, right - left, bottom - top).to_image()
+    (left < right).then(|| imageops::crop_imm(grey, left, top, right - left, bottom - top).to_image())
 }
 
 /// The picture with its longer side as long as that, in the middle of 28 x 28 black pixels.

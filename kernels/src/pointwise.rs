@@ -164,7 +164,8 @@ fn occurrences(text: &str, identifier: &str) -> usize {
 impl fmt::Display for Formula {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Formula::Operand(index) => write!(f, "%{index}"),
+            // a, b, ..: as the closure of the emitted kernel names its operands.
+            Formula::Operand(index) => write!(f, "{}", char::from(b'a' + (*index).min(25) as u8)),
             Formula::Scalar(scalar) => write!(f, "{scalar}"),
             Formula::Apply(row, arguments) => {
                 // A derivative bears the name of its operation; its parameters tell them apart.

@@ -187,7 +187,7 @@ fn finish(state: &State) -> TokenStream {
     quote!(#errors #compiled #published)
 }
 
-fn compile(krate: &TokenStream, module: &Module, has_struct: bool, assertions: &[Assertion], errors: &mut Errors) -> TokenStream {
+pub(crate) fn compile(krate: &TokenStream, module: &Module, has_struct: bool, assertions: &[Assertion], errors: &mut Errors) -> TokenStream {
     let stubs = || emit::stubs(krate, module, has_struct);
     if module.nested.iter().any(|(_, nested)| nested.wrong) {
         return stubs();

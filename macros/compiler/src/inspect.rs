@@ -60,6 +60,29 @@ pub fn inspect(structure: TokenStream, block: TokenStream) -> Result<Vec<Inspect
     Ok(inspected.collect())
 }
 
+/// What the macros write for a struct and its block, where graven is called `krate`: errors if there are mistakes.
+///
+/// ```
+/// use graven_compiler::expand;
+/// use quote::quote;
+///
+/// let structure = quote! { struct Net { #[layer(out_features = 2)] fc: Linear } };
+/// let block = quote! { impl Net { fn forward(&self, t: Tensor<[N, 3]>) -> Tensor<[N, 2]> { self.fc(t) } } };
+/// let code = expand(&quote!(::graven), &structure, &block).to_string();
+/// assert!(code.contains("fn forward_into"));
+/// ```
+#[must_use]
+pub fn expand(krate: &TokenStream, structure: &TokenStream, block: &TokenStream) -> TokenStream {
+    let (module, assertions) = match parse_description(quote!({ #structure } { #block } {})) {
+        Ok(parsed) => parsed,
+        Err(error) => return error.to_compile_error(),
+    };
+    let mut errors = Errors::default();
+    let code = crate::expand::compile(krate, &module, true, &assertions, &mut errors);
+    let errors = errors.into_compile_errors();
+    quote!(#errors #code)
+}
+
 /// Runs a graph with the naive version of every operation, in f64: the arbiter of tests.
 ///
 /// `inputs` stand in the order of the arguments, `parameters` by their keys; `symbols` give the sizes that the run binds.

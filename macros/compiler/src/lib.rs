@@ -25,4 +25,5 @@ mod dump;
 mod inspect;
 
 pub use expand::{derive_module, network, network_module, network_struct};
-pub use inspect::{Inspected, inspect, interpret};
+pub use dump::text_forms;
+pub use inspect::{Inspected, expand, inspect, interpret};

@@ -94,7 +94,7 @@ fn function(krate: &TokenStream, module: &Module, checked: &CheckedFunction, lay
         let schedule = schedule(graph);
         debug_assert_eq!(crate::graph::verify(&schedule.graph), Ok(()), "{}", schedule.graph);
         debug_assert_eq!(crate::schedule::verify(&schedule), Ok(()), "{}{schedule}", schedule.graph);
-        crate::dump::stages(&context.name, graph, &schedule);
+        crate::dump::print(&context.name, graph);
         let doc = format!(" What `{}` does, as the compiler planned it.", context.name);
         let body = plan::plan(&schedule, &context);
         quote! {

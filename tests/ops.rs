@@ -211,14 +211,14 @@ network! {
 
 #[test]
 fn positions_and_counts_are_exact() {
-    let logits = Tensor::new(vec![0.1, 0.9, 0.3, 2.0, -1.0, 2.0, -3.0, -2.0, -1.0], &[3, 3]).unwrap();
-    let labels = Tensor::new(vec![1_i64, 0, 1], &[3]).unwrap();
+    let logits = Tensor::new(vec![0.1, 0.9, 0.3, 2.0, -1.0, 2.0, -3.0, -2.0, -1.0], [3, 3]).unwrap();
+    let labels = Tensor::new(vec![1_i64, 0, 1], [3]).unwrap();
     let (positions, right) = most_likely(&logits, &labels).unwrap();
     // Of equal elements the first wins, as in PyTorch.
     assert_eq!(positions.as_slice(), [1, 0, 2]);
     assert_eq!(right.item().unwrap(), 2);
 
-    let images = Tensor::from_fn(&[37, 4, 3], |index| ((index / 12 * 7 + index / 3 % 4 * 5 + index % 3 * 3) % 11) as f32).unwrap();
+    let images = Tensor::from_fn([37, 4, 3], |index| ((index / 12 * 7 + index / 3 % 4 * 5 + index % 3 * 3) % 11) as f32).unwrap();
     let positions = brightest(&images).unwrap();
     for n in 0..37 {
         for w in 0..3 {
@@ -227,6 +227,6 @@ fn positions_and_counts_are_exact() {
             assert_eq!(positions.get(&[n, w]), Some(best as i64));
         }
     }
-    let x = Tensor::new(vec![1.0, 5.0, -2.0, 5.0, 0.0, 4.9], &[6]).unwrap();
+    let x = Tensor::new(vec![1.0, 5.0, -2.0, 5.0, 0.0, 4.9], [6]).unwrap();
     assert_eq!(winner(&x).unwrap().item().unwrap(), 1);
 }

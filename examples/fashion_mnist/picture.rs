@@ -114,3 +114,93 @@ fn fit(grey: &GrayImage, longest: u32) -> GrayImage {
     imageops::overlay(&mut square, &small, middle(small.width()), middle(small.height()));
     square
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{Rgb, RgbImage};
+
+    /// The first silhouette of this class, as pixels.
+    fn silhouette(class: usize) -> GrayImage {
+        let set = Silhouettes::test(10, Seed(0)).unwrap();
+        let image = set.images().rows(class..class + 1).unwrap();
+        let pixels = image.as_slice().iter().map(|pixel| (pixel * 255.0).round() as u8);
+        GrayImage::from_vec(SIDE, SIDE, pixels.collect()).unwrap()
+    }
+
+    fn saved_and_read(picture: impl Into<DynamicImage>, dataset: Dataset) -> anyhow::Result<Picture> {
+        let file =
+            std::env::temp_dir().join(format!("graven-{:?}-{}.png", std::thread::current().id(), std::process::id()));
+        picture.into().save(&file)?;
+        let picture = read(&file, dataset);
+        std::fs::remove_file(&file)?;
+        picture
+    }
+
+    #[test]
+    fn an_image_of_the_data_set_comes_through_unchanged() {
+        for class in 0..10 {
+            let grey = silhouette(class);
+            let pixels: Vec<f32> = grey.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
+            let picture = saved_and_read(grey, Dataset::Fashion).unwrap();
+            assert_eq!(picture.tensor, Tensor::new(pixels, [1, 1, 28, 28]).unwrap());
+            assert!(
+                picture.description.ends_with(": 28 x 28 pixels, taken as grey 28 x 28"),
+                "{}",
+                picture.description
+            );
+        }
+    }
+
+    /// Four times as large, on a wide page, inverted and tinted.
+    #[test]
+    fn a_photograph_on_paper_looks_like_the_image_of_the_data_set() {
+        let grey = silhouette(1);
+        let paper = [250, 240, 220];
+        let photograph = RgbImage::from_fn(300, 150, |x, y| {
+            let inside = x.checked_sub(100).zip(y.checked_sub(20)).filter(|&(x, y)| x < 112 && y < 112);
+            let pixel = inside.map_or(0, |(x, y)| u32::from(grey.get_pixel(x / 4, y / 4).0[0]));
+            Rgb(paper.map(|white: u8| (u32::from(white) * (255 - pixel) / 255) as u8))
+        });
+        let picture = saved_and_read(photograph, Dataset::Fashion).unwrap();
+        assert!(picture.description.contains(": 300 x 150 pixels"), "{}", picture.description);
+        assert!(picture.description.ends_with("; inverted, as its background is bright"), "{}", picture.description);
+        // The trousers themselves, as large as the picture, stand for what the data set would hold.
+        let expected = fit(&trimmed(&grey).unwrap(), SIDE);
+        let differences = picture.tensor.as_slice().iter().zip(expected.iter());
+        let mean =
+            differences.map(|(pixel, &expected)| (pixel - f32::from(expected) / 255.0).abs()).sum::<f32>() / 784.0;
+        assert!(mean < 0.03, "{mean}");
+    }
+
+    #[test]
+    fn digits_leave_the_margin_of_mnist() {
+        let stroke = GrayImage::from_fn(90, 120, |x, _| image::Luma([if (40..50).contains(&x) { 255 } else { 0 }]));
+        let pixels = saved_and_read(stroke, Dataset::Mnist).unwrap().tensor.to_vec().unwrap();
+        let rows: Vec<bool> = pixels.chunks(28).map(|row| row.iter().any(|&pixel| pixel > 0.5)).collect();
+        assert_eq!(rows.iter().position(|&row| row), Some(4));
+        assert_eq!(rows.iter().filter(|&&row| row).count(), 20);
+    }
+
+    #[test]
+    fn transparent_parts_are_white_and_an_empty_picture_is_an_error() {
+        let clear =
+            RgbaImage::from_fn(
+                40,
+                40,
+                |x, y| if x.max(y) < 20 && x.min(y) > 5 { Rgba([0, 0, 0, 255]) } else { Rgba([0; 4]) },
+            );
+        let picture = saved_and_read(clear, Dataset::Fashion).unwrap();
+        assert!(picture.description.contains("inverted"), "{}", picture.description);
+        assert!(picture.tensor.as_slice().iter().all(|&pixel| pixel == 1.0));
+        for size in [1, 28, 50] {
+            let Err(error) = saved_and_read(GrayImage::from_pixel(size, size, image::Luma([200])), Dataset::Fashion)
+            else {
+                panic!("{size}")
+            };
+            assert!(error.to_string().ends_with("nothing stands out from the background of this picture"), "{error}");
+        }
+        let message = read(Path::new("no/such.png"), Dataset::Fashion).err().unwrap().to_string();
+        assert!(message.starts_with("cannot read the picture no/such.png: "), "{message}");
+    }
+}

@@ -78,3 +78,30 @@ fn argmax(logits: &[f32]) -> usize {
 fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probabilities_sum_to_one_however_large_the_logits() {
+        let probabilities = softmax(&[1e30, 0.0, -1e30]);
+        assert_eq!(probabilities, [1.0, 0.0, 0.0]);
+        let probabilities = softmax(&[0.0, 3.0_f32.ln()]);
+        assert!((probabilities[0] - 0.25).abs() < 1e-6 && (probabilities[1] - 0.75).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_table_counts_true_classes_in_rows() {
+        let confusion = Confusion { class_names: &["cat", "dog"], counts: vec![vec![3, 1], vec![0, 4]] };
+        assert_eq!(confusion.accuracy(), 7.0 / 8.0);
+        let table = confusion.to_string();
+        let lines: Vec<&str> = table.lines().skip(2).collect();
+        assert_eq!(lines, [" 0 cat     3     1  0.7500", " 1 dog     0     4  1.0000"]);
+    }
+
+    #[test]
+    fn the_first_of_equal_logits_is_chosen() {
+        assert_eq!(argmax(&[1.0, 2.0, 2.0]), 1);
+    }
+}

@@ -30,8 +30,12 @@ pub struct Function {
 const INPUT: Parameter = required("input", Kind::Tensor);
 const TARGET: Parameter = required("target", Kind::Tensor);
 const REDUCTION: Parameter = optional("reduction", Kind::Word(&["mean", "sum", "none"]));
-const POOLING: &[Parameter] =
-    &[INPUT, required("kernel_size", Kind::Pair(1)), optional("stride", Kind::Pair(1)), optional("padding", Kind::Pair(0))];
+const POOLING: &[Parameter] = &[
+    INPUT,
+    required("kernel_size", Kind::Pair(1)),
+    optional("stride", Kind::Pair(1)),
+    optional("padding", Kind::Pair(0)),
+];
 const REDUCED: &[Parameter] = &[INPUT, optional("dim", Kind::Axes), optional("keepdim", Kind::Flag)];
 
 macro_rules! function {
@@ -57,9 +61,11 @@ macro_rules! loss {
             let [input, target] = [arguments.tensor("input"), arguments.tensor("target")];
             let (ty, other) = (builder.ty(input), builder.ty(target));
             if ty.dims != other.dims {
-                return Err(Mistake::new(format!("{{layer}} compares tensors of one shape, but was given {ty} and {other}"))
-                    .at("target")
-                    .help("reshape one of them: a loss that broadcasts would be wrong in silence"));
+                return Err(Mistake::new(format!(
+                    "{{layer}} compares tensors of one shape, but was given {ty} and {other}"
+                ))
+                .at("target")
+                .help("reshape one of them: a loss that broadcasts would be wrong in silence"));
             }
             let elements = apply(builder, $row, &[input, target])?;
             reduce(builder, elements, arguments)
@@ -101,8 +107,12 @@ pub static FUNCTIONS: &[Function] = &[
             }
         }
     }),
-    function!("softmax", &[INPUT, required("dim", Kind::Axis)], |builder, arguments| softmax(builder, arguments, false)),
-    function!("log_softmax", &[INPUT, required("dim", Kind::Axis)], |builder, arguments| softmax(builder, arguments, true)),
+    function!("softmax", &[INPUT, required("dim", Kind::Axis)], |builder, arguments| softmax(
+        builder, arguments, false
+    )),
+    function!("log_softmax", &[INPUT, required("dim", Kind::Axis)], |builder, arguments| softmax(
+        builder, arguments, true
+    )),
     function!("max_pool2d", POOLING, |builder, arguments| pool(builder, arguments, Pooling::Max)),
     function!("avg_pool2d", POOLING, |builder, arguments| pool(builder, arguments, Pooling::Avg)),
     function!("adaptive_avg_pool2d", &[INPUT, required("output_size", Kind::Pair(1))], adaptive_avg_pool2d),
@@ -114,16 +124,22 @@ pub static FUNCTIONS: &[Function] = &[
         let axes = arguments.axes_of("dims", &ty)?.unwrap_or_default();
         if axes.len() != ty.rank() {
             let named = axes.len();
-            return Err(Mistake::new(format!("{{layer}} names {}, but its input {ty} has {}", crate::layers::axes(named), crate::layers::axes(ty.rank())))
-                .at("dims")
-                .help("name every axis once, in the new order"));
+            return Err(Mistake::new(format!(
+                "{{layer}} names {}, but its input {ty} has {}",
+                crate::layers::axes(named),
+                crate::layers::axes(ty.rank())
+            ))
+            .at("dims")
+            .help("name every axis once, in the new order"));
         }
         permute_axes(builder, input, axes)
     }),
     function!("cat", &[required("tensors", Kind::Tensors), optional("dim", Kind::Axis)], |builder, arguments| {
         let values = arguments.tensors("tensors").unwrap_or_default();
         let Some(first) = values.first() else {
-            return Err(Mistake::new("{layer} was given no tensors").at("tensors").help("write a list: `cat([a, b], dim = 1)`"));
+            return Err(Mistake::new("{layer} was given no tensors")
+                .at("tensors")
+                .help("write a list: `cat([a, b], dim = 1)`"));
         };
         let ty = builder.ty(*first);
         let axis = arguments.axes_of("dim", &ty)?.map_or(0, |axes| axes[0]);
@@ -238,8 +254,10 @@ fn adaptive_avg_pool2d(builder: &mut dyn Builder, arguments: &Arguments) -> Resu
     let ty = builder.ty(input);
     let output = arguments.pair("output_size").unwrap_or([1; 2]);
     if ty.rank() != 4 {
-        return Err(Mistake::new(format!("{{layer}} takes images [N, channels, height, width], but its input is {ty}"))
-            .help(crate::layers::rank_help(&ty, 4)));
+        return Err(Mistake::new(format!(
+            "{{layer}} takes images [N, channels, height, width], but its input is {ty}"
+        ))
+        .help(crate::layers::rank_help(&ty, 4)));
     }
     if output == [1, 1] {
         let count = count(&ty, &[2, 3])?;
@@ -263,7 +281,8 @@ fn reshape_to(builder: &mut dyn Builder, arguments: &Arguments) -> Result<Value,
     let input = arguments.tensor("input");
     let ty = builder.ty(input);
     let shape = arguments.shape("shape").unwrap_or_default();
-    let print = || list(&shape.iter().map(|dim| dim.as_ref().map_or("-1".to_owned(), ToString::to_string)).collect::<Vec<_>>());
+    let print =
+        || list(&shape.iter().map(|dim| dim.as_ref().map_or("-1".to_owned(), ToString::to_string)).collect::<Vec<_>>());
     if shape.iter().filter(|dim| dim.is_none()).count() > 1 {
         return Err(Mistake::new(format!("{{layer}} has more than one -1 in {}", print()))
             .at("shape")
@@ -275,13 +294,24 @@ fn reshape_to(builder: &mut dyn Builder, arguments: &Arguments) -> Result<Value,
     let fits = if shape.iter().any(Option::is_none) { rest.is_some() } else { total == given };
     if !fits {
         let batch = ty.dims.first().filter(|dim| dim.as_known().is_none());
-        let hard_coded = batch.filter(|_| shape.first().is_some_and(|dim| dim.as_ref().is_some_and(|dim| dim.as_known().is_some())));
+        let hard_coded =
+            batch.filter(|_| shape.first().is_some_and(|dim| dim.as_ref().is_some_and(|dim| dim.as_known().is_some())));
         let help = match (hard_coded, ty.features()) {
-            (Some(batch), _) => format!("the batch `{batch}` is known only at run time: write `-1` or `{batch}` as the first size"),
-            (None, Some(features)) => format!("each sample has {features} elements: {{input_sizes}}"),
-            (None, None) => format!("the input has {total} elements"),
+            (Some(batch), _) => {
+                format!("the batch `{batch}` is known only at run time: write `-1` or `{batch}` as the first size")
+            }
+            (None, Some(_)) if batch.is_some() => {
+                "write `[-1, {input_sizes}]`, which keeps the elements of a sample together".to_owned()
+            }
+            (None, _) => format!("write sizes whose product is {total}"),
         };
-        return Err(Mistake::new(format!("{{layer}} cannot turn {ty} into {}: {total} elements do not fit", print())).at("shape").help(help));
+        let fit = if shape.iter().any(Option::is_none) { "are no multiple of" } else { "are not" };
+        return Err(Mistake::new(format!(
+            "{{layer}} cannot turn {ty} into {}: {total} elements {fit} {given}",
+            print()
+        ))
+        .at("shape")
+        .help(help));
     }
     let rest = rest.unwrap_or(Dim::known(1));
     let dims = shape.into_iter().map(|dim| dim.unwrap_or_else(|| rest.clone())).collect();
@@ -297,7 +327,9 @@ fn flatten(builder: &mut dyn Builder, arguments: &Arguments) -> Result<Value, Mi
     let start = arguments.axes_of("start_dim", &ty)?.map_or(0, |axes| axes[0]);
     let end = arguments.axes_of("end_dim", &ty)?.map_or(ty.rank() - 1, |axes| axes[0]);
     if end < start {
-        return Err(Mistake::new(format!("{{layer}} ends at axis {end} before it starts at axis {start}")).at("end_dim").help("leave `end_dim` out to flatten to the last axis"));
+        return Err(Mistake::new(format!("{{layer}} ends at axis {end} before it starts at axis {start}"))
+            .at("end_dim")
+            .help("leave `end_dim` out to flatten to the last axis"));
     }
     let merged = count(&ty, &(start..=end).collect::<Vec<_>>())?;
     let dims = [&ty.dims[..start], &[merged], &ty.dims[end + 1..]].concat();

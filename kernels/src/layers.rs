@@ -24,9 +24,12 @@ pub struct Layer {
     pub weights: fn(&Arguments) -> Vec<Weight>,
     /// How PyTorch prints it.
     pub describe: fn(&Arguments) -> String,
-    /// Applies it: builder, arguments, input, its parameters, mode.
-    pub apply: fn(&mut dyn Builder, &Arguments, Value, &[Value], Mode) -> Result<Value, Mistake>,
+    /// Applies it.
+    pub apply: Apply,
 }
+
+/// How a layer is applied: builder, arguments, input, its parameters, mode.
+pub type Apply = fn(&mut dyn Builder, &Arguments, Value, &[Value], Mode) -> Result<Value, Mistake>;
 
 /// Whether a function runs in training, and which dropout of the function this is.
 #[derive(Debug, Clone, Copy)]
@@ -90,13 +93,20 @@ pub static LAYERS: &[Layer] = &[
     },
     Layer {
         name: "Linear",
-        parameters: &[optional("in_features", Kind::Size), required("out_features", Kind::Size), optional("bias", Kind::Flag)],
+        parameters: &[
+            optional("in_features", Kind::Size),
+            required("out_features", Kind::Size),
+            optional("bias", Kind::Flag),
+        ],
         inferred: Some("in_features"),
         infer: |input| input.dims.last()?.as_known(),
         check: |_| Ok(()),
         weights: |arguments| {
             let [in_features, out_features] = ["in_features", "out_features"].map(|name| size(arguments, name));
-            with_bias(arguments, Weight { name: "weight", dims: vec![out_features, in_features], bound: fan_in_bound(in_features) })
+            with_bias(
+                arguments,
+                Weight { name: "weight", dims: vec![out_features, in_features], bound: fan_in_bound(in_features) },
+            )
         },
         describe: |arguments| {
             let [in_features, out_features] = ["in_features", "out_features"].map(|name| size(arguments, name));
@@ -125,7 +135,11 @@ pub static LAYERS: &[Layer] = &[
         describe: |arguments| format!("Dropout(p={})", probability(arguments).unwrap_or(0.5)),
         apply: |builder, arguments, input, _, mode| {
             let p = probability(arguments).unwrap_or(0.5);
-            if mode.training && p > 0.0 { crate::dropout::dropout_stream(builder, input, p, mode.stream) } else { Ok(input) }
+            if mode.training && p > 0.0 {
+                crate::dropout::dropout_stream(builder, input, p, mode.stream)
+            } else {
+                Ok(input)
+            }
         },
     },
 ];
@@ -176,9 +190,11 @@ fn check_conv2d(arguments: &Arguments) -> Result<(), Mistake> {
     let groups = arguments.size("groups").unwrap_or(1);
     for name in ["in_channels", "out_channels"] {
         if let Some(channels) = arguments.size(name).filter(|channels| !channels.is_multiple_of(groups)) {
-            return Err(Mistake::new(format!("{{layer}} has {groups} groups, which do not divide its {channels} {name}"))
-                .at("groups")
-                .help(format!("write a `groups` that divides {channels}")));
+            return Err(Mistake::new(format!(
+                "{{layer}} has {groups} groups, which do not divide its {channels} {name}"
+            ))
+            .at("groups")
+            .help(format!("write a `groups` that divides {channels}")));
         }
     }
     Ok(())
@@ -215,16 +231,18 @@ fn check_features(input: &Type, in_features: usize) -> Result<(), Mistake> {
     if last.as_known() == Some(in_features) {
         return Ok(());
     }
-    let mistake = if input.features() == Some(in_features) || input.rank() > 3 {
-        Mistake::new(format!("{{layer}} takes {in_features} features, but the last axis of its input {input} has {last}"))
-            .help("flatten each sample first: `.flatten(1)`")
-    } else {
-        Mistake::new(format!("{{layer}} takes {in_features} features, but its input has {last}")).help(format!(
-            "write `in_features = {}`, or leave it out",
-            if last.as_known().is_some() { "{last_size}".to_owned() } else { last.to_string() }
+    if input.features() == Some(in_features) || input.rank() > 3 {
+        // The layer is right: the call is to be edited.
+        return Err(Mistake::new(format!(
+            "{{layer}} takes {in_features} features, but the last axis of its input {input} has {last}"
         ))
-    };
-    Err(mistake.at("in_features"))
+        .help("flatten each sample first: `.flatten(1)`"));
+    }
+    let mistake = Mistake::new(format!("{{layer}} takes {in_features} features, but its input has {last}"));
+    Err(match last.as_known() {
+        Some(_) => mistake.at("in_features").help("write `in_features = {last_size}`, or leave it out"),
+        None => mistake.help(format!("`{last}` is known only at run time: `reshape` the input to [.., {in_features}]")),
+    })
 }
 
 /// Fills in the argument that the input implies, if it was left out.

@@ -33,7 +33,7 @@ pub struct Mistake {
     pub argument: Option<&'static str>,
     /// One thing to do.
     pub help: Option<String>,
-    /// The input (by position) whose history explains the mistake.
+    /// The input (by position) whose history explains the mistake; `None` stands for all of them.
     pub trace: Option<usize>,
     /// The size is bound only by the run, so the same call may be right in another place.
     pub needs_known_size: bool,
@@ -59,10 +59,18 @@ impl Mistake {
         self
     }
 
+    /// Says that the history of every input explains the mistake.
+    #[must_use]
+    pub fn of_all_inputs(mut self) -> Mistake {
+        self.trace = None;
+        self
+    }
+
     /// A size that must be known at compile time is a symbol.
     pub fn unknown_size(what: &str, dim: &Dim) -> Mistake {
-        let mut mistake = Mistake::new(format!("{{layer}} needs {what} at compile time, but `{dim}` is known only at run time"))
-            .help(format!("write a number instead of `{dim}` in the signature"));
+        let mut mistake =
+            Mistake::new(format!("{{layer}} needs {what} at compile time, but `{dim}` is known only at run time"))
+                .help(format!("write a number instead of `{dim}` in the signature"));
         mistake.needs_known_size = true;
         mistake
     }
@@ -230,7 +238,8 @@ impl Call {
             (Layout::Rows, true) => std::iter::once(lanes()).chain(dims[1..].iter().cloned()).collect(),
             (Layout::Samples, true) => dims[1..].iter().cloned().chain([lanes()]).collect(),
             (Layout::Samples, false) => {
-                let rank = self.inputs.iter().map(|input| input.ty.rank()).max().unwrap_or(0).max(self.output.ty.rank());
+                let rank =
+                    self.inputs.iter().map(|input| input.ty.rank()).max().unwrap_or(0).max(self.output.ty.rank());
                 let own = if dims.len() == rank && rank > 0 { &dims[1..] } else { &dims[..] };
                 own.iter().cloned().chain([Dim::known(1)]).collect()
             }
@@ -291,7 +300,14 @@ impl Kernel {
     pub fn with_sizes(function: &str, module: &str, sizes: &dyn fmt::Debug) -> Kernel {
         let literal = format!("{module}::{sizes:?}");
         let spec = literal.split(' ').next().unwrap_or("").to_owned();
-        Kernel { function: function.to_owned(), spec: (spec, literal), array: false, formula: None, scratch: None, accumulates: false }
+        Kernel {
+            function: function.to_owned(),
+            spec: (spec, literal),
+            array: false,
+            formula: None,
+            scratch: None,
+            accumulates: false,
+        }
     }
 
     /// Asks for scratch memory.
@@ -458,7 +474,9 @@ pub fn known(ty: &Type, from: usize, what: &str) -> Result<Vec<usize>, Mistake> 
 /// Two sizes differ and neither is 1.
 pub fn broadcast(lhs: &[Dim], rhs: &[Dim]) -> Result<Vec<Dim>, Mistake> {
     let rank = lhs.len().max(rhs.len());
-    let size = |dims: &[Dim], axis: usize| (axis + dims.len()).checked_sub(rank).map_or(Dim::known(1), |own| dims[own].clone());
+    let size = |dims: &[Dim], axis: usize| {
+        (axis + dims.len()).checked_sub(rank).map_or(Dim::known(1), |own| dims[own].clone())
+    };
     (0..rank)
         .map(|axis| match (size(lhs, axis), size(rhs, axis)) {
             (left, right) if left == right || right == Dim::known(1) => Ok(left),
@@ -468,6 +486,7 @@ pub fn broadcast(lhs: &[Dim], rhs: &[Dim]) -> Result<Vec<Dim>, Mistake> {
                 crate::dim::list(lhs),
                 crate::dim::list(rhs)
             ))
+            .of_all_inputs()
             .help("the sizes must be equal, or one of them 1")),
         })
         .collect()

@@ -13,7 +13,7 @@ struct Network {
 network! {
     impl Network {
         fn forward(&self, t: Tensor<[N, 1, 28, 28]>) -> Tensor<[N, 10]> {
-            let features = max_pool2d(relu(self.conv1(image)), kernel_size = 2, stride = 2);
+            let t = max_pool2d(relu(self.conv1(image)), kernel_size = 2, stride = 2);
             let t = max_pool2d(relu(self.conv2(t)), kernel_size = 2, stride = 2);
             let t = t.reshape([-1, 12 * 4 * 4]);
             self.fc1(t)

@@ -42,7 +42,9 @@ fn a_file_that_graven_saved_is_loaded_by_pytorch() {
     let view = TensorView::new(FileDtype::F32, vec![20, 10], &bytes).unwrap();
     std::fs::write(&output, safetensors::serialize([("output", view)], None).unwrap()).unwrap();
 
-    let check = Command::new(python).arg(path("check_load.py")).args([&weights, &output]).output().unwrap();
+    let mut check = Command::new(python);
+    check.arg(path("check_load.py")).args([&weights, &output]).env("PYTHONDONTWRITEBYTECODE", "1");
+    let check = check.output().unwrap();
     let text = String::from_utf8_lossy(&check.stdout) + String::from_utf8_lossy(&check.stderr);
     assert!(check.status.success(), "{text}");
 }

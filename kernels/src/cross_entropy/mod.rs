@@ -40,16 +40,19 @@ impl Op for CrossEntropyOp {
         }
         if labels.dtype != Dtype::I64 {
             let mut mistake = Mistake::new(format!("{{layer}} takes labels of i64, but was given floats {labels}"))
+                .at("target")
                 .help("declare them as `Tensor<[N], i64>`");
             mistake.trace = Some(1);
             return Err(mistake);
         }
-        let rows: Vec<_> = logits.dims.iter().enumerate().filter(|(axis, _)| *axis != 1).map(|(_, dim)| dim.clone()).collect();
+        let rows: Vec<_> =
+            logits.dims.iter().enumerate().filter(|(axis, _)| *axis != 1).map(|(_, dim)| dim.clone()).collect();
         if labels.dims != rows {
             return Err(Mistake::new(format!(
                 "{{layer}} takes one label for each row of logits: {}, but was given {labels} beside logits {logits}",
                 crate::dim::list(&rows)
             ))
+            .at("target")
             .help(format!("declare the labels as `Tensor<{}, i64>`", crate::dim::list(&rows))));
         }
         Ok(if self.gradient { logits.clone() } else { Type::f32(rows) })
@@ -60,7 +63,8 @@ impl Op for CrossEntropyOp {
             return Err(Mistake::new("the gradient of cross_entropy cannot be differentiated again"));
         }
         let inputs = [node.inputs[0], node.inputs[1], node.grad_output];
-        let for_logits = node.wanted[0].then(|| builder.apply(Rc::new(CrossEntropyOp { gradient: true }), &inputs)).transpose()?;
+        let for_logits =
+            node.wanted[0].then(|| builder.apply(Rc::new(CrossEntropyOp { gradient: true }), &inputs)).transpose()?;
         Ok(vec![for_logits, None])
     }
 
@@ -80,7 +84,8 @@ impl Op for CrossEntropyOp {
     fn reference(&self, inputs: &[&Array], output: &[usize], _: u64) -> Array {
         let logits = inputs[0];
         let classes = logits.dims[1];
-        let rows: Vec<usize> = logits.dims.iter().enumerate().filter(|(axis, _)| *axis != 1).map(|(_, dim)| *dim).collect();
+        let rows: Vec<usize> =
+            logits.dims.iter().enumerate().filter(|(axis, _)| *axis != 1).map(|(_, dim)| *dim).collect();
         let mut result = Array::zeros(output);
         Array::from_fn(&rows, |row| {
             let at = |class: usize| [&row[..1], &[class], &row[1..]].concat();

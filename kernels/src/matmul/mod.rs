@@ -9,7 +9,9 @@ use std::rc::Rc;
 
 use crate::LANES;
 use crate::dim::{Dim, Type};
-use crate::op::{Array, Batching, Builder, Call, Differentiated, Kernel, Layout, Mistake, Op, Operand, Value, broadcast};
+use crate::op::{
+    Array, Batching, Builder, Call, Differentiated, Kernel, Layout, Mistake, Op, Operand, Value, broadcast,
+};
 use crate::pointwise::sum_to;
 
 /// `batch` products of an [m, k] and a [k, n] matrix; every element is a run of `inner` floats that do not meet
@@ -57,8 +59,11 @@ pub fn matmul_values(builder: &mut dyn Builder, lhs: Value, rhs: Value) -> Resul
     let inner = &left.dims[left.rank() - 1];
     let other = &right.dims[right.rank() - 2];
     if inner != other {
-        return Err(Mistake::new(format!("{{layer}} cannot multiply {left} with {right}: {inner} columns meet {other} rows"))
-            .help("the last size of the left operand must be the last but one of the right; `permute` swaps axes"));
+        return Err(Mistake::new(format!(
+            "{{layer}} cannot multiply {left} with {right}: {inner} columns meet {other} rows"
+        ))
+        .of_all_inputs()
+        .help("the last size of the left operand must be the last but one of the right; `permute` swaps axes"));
     }
     if right.rank() == 2 {
         return crate::linear::linear(builder, lhs, rhs, true);
@@ -89,8 +94,11 @@ impl Op for MatmulOp {
         let (left, right) = (leading(&inputs[0]), leading(&inputs[1]));
         let batch = broadcast(&left, &right)?;
         if (!left.is_empty() && left != batch) || (!right.is_empty() && right != batch) {
-            return Err(Mistake::new(format!("{{layer}} multiplies batches of one shape, but was given {} and {}", inputs[0], inputs[1]))
-                .help("give both operands the same leading sizes"));
+            return Err(Mistake::new(format!(
+                "{{layer}} multiplies batches of one shape, but was given {} and {}",
+                inputs[0], inputs[1]
+            ))
+            .help("give both operands the same leading sizes"));
         }
         let [m, k, other, n] = self.sizes(inputs);
         if k != other {
@@ -133,7 +141,9 @@ impl Op for MatmulOp {
         let first = usize::from(call.layout == Layout::Samples);
         let batch = Dim::product(&call.output.ty.dims[first..rank - 2]).unwrap_or(Dim::known(0));
         let batch = match call.layout {
-            Layout::Rows => Dim::product(&call.output.ty.dims[1..rank - 2]).and_then(|rest| rest.times(&Dim::known(LANES))).unwrap_or(batch),
+            Layout::Rows => Dim::product(&call.output.ty.dims[1..rank - 2])
+                .and_then(|rest| rest.times(&Dim::known(LANES)))
+                .unwrap_or(batch),
             _ => batch,
         };
         let inner = if call.layout == Layout::Samples { LANES } else { 1 };

@@ -104,7 +104,9 @@ fn strided_read(call: &Call, sources: &[usize], start: Option<(usize, usize)>) -
     for (axis, source) in sources.iter().enumerate() {
         strides[call.axis(axis, rank)] = stride(call.axis(*source, rank));
     }
-    let offset = start.map_or(Dim::known(0), |(axis, start)| stride(call.axis(axis, rank)).times(&Dim::known(start)).unwrap_or(Dim::known(0)));
+    let offset = start.map_or(Dim::known(0), |(axis, start)| {
+        stride(call.axis(axis, rank)).times(&Dim::known(start)).unwrap_or(Dim::known(0))
+    });
     let function = if input.ty.dtype == Dtype::F32 { "rearrange::gather" } else { "rearrange::gather_i64" };
     let fields = format!("dims: {}, strides: {}, offset: {offset}", list(&dims), list(&strides));
     Kernel::new(function, &format!("rearrange::Gather<{rank}>"), &fields)
@@ -129,7 +131,11 @@ impl Op for ReshapeOp {
         if inputs[0].elements() == output.elements() {
             return Ok(output);
         }
-        Err(Mistake::new(format!("{{layer}} cannot turn {} into {}: the number of elements differs", inputs[0], list(&self.dims))))
+        Err(Mistake::new(format!(
+            "{{layer}} cannot turn {} into {}: the number of elements differs",
+            inputs[0],
+            list(&self.dims)
+        )))
     }
 
     fn gradient(&self, builder: &mut dyn Builder, node: &Differentiated<'_>) -> Result<Vec<Option<Value>>, Mistake> {
@@ -206,18 +212,40 @@ impl Op for CatOp {
 
     fn infer(&self, inputs: &[Type]) -> Result<Type, Mistake> {
         let first = &inputs[0];
-        let mut total = 0;
+        let mut total = 0_usize;
         for (position, input) in inputs.iter().enumerate() {
-            let differs = (0..input.rank().max(first.rank())).find(|axis| *axis != self.axis && input.dims.get(*axis) != first.dims.get(*axis));
-            if input.dtype != Dtype::F32 || first.rank() <= self.axis || differs.is_some() {
-                let on = differs.map_or(String::new(), |axis| format!(": they differ on axis {axis}"));
-                let mut mistake = Mistake::new(format!("{{layer}} along axis {} cannot join {first} and {input}{on}", self.axis))
-                    .at("dim")
-                    .help("all sizes but the one along `dim` must be equal");
+            let differs = (0..input.rank().max(first.rank()))
+                .find(|axis| *axis != self.axis && input.dims.get(*axis) != first.dims.get(*axis));
+            if input.dtype != Dtype::F32 {
+                let mut mistake = Mistake::new(format!("{{layer}} takes floats, but was given {input}")).at("tensors");
                 mistake.trace = Some(position);
                 return Err(mistake);
             }
-            total += input.dims[self.axis].as_known().ok_or_else(|| Mistake::unknown_size("sizes along its axis", &input.dims[self.axis]))?;
+            if input.rank() != first.rank() || input.rank() <= self.axis {
+                let axes = [first, input].map(|ty| crate::layers::axes(ty.rank()));
+                return Err(Mistake::new(format!(
+                    "{{layer}} along axis {} cannot join {first} and {input}: {} meet {}",
+                    self.axis, axes[0], axes[1]
+                ))
+                .at("tensors")
+                .of_all_inputs()
+                .help("give both the same number of axes with `reshape`"));
+            }
+            if let Some(axis) = differs {
+                return Err(Mistake::new(format!(
+                    "{{layer}} along axis {} cannot join {first} and {input}: {} and {} differ on axis {axis}",
+                    self.axis, first.dims[axis], input.dims[axis]
+                ))
+                .at("dim")
+                .of_all_inputs()
+                .help("all sizes but the one along `dim` must be equal"));
+            }
+            let size = input.dims[self.axis]
+                .as_known()
+                .ok_or_else(|| Mistake::unknown_size("sizes along its axis", &input.dims[self.axis]))?;
+            total = size
+                .checked_add(total)
+                .ok_or_else(|| Mistake::new("{layer} gives more elements than a machine can address"))?;
         }
         let mut dims = first.dims.clone();
         dims[self.axis] = Dim::known(total);
@@ -245,8 +273,12 @@ impl Op for CatOp {
         let physical = call.physical(&call.output);
         let product = |dims: &[Dim]| Dim::product(dims).unwrap_or(Dim::known(0));
         let sizes: Vec<Dim> = call.inputs.iter().map(|input| input.ty.dims[self.axis].clone()).collect();
-        let fields =
-            format!("outer: {}, sizes: {}, inner: {}", product(&physical[..axis]), list(&sizes), product(&physical[axis + 1..]));
+        let fields = format!(
+            "outer: {}, sizes: {}, inner: {}",
+            product(&physical[..axis]),
+            list(&sizes),
+            product(&physical[axis + 1..])
+        );
         let mut kernel = Kernel::new("rearrange::cat", &format!("rearrange::Cat<{}>", sizes.len()), &fields);
         kernel.array = true;
         kernel

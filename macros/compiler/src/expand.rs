@@ -7,12 +7,12 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::rc::Rc;
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
-use quote::{format_ident, quote};
+use quote::{ToTokens as _, format_ident, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::{Path, braced, bracketed, parenthesized};
 
 use crate::check;
-use crate::diagnostics::Errors;
+use crate::diagnostics::{Errors, at_site};
 use crate::emit;
 use crate::syntax::{Assertion, Module, parse_description, parse_input, parse_struct, path_key};
 
@@ -24,7 +24,10 @@ pub fn derive_module(item: TokenStream) -> TokenStream {
         Err(error) => return error.to_compile_error(),
     };
     let name = struct_macro(&module.name);
+    // A struct with a mistake is shown as well: its block emits stubs, without a word.
+    let mistakes = module.mistakes.iter().map(syn::Error::to_compile_error);
     quote! {
+        #(#mistakes)*
         #[doc(hidden)]
         #[allow(unused_macros)]
         macro_rules! #name {
@@ -33,9 +36,10 @@ pub fn derive_module(item: TokenStream) -> TokenStream {
     }
 }
 
-/// The macro that holds a struct's tokens; it bears the span of the name as the user wrote it.
+/// The macro that holds a struct's tokens; it bears the span of the name as the user wrote it. Its name is read by people
+/// where it is missing: "cannot find macro `Network_with_derive_Module_above_in_this_module` in this scope".
 fn struct_macro(name: &Ident) -> Ident {
-    format_ident!("__graven_struct_{name}", span = name.span())
+    format_ident!("{name}_with_derive_Module_above_in_this_module", span = name.span())
 }
 
 /// What travels from call to call.
@@ -45,7 +49,7 @@ struct State {
     structure: TokenStream,
     block: TokenStream,
     /// Paths of modules whose descriptions are not here yet.
-    pending: Vec<Path>,
+    pending: Vec<TokenStream>,
     /// `path { description }` of those that are.
     collected: TokenStream,
 }
@@ -98,9 +102,16 @@ pub fn network(input: TokenStream) -> TokenStream {
         Ok(parsed) => match parsed.name {
             Some(name) => {
                 let holder = struct_macro(&name);
-                quote!(#holder ! { { #krate::__private::macros::network_struct } (#krate) { #block } })
+                let others = parsed.others.iter().map(|other| quote!(#krate::network! { #other }));
+                quote!(#holder ! { { #krate::__private::macros::network_struct } (#krate) { #block } } #(#others)*)
             }
-            None => finish(&State { krate, structure: TokenStream::new(), block, pending: Vec::new(), collected: TokenStream::new() }),
+            None => finish(&State {
+                krate,
+                structure: TokenStream::new(),
+                block,
+                pending: Vec::new(),
+                collected: TokenStream::new(),
+            }),
         },
     }
 }
@@ -129,7 +140,15 @@ pub fn network_struct(input: TokenStream) -> TokenStream {
                 let key = path_key(&field.path);
                 if !seen.contains(&key) && graven_kernels::layers::layer(&key).is_none() {
                     seen.push(key);
-                    state.pending.push(field.path.clone());
+                    // With the hygiene of the block, so that rustc shows the field alone if there is no such module.
+                    let path = field.path.to_token_stream();
+                    let path = state
+                        .block
+                        .clone()
+                        .into_iter()
+                        .next()
+                        .map_or(path.clone(), |token| at_site(path, token.span()));
+                    state.pending.push(path);
                 }
             }
             state.next()
@@ -151,7 +170,7 @@ pub fn network_module(input: TokenStream) -> TokenStream {
             bracketed!(paths in input);
             let mut pending = Vec::new();
             while !paths.is_empty() {
-                pending.push(paths.call(Path::parse_mod_style)?);
+                pending.push(paths.call(Path::parse_mod_style)?.into_token_stream());
             }
             let collected = group(input)?;
             let path = pending.remove(0);
@@ -169,7 +188,13 @@ pub fn network_module(input: TokenStream) -> TokenStream {
 fn finish(state: &State) -> TokenStream {
     let State { krate, structure, block, collected, .. } = state;
     let without_struct = structure.is_empty();
-    let structure = if without_struct { quote!(struct _Functions;) } else { structure.clone() };
+    let structure = if without_struct {
+        quote!(
+            struct _Functions;
+        )
+    } else {
+        structure.clone()
+    };
     let description = quote!({ #structure } { #block } { #collected });
     let (mut module, assertions) = match parse_description(description.clone()) {
         Ok(parsed) => parsed,
@@ -178,22 +203,41 @@ fn finish(state: &State) -> TokenStream {
     if without_struct {
         module.name = Ident::new("_Functions", Span::call_site());
     }
-    let mut errors = Errors::default();
+    // What is wrong with the struct, its derive has reported.
+    if let Ok(structure) = parse_struct(structure) {
+        module.wrong = !structure.mistakes.is_empty();
+        module.mistakes.drain(..structure.mistakes.len());
+    }
+    let mut errors = Errors::of_block(block);
     let compiled = compile(krate, &module, !without_struct, &assertions, &mut errors);
     // A module that is wrong says so once: whoever uses it emits stubs without a word.
-    let wrong = (!errors.is_empty()).then(|| quote!(wrong));
+    let wrong = !errors.is_empty() || module.wrong || module.nested.iter().any(|(_, nested)| nested.wrong);
+    let wrong = wrong.then(|| quote!(wrong));
     let published = (!without_struct).then(|| publish(&module, &quote!(#description #wrong)));
     let errors = errors.into_compile_errors();
     quote!(#errors #compiled #published)
 }
 
-pub(crate) fn compile(krate: &TokenStream, module: &Module, has_struct: bool, assertions: &[Assertion], errors: &mut Errors) -> TokenStream {
+pub(crate) fn compile(
+    krate: &TokenStream,
+    module: &Module,
+    has_struct: bool,
+    assertions: &[Assertion],
+    errors: &mut Errors,
+) -> TokenStream {
     let stubs = || emit::stubs(krate, module, has_struct);
-    if module.nested.iter().any(|(_, nested)| nested.wrong) {
+    module.mistakes.iter().for_each(|mistake| errors.push(mistake.clone()));
+    if module.wrong || !module.mistakes.is_empty() || module.nested.iter().any(|(_, nested)| nested.wrong) {
         return stubs();
     }
     if !has_struct && let Some(method) = module.functions.iter().find(|function| function.method) {
-        errors.at(&method.name, format!("`{}` takes `&self`, but belongs to no struct\nhelp: put it into `impl Name {{ .. }}`", method.name));
+        errors.at(
+            &method.name,
+            format!(
+                "`{}` takes `&self`, but belongs to no struct\nhelp: put it into `impl Name {{ .. }}`",
+                method.name
+            ),
+        );
         return TokenStream::new();
     }
     if !module.sizes.is_empty() {
@@ -209,7 +253,8 @@ fn publish(module: &Module, description: &TokenStream) -> TokenStream {
     let (name, visibility) = (&module.name, &module.visibility);
     let hidden = format_ident!("__graven_{name}_{:016x}", hash(description), span = Span::mixed_site());
     let hidden = Ident::new(&hidden.to_string(), Span::call_site());
-    let name = Ident::new(&name.to_string(), Span::call_site());
+    // Where two blocks describe one struct, rustc shows their names.
+    let imported = Ident::new(&hidden.to_string(), name.span());
     quote! {
         #[doc(hidden)]
         #[allow(non_local_definitions, unused_macros)]
@@ -218,8 +263,8 @@ fn publish(module: &Module, description: &TokenStream) -> TokenStream {
             ({ $($callback:tt)* } $($state:tt)*) => { $($callback)* ! { { #description } $($state)* } };
         }
         #[doc(hidden)]
-        #[allow(unused_imports, unreachable_pub)]
-        #visibility use #hidden as #name;
+        #[allow(clippy::all, clippy::pedantic, clippy::nursery, unused_imports, unreachable_pub)]
+        #visibility use #imported as #name;
     }
 }
 

@@ -38,23 +38,36 @@ pub(crate) fn assign<'a>(
             }
             positional => {
                 let Some(parameter) = parameters.get(position) else {
-                    errors.at(positional, format!("{whose} takes {} arguments at most: {}", parameters.len(), names(parameters)));
+                    errors.at(
+                        positional,
+                        format!("{whose} takes {} arguments at most: {}", parameters.len(), names(parameters)),
+                    );
                     continue;
                 };
                 position += 1;
                 (parameter, positional)
             }
         };
-        if assigned.iter().any(|(own, _)| own.name == parameter.name) || parameters[..n_before].iter().any(|own| own.name == parameter.name) {
+        if assigned.iter().any(|(own, _)| own.name == parameter.name)
+            || parameters[..n_before].iter().any(|own| own.name == parameter.name)
+        {
             errors.at(expression, format!("{whose} is given `{}` twice\nhelp: write it once", parameter.name));
             continue;
         }
         assigned.push((parameter, value));
     }
     if errors.len() == n_errors {
-        for parameter in parameters[n_before.min(parameters.len())..].iter().filter(|parameter| parameter.required) {
-            if !assigned.iter().any(|(own, _)| own.name == parameter.name) {
-                errors.at(at, format!("{whose} misses `{}`\nhelp: write `{} = ..`: {}", parameter.name, parameter.name, parameter.kind.describe()));
+        let required = parameters[n_before.min(parameters.len())..].iter().filter(|parameter| parameter.required);
+        let missing: Vec<&Parameter> =
+            required.filter(|parameter| !assigned.iter().any(|(own, _)| own.name == parameter.name)).collect();
+        let write: Vec<String> = missing.iter().map(|parameter| format!("{} = ..", parameter.name)).collect();
+        match missing.as_slice() {
+            [] => {}
+            [one] => errors
+                .at(at, format!("{whose} misses `{}`\nhelp: write `{}`: {}", one.name, write[0], one.kind.describe())),
+            several => {
+                let names: Vec<String> = several.iter().map(|parameter| format!("`{}`", parameter.name)).collect();
+                errors.at(at, format!("{whose} misses {}\nhelp: write `{}`", names.join(" and "), write.join(", ")));
             }
         }
     }
@@ -71,7 +84,7 @@ fn unknown(whose: &str, name: &str, parameters: &[Parameter]) -> String {
         return format!("{whose} has no argument `{name}`: it takes none");
     }
     match nearest(name, parameters.iter().map(|parameter| parameter.name)) {
-        Some(near) => format!("{whose} has no argument `{name}`; did you mean `{near}`?\nhelp: write `{near}`"),
+        Some(near) => format!("{whose} has no argument `{name}`; did you mean `{near}`?"),
         None => format!("{whose} has no argument `{name}`\nhelp: it takes {}", names(parameters)),
     }
 }
@@ -94,7 +107,10 @@ pub(crate) fn constant(kind: Kind, expression: &Expr, names: &Names) -> Option<R
         Kind::Axis => number(expression).and_then(|number| integer(&number)).map(|axis| Given::Axes(vec![axis])),
         Kind::Axes => {
             let axes = elements(expression).unwrap_or_else(|| vec![expression]);
-            axes.iter().map(|axis| number(axis).and_then(|number| integer(&number))).collect::<Result<_, _>>().map(Given::Axes)
+            axes.iter()
+                .map(|axis| number(axis).and_then(|number| integer(&number)))
+                .collect::<Result<_, _>>()
+                .map(Given::Axes)
         }
         Kind::Shape => {
             let sizes = elements(expression).unwrap_or_else(|| vec![expression]);
@@ -122,18 +138,38 @@ pub(crate) fn constant(kind: Kind, expression: &Expr, names: &Names) -> Option<R
     })
 }
 
+/// The largest argument of a layer: what is made of a few of them does not overflow.
+const MAX_SIZE: i128 = i32::MAX as i128;
+
 /// "`padding` of `conv1` is `-1`, but must be ...".
 pub(crate) fn wrong_kind(whose: &str, parameter: &Parameter, expression: &Expr, reason: &str) -> String {
     // A name that is not declared is explained on its own.
     if reason.contains("not declared") {
         return reason.to_owned();
     }
+    let shown = super::text(expression);
+    if let Expr::Lit(syn::ExprLit { lit: Lit::Str(string), .. }) = expression
+        && !matches!(parameter.kind, Kind::Word(_))
+    {
+        let number = string.value();
+        let help = if number.parse::<f64>().is_ok() {
+            format!("\nhelp: write `{} = {number}`, without quotes", parameter.name)
+        } else {
+            String::new()
+        };
+        return format!(
+            "`{}` of {whose} is the string `{shown}`, but must be {}{help}",
+            parameter.name,
+            parameter.kind.describe()
+        );
+    }
     let reason = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
-    format!("`{}` of {whose} is `{}`{reason}, but must be {}", parameter.name, super::text(expression), parameter.kind.describe())
+    format!("`{}` of {whose} is `{shown}`{reason}, but must be {}", parameter.name, parameter.kind.describe())
 }
 
 fn at_least(number: &Number, least: usize) -> Result<usize, String> {
     match number {
+        Number::Integer(number) if *number > MAX_SIZE => Err("more than any network has".to_owned()),
         Number::Integer(number) => usize::try_from(*number).ok().filter(|size| *size >= least).ok_or_else(String::new),
         Number::Size(dim) => Err(format!("`{dim}` is known only at run time")),
         Number::Scalar(_) => Err(String::new()),

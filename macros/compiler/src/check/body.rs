@@ -1,10 +1,11 @@
 //! Bodies: walks the statements and expressions of a function and records what they compute.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::rc::Rc;
 
 use graven_kernels::arguments::{Arguments, Given, Kind as ArgumentKind, Parameter};
-use graven_kernels::dim::Type;
+use graven_kernels::dim::{Dim, Type};
 use graven_kernels::functions::{FUNCTIONS, Function as BuiltIn, function as built_in};
 use graven_kernels::layers::{Mode, infer};
 use graven_kernels::op::{Builder as _, Mistake, Value};
@@ -35,6 +36,9 @@ pub(crate) enum Item {
     Unknown,
 }
 
+/// The elements of 8 bytes that fit into an address space: sizes beyond are mistakes, and sums of sizes below do not overflow.
+const MAX_ELEMENTS: usize = isize::MAX as usize / 8;
+
 /// Functions that call each other deeper than this are taken for endless.
 const MAX_DEPTH: usize = 64;
 
@@ -63,7 +67,12 @@ struct Frame {
 }
 
 impl<'a> Body<'a> {
-    pub(crate) fn new(root: &Rc<Instance>, layers: &'a [LayerInstance], training: bool, errors: &'a mut Errors) -> Body<'a> {
+    pub(crate) fn new(
+        root: &Rc<Instance>,
+        layers: &'a [LayerInstance],
+        training: bool,
+        errors: &'a mut Errors,
+    ) -> Body<'a> {
         Body {
             layers,
             errors,
@@ -97,6 +106,12 @@ impl<'a> Body<'a> {
                 continue;
             };
             let name = argument.name.to_string();
+            if let Some(mistake) = too_large(&ty) {
+                self.errors
+                    .at_span(argument.ty.span, mistake.message.replace("{layer} gives", &format!("`{name}` is")));
+                items.push(Item::Unknown);
+                continue;
+            }
             let value = self.graph.push(Kind::Input(self.graph.inputs.len()), Vec::new(), ty, name.clone());
             self.graph.inputs.push(GraphInput { name, value, classes: None });
             items.push(Item::Tensor(value));
@@ -105,8 +120,17 @@ impl<'a> Body<'a> {
     }
 
     /// Inlines a function of a module. None if its results are not all tensors that are known.
-    pub(crate) fn call(&mut self, function: &Function, instance: &Rc<Instance>, items: Vec<Item>, at: &dyn ToTokens) -> Option<Vec<Value>> {
+    pub(crate) fn call(
+        &mut self,
+        function: &Function,
+        instance: &Rc<Instance>,
+        items: Vec<Item>,
+        at: &dyn ToTokens,
+    ) -> Option<Vec<Value>> {
         let name = function.name.to_string();
+        // A nested module is called by the name of its field.
+        let nested = !self.calls.is_empty() && !Rc::ptr_eq(instance, &self.root);
+        let whose = if nested { instance.path.trim_end_matches('.').to_owned() } else { name.clone() };
         let same = |frame: &Frame| frame.function == name && Rc::ptr_eq(&frame.instance, instance);
         if self.calls.iter().any(same) || self.calls.len() >= MAX_DEPTH {
             self.errors.at(at, format!("`{name}` calls itself: a network is unrolled while compiling, so calls must end\nhelp: use `for` over an array of modules"));
@@ -115,7 +139,10 @@ impl<'a> Body<'a> {
         let mut names = instance.names.clone();
         let mut scope = HashMap::new();
         if items.len() != function.arguments.len() {
-            self.errors.at(at, format!("`{name}` takes {} arguments, but was given {}", function.arguments.len(), items.len()));
+            self.errors.at(
+                at,
+                format!("`{whose}` takes {}, but was given {}", tensors(function.arguments.len()), items.len()),
+            );
             return None;
         }
         for (argument, item) in function.arguments.iter().zip(items) {
@@ -123,8 +150,15 @@ impl<'a> Body<'a> {
                 let given = self.graph.ty(*value);
                 if let Err(declared) = signature::unify(&argument.ty, &given, &mut names, self.errors) {
                     if let Some(declared) = declared {
-                        let note = self.note(*value);
-                        self.errors.at(at, format!("`{name}` takes `{}` {declared}, but was given {given}{note}", argument.name));
+                        let mut note = self.note(*value);
+                        if nested {
+                            let _ = write!(note, "\nnote: `{whose}` is a `{}`", instance.type_name());
+                            note += &fitting(instance, &argument.ty.dims, &given.dims);
+                        }
+                        self.errors.at(
+                            at,
+                            format!("`{whose}` takes `{}` {declared}, but was given {given}{note}", argument.name),
+                        );
                     }
                     return None;
                 }
@@ -132,7 +166,7 @@ impl<'a> Body<'a> {
             scope.insert(argument.name.to_string(), item);
         }
         self.calls.push(Frame { instance: Rc::clone(instance), function: name, names, scopes: vec![scope] });
-        let result = self.block(&function.body);
+        let result = self.body(function);
         let results = self.results(function, result);
         self.calls.pop();
         results
@@ -146,10 +180,21 @@ impl<'a> Body<'a> {
         };
         let types = function.output.types();
         if items.len() != types.len() && !items.iter().any(|item| matches!(item, Item::Unknown)) {
-            self.errors.at(
-                &function.name,
-                format!("`{}` returns {} values, but its signature says {}", function.name, items.len(), types.len()),
+            let values = if items.len() == 1 { "one value".to_owned() } else { format!("{} values", items.len()) };
+            let help = if types.len() == 1 {
+                "return one value".to_owned()
+            } else {
+                format!("return a tuple of {}: `(loss, ..)`", types.len())
+            };
+            let message = format!(
+                "`{}` returns {values}, but its signature says {}\nhelp: {help}",
+                function.name,
+                signature::written(&function.output)
             );
+            match function.body.stmts.last() {
+                Some(Stmt::Expr(last, None)) => self.errors.at(last, message),
+                _ => self.errors.at(&function.name, message),
+            }
             return None;
         }
         let mut values = Vec::new();
@@ -188,6 +233,28 @@ impl<'a> Body<'a> {
         Some(values)
     }
 
+    /// Walks the body of a function. One that ends with a semicolon has a mistake that deserves its own words.
+    fn body(&mut self, function: &Function) -> Item {
+        let item = self.block(&function.body);
+        if let Item::Tuple(items) = &item
+            && items.is_empty()
+        {
+            let signature = signature::written(&function.output);
+            let message = format!("`{}` returns nothing, but its signature says {signature}", function.name);
+            match function.body.stmts.last() {
+                Some(Stmt::Expr(last, Some(_))) if returns(last) => {
+                    let message = format!("{message}\nhelp: remove the `;` behind `{}`", text(last));
+                    self.errors.at(last, message);
+                }
+                _ => self
+                    .errors
+                    .at(&function.name, format!("{message}\nhelp: end the body with the value, without a `;`")),
+            }
+            return Item::Unknown;
+        }
+        item
+    }
+
     fn frame(&mut self) -> &mut Frame {
         self.calls.last_mut().expect("a function is being walked")
     }
@@ -208,7 +275,11 @@ impl<'a> Body<'a> {
                     };
                     self.bind(&local.pat, item);
                 }
-                Stmt::Expr(expression, None) if last => result = self.expression(expression),
+                Stmt::Expr(expression, None) if last && returns(expression) => result = self.expression(expression),
+                // Said once, by the function that returns nothing.
+                Stmt::Expr(expression, Some(_)) if last && self.frame().scopes.len() == 2 && returns(expression) => {
+                    self.expression(expression);
+                }
                 Stmt::Expr(expression, _) => self.statement(expression),
                 other => self.errors.at(other, "items and macros cannot stand in the body of a network function"),
             }
@@ -226,7 +297,10 @@ impl<'a> Body<'a> {
                 let frame = self.frame();
                 match frame.scopes.iter_mut().rev().find_map(|scope| scope.get_mut(&name)) {
                     Some(variable) => *variable = item,
-                    None => self.errors.at(&assign.left, format!("no variable is called `{name}`\nhelp: write `let mut {name} = ..;` first")),
+                    None => self.errors.at(
+                        &assign.left,
+                        format!("no variable is called `{name}`\nhelp: write `let mut {name} = ..;` first"),
+                    ),
                 }
             }
             Expr::ForLoop(for_loop) => self.for_loop(for_loop),
@@ -258,7 +332,8 @@ impl<'a> Body<'a> {
                 match (bound(&range.start), bound(&range.end)) {
                     (Ok(start), Ok(end)) => (start..end).map(|number| Item::Number(Number::Integer(number))).collect(),
                     _ => {
-                        self.errors.at(range, "a loop is unrolled while compiling, so its bounds must be known: 0 to 4096");
+                        self.errors
+                            .at(range, "a loop is unrolled while compiling, so its bounds must be known: 0 to 4096");
                         return;
                     }
                 }
@@ -278,7 +353,8 @@ impl<'a> Body<'a> {
             self.bind(&for_loop.pat, item);
             let result = self.block(&for_loop.body);
             if !matches!(&result, Item::Unknown) && !matches!(&result, Item::Tuple(items) if items.is_empty()) {
-                self.errors.at(&for_loop.body, "the value of the loop's body is dropped\nhelp: assign it: `t = block(t);`");
+                self.errors
+                    .at(&for_loop.body, "the value of the loop's body is dropped\nhelp: assign it: `t = block(t);`");
             }
             self.frame().scopes.pop();
         }
@@ -298,9 +374,15 @@ impl<'a> Body<'a> {
                     self.bind(pattern, item);
                 }
             }
-            (Pat::Tuple(tuple), Item::Unknown) => tuple.elems.iter().for_each(|pattern| self.bind(pattern, Item::Unknown)),
+            (Pat::Tuple(tuple), Item::Unknown) => {
+                tuple.elems.iter().for_each(|pattern| self.bind(pattern, Item::Unknown))
+            }
             (Pat::Tuple(tuple), Item::Tuple(items)) => {
                 self.errors.at(tuple, format!("{} names for {} values", tuple.elems.len(), items.len()));
+                tuple.elems.iter().for_each(|pattern| self.bind(pattern, Item::Unknown));
+            }
+            (Pat::Tuple(tuple), _) => {
+                self.errors.at(tuple, format!("{} names for one value", tuple.elems.len()));
                 tuple.elems.iter().for_each(|pattern| self.bind(pattern, Item::Unknown));
             }
             (other, _) => self.errors.at(other, "a network binds names and tuples of names only"),
@@ -387,7 +469,10 @@ impl<'a> Body<'a> {
             BinOp::Mul(_) => "mul",
             BinOp::Div(_) => "div",
             BinOp::AddAssign(_) | BinOp::SubAssign(_) | BinOp::MulAssign(_) | BinOp::DivAssign(_) => {
-                self.errors.at(binary, format!("tensors do not change\nhelp: write `{} = {} ..`", text(&binary.left), text(&binary.left)));
+                self.errors.at(
+                    binary,
+                    format!("tensors do not change\nhelp: write `{} = {} ..`", text(&binary.left), text(&binary.left)),
+                );
                 return Item::Unknown;
             }
             other => {
@@ -437,7 +522,7 @@ impl<'a> Body<'a> {
             "div" => "/",
             other => other,
         };
-        self.record(result, sign, inputs.first().copied(), false, &HashMap::new(), at)
+        self.record(result, sign, inputs, false, &HashMap::new(), at)
     }
 
     fn field(&mut self, field: &syn::ExprField) -> Item {
@@ -467,8 +552,12 @@ impl<'a> Body<'a> {
         let candidates: Vec<String> = instance.members.iter().map(|(name, _)| name.clone()).collect();
         let near = nearest(&name.to_string(), candidates.iter().map(String::as_str));
         let message = match near {
-            Some(near) => format!("no layer of `{}` is called `{name}`; did you mean `{near}`?\nhelp: write `{near}`", instance.module.name),
-            None => format!("no layer of `{}` is called `{name}`\nhelp: its layers are {}", instance.module.name, candidates.join(", ")),
+            Some(near) => format!("no layer of `{}` is called `{name}`; did you mean `{near}`?", instance.module.name),
+            None => format!(
+                "no layer of `{}` is called `{name}`\nhelp: its layers are {}",
+                instance.module.name,
+                candidates.join(", ")
+            ),
         };
         self.errors.at(name, message);
         Item::Unknown
@@ -482,7 +571,10 @@ impl<'a> Body<'a> {
                 match usize::try_from(position).ok().and_then(|position| members.get(position)) {
                     Some(member) => Item::Member(member.clone()),
                     None => {
-                        self.errors.at(&index.index, format!("`{}` has {} modules, so there is no {position}", text(&index.expr), members.len()));
+                        self.errors.at(
+                            &index.index,
+                            format!("`{}` has {} modules, so there is no {position}", text(&index.expr), members.len()),
+                        );
                         Item::Unknown
                     }
                 }
@@ -525,7 +617,14 @@ impl<'a> Body<'a> {
                 if name == "forward" {
                     return self.apply_member(&member, "forward", &arguments, &call.method);
                 }
-                self.errors.at(&call.method, format!("`{}` has no function `{name}`\nhelp: a layer is called: `{}(t)`", text(&call.receiver), text(&call.receiver)));
+                self.errors.at(
+                    &call.method,
+                    format!(
+                        "`{}` has no function `{name}`\nhelp: a layer is called: `{}(t)`",
+                        text(&call.receiver),
+                        text(&call.receiver)
+                    ),
+                );
                 Item::Unknown
             }
             receiver => self.named_call(&call.method, Some(receiver), &arguments),
@@ -550,8 +649,12 @@ impl<'a> Body<'a> {
         let functions: Vec<String> = module.functions.iter().map(|function| function.name.to_string()).collect();
         let near = nearest(&name, layers.iter().chain(&functions).map(String::as_str));
         let message = match near {
-            Some(near) => format!("no layer of `{}` is called `{name}`; did you mean `{near}`?\nhelp: write `{near}`", module.name),
-            None => format!("no layer and no function of `{}` is called `{name}`\nhelp: its layers are {}", module.name, layers.join(", ")),
+            Some(near) => format!("no layer of `{}` is called `{name}`; did you mean `{near}`?", module.name),
+            None => format!(
+                "no layer and no function of `{}` is called `{name}`\nhelp: its layers are {}",
+                module.name,
+                layers.join(", ")
+            ),
         };
         self.errors.at(&call.method, message);
         Item::Unknown
@@ -616,7 +719,8 @@ impl<'a> Body<'a> {
         let layers = self.layers;
         let instance = &layers[index];
         let [argument] = arguments else {
-            self.errors.at(at, format!("`{}` takes one tensor, but was given {}", instance.path, arguments.len()));
+            self.errors
+                .at(at, format!("`{}` takes one tensor, but was given {}", instance.path, tensors(arguments.len())));
             return Item::Unknown;
         };
         let input = self.expression(argument);
@@ -628,7 +732,7 @@ impl<'a> Body<'a> {
             return Item::Unknown;
         };
         let result = self.layer_output(index, input);
-        self.record(result, &instance.path, Some(input), true, &instance.tokens, at)
+        self.record(result, &instance.path, &[input], true, &instance.tokens, at)
     }
 
     fn layer_output(&mut self, index: usize, input: Value) -> Result<Value, Mistake> {
@@ -636,6 +740,12 @@ impl<'a> Body<'a> {
         infer(instance.layer, &mut instance.arguments.borrow_mut(), &self.graph.ty(input))?;
         let mut weights = Vec::new();
         for (weight, description) in instance.weights().into_iter().enumerate() {
+            if let Some(mistake) = too_large(&Type::f32(description.dims.clone())) {
+                return Err(Mistake {
+                    message: mistake.message.replace("gives", &format!("has a {}", description.name)),
+                    ..mistake
+                });
+            }
             let graph = &mut self.graph;
             let value = *self.parameters.entry((index, weight)).or_insert_with(|| {
                 let label = format!("{}.{}", instance.path, description.name);
@@ -662,14 +772,15 @@ impl<'a> Body<'a> {
         {
             return self.inline(function, &instance, arguments, name);
         }
-        let method = module.functions.iter().any(|function| function.method && function.name == text) || instance.member(&text).is_some();
+        let method = module.functions.iter().any(|function| function.method && function.name == text)
+            || instance.member(&text).is_some();
         let message = if method {
             format!("`{text}` belongs to `{}`\nhelp: write `self.{text}`", module.name)
         } else {
             let own = module.functions.iter().map(|function| function.name.to_string()).collect::<Vec<_>>();
             let known = FUNCTIONS.iter().map(|function| function.name).chain(own.iter().map(String::as_str));
             match nearest(&text, known) {
-                Some(near) => format!("no function is called `{text}`; did you mean `{near}`?\nhelp: write `{near}`"),
+                Some(near) => format!("no function is called `{text}`; did you mean `{near}`?"),
                 None => format!("no function is called `{text}`"),
             }
         };
@@ -677,21 +788,29 @@ impl<'a> Body<'a> {
         Item::Unknown
     }
 
-    fn apply_function(&mut self, function: &'static BuiltIn, name: &Ident, receiver: Option<Item>, arguments: &[&Expr]) -> Item {
+    fn apply_function(
+        &mut self,
+        function: &'static BuiltIn,
+        name: &Ident,
+        receiver: Option<Item>,
+        arguments: &[&Expr],
+    ) -> Item {
         let whose = format!("`{}`", function.name);
         let mut given = Arguments::default();
         let mut tokens: HashMap<&'static str, TokenStream> = HashMap::new();
         let n_before = usize::from(receiver.is_some());
-        let Some(assigned) = assign(function.parameters, arguments.iter().copied(), n_before, &whose, name, self.errors) else {
+        let Some(assigned) =
+            assign(function.parameters, arguments.iter().copied(), n_before, &whose, name, self.errors)
+        else {
             return Item::Unknown;
         };
         let n_errors = self.errors.len();
         let mut unknown = false;
-        let mut first = None;
+        let mut tensors = Vec::new();
         if let Some(receiver) = receiver {
             match self.tensor(receiver) {
                 Some(value) => {
-                    first = Some(value);
+                    tensors.push(value);
                     given.set(function.parameters[0].name, Given::Tensor(value));
                 }
                 None => self.errors.at(name, format!("{whose} takes a tensor")),
@@ -700,12 +819,10 @@ impl<'a> Body<'a> {
         for (parameter, expression) in assigned {
             match self.argument(function, parameter, expression) {
                 Some(value) => {
-                    if first.is_none() {
-                        first = match &value {
-                            Given::Tensor(value) => Some(*value),
-                            Given::Tensors(values) => values.first().copied(),
-                            _ => None,
-                        };
+                    match &value {
+                        Given::Tensor(value) => tensors.push(*value),
+                        Given::Tensors(values) => tensors.extend(values),
+                        _ => {}
                     }
                     given.set(parameter.name, value);
                 }
@@ -721,7 +838,7 @@ impl<'a> Body<'a> {
         if result.is_ok() {
             self.note_labels(function, &given);
         }
-        self.record(result, function.name, first, false, &tokens, name)
+        self.record(result, function.name, &tensors, false, &tokens, name)
     }
 
     /// Reads one argument of a call. None: a mistake was reported.
@@ -778,26 +895,34 @@ impl<'a> Body<'a> {
         &mut self,
         result: Result<Value, Mistake>,
         label: &str,
-        input: Option<Value>,
+        inputs: &[Value],
         layer: bool,
         tokens: &HashMap<&'static str, TokenStream>,
         at: &dyn ToTokens,
     ) -> Item {
-        match result {
+        let addressable = |output: Value| too_large(&self.graph.ty(output)).map_or(Ok(output), Err);
+        match result.and_then(addressable) {
             Ok(output) => {
-                if let Some(input) = input {
-                    self.records.push(Record { label: label.to_owned(), input, output, layer });
+                if let Some(input) = inputs.first() {
+                    self.records.push(Record { label: label.to_owned(), input: *input, output, layer });
                 }
                 Item::Tensor(output)
             }
             Err(mistake) => {
-                self.report(&mistake, label, input, tokens, at);
+                self.report(&mistake, label, inputs, tokens, at);
                 Item::Unknown
             }
         }
     }
 
-    fn report(&mut self, mistake: &Mistake, label: &str, input: Option<Value>, tokens: &HashMap<&'static str, TokenStream>, at: &dyn ToTokens) {
+    fn report(
+        &mut self,
+        mistake: &Mistake,
+        label: &str,
+        inputs: &[Value],
+        tokens: &HashMap<&'static str, TokenStream>,
+        at: &dyn ToTokens,
+    ) {
         // A function of a module with open sizes is checked where it is called.
         let open = self.calls.len() == 1 && self.graph.symbols().len() > 1;
         if mistake.needs_known_size && open {
@@ -805,11 +930,17 @@ impl<'a> Body<'a> {
             return;
         }
         let mut message = mistake.message.replace("{layer}", &format!("`{label}`"));
-        if let Some(input) = input {
-            message += &self.note(input);
+        match mistake.trace {
+            Some(position) => message.extend(inputs.get(position).map(|input| self.note(*input))),
+            None => message.extend(inputs.iter().map(|input| self.note(*input))),
+        }
+        let instance = Rc::clone(&self.frame().instance);
+        if !instance.module.sizes.is_empty() {
+            let _ =
+                write!(message, "\nnote: `{}` is a `{}`", instance.path.trim_end_matches('.'), instance.type_name());
         }
         if let Some(help) = &mistake.help {
-            let help = match input {
+            let help = match inputs.first().copied() {
                 Some(input) => help
                     .replace("{last_size}", &explain::last_size(&self.records, &self.graph, input))
                     .replace("{input_sizes}", &explain::sample_sizes(&self.graph, input)),
@@ -818,14 +949,56 @@ impl<'a> Body<'a> {
             message += &format!("\nhelp: {help}");
         }
         match mistake.argument.and_then(|name| tokens.get(name)) {
-            Some(marked) => self.errors.at(marked, message),
-            None => self.errors.at(at, message),
+            Some(marked) => self.errors.once(marked, &mistake.message, message),
+            None => self.errors.once(at, &mistake.message, message),
         }
     }
 
     fn note(&self, value: Value) -> String {
         explain::note(&self.records, &self.graph, value).map_or(String::new(), |note| format!("\nnote: {note}"))
     }
+}
+
+/// Whether an expression has a value: loops and assignments have none.
+fn returns(expression: &Expr) -> bool {
+    !matches!(expression, Expr::ForLoop(_) | Expr::Assign(_))
+}
+
+/// What to write instead of a module whose sizes do not fit an argument: "help: write `Block<128>`".
+fn fitting(instance: &Instance, declared: &[Expr], given: &[Dim]) -> String {
+    let mut names = instance.names.clone();
+    for (declared, given) in declared.iter().zip(given) {
+        names.extend(
+            instance
+                .module
+                .sizes
+                .iter()
+                .find(|size| text(declared) == size.to_string())
+                .map(|size| (size.to_string(), given.clone())),
+        );
+    }
+    let sizes: Vec<String> =
+        instance.module.sizes.iter().filter_map(|size| names.get(&size.to_string())).map(ToString::to_string).collect();
+    if names == instance.names {
+        String::new()
+    } else {
+        format!("\nhelp: write `{}<{}>`", instance.module.name, sizes.join(", "))
+    }
+}
+
+/// "one tensor", "2 tensors".
+fn tensors(count: usize) -> String {
+    match count {
+        0 => "none".to_owned(),
+        1 => "one tensor".to_owned(),
+        count => format!("{count} tensors"),
+    }
+}
+
+/// What is wrong with a value that no machine can hold.
+fn too_large(ty: &Type) -> Option<Mistake> {
+    let fits = ty.elements().is_some_and(|elements| elements.factor() <= MAX_ELEMENTS);
+    (!fits).then(|| Mistake::new(format!("{{layer}} gives {ty}, which has more elements than a machine can address")))
 }
 
 /// An expression without parentheses and references around it.

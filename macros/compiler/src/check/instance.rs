@@ -64,8 +64,13 @@ pub(crate) struct Instance {
 impl Instance {
     /// The name of the type, with its sizes: `BasicBlock<16, 32>`.
     pub(crate) fn type_name(&self) -> String {
-        let sizes: Vec<String> = self.module.sizes.iter().map(|size| self.names[&size.to_string()].to_string()).collect();
-        if sizes.is_empty() { self.module.name.to_string() } else { format!("{}<{}>", self.module.name, sizes.join(", ")) }
+        let sizes: Vec<String> =
+            self.module.sizes.iter().map(|size| self.names[&size.to_string()].to_string()).collect();
+        if sizes.is_empty() {
+            self.module.name.to_string()
+        } else {
+            format!("{}<{}>", self.module.name, sizes.join(", "))
+        }
     }
 
     /// The modules nested in it, by path, with the names of their types.
@@ -110,7 +115,10 @@ pub(crate) fn constants(module: &Module, names: &mut Names, errors: &mut Errors)
                 Some(dim) => {
                     names.insert(constant.name.to_string(), dim);
                 }
-                None => errors.at(&constant.value, format!("the constant `{}` must be a size: a whole number of at least 0", constant.name)),
+                None => errors.at(
+                    &constant.value,
+                    format!("the constant `{}` must be a size: a whole number of at least 0", constant.name),
+                ),
             },
             Err((expression, message)) => errors.at(expression, message),
         }
@@ -126,16 +134,27 @@ pub(crate) fn instantiate(
     layers: &mut Vec<LayerInstance>,
     errors: &mut Errors,
 ) -> Instance {
-    let mut names: Names = module.sizes.iter().zip(sizes).map(|(name, size)| (name.to_string(), Dim::known(*size))).collect();
+    let mut names: Names =
+        module.sizes.iter().zip(sizes).map(|(name, size)| (name.to_string(), Dim::known(*size))).collect();
     constants(module, &mut names, errors);
     let mut instance = Instance { module: Rc::clone(module), path, names, members: Vec::new() };
-    for field in &module.fields {
+    for (position, field) in module.fields.iter().enumerate() {
+        if module.fields[..position].iter().any(|own| own.name == field.name) {
+            errors.leave_to_rustc();
+            continue;
+        }
         let length = match &field.length {
             None => None,
             Some(length) => match size(length, &instance.names) {
                 Ok(length) if length <= 4096 => Some(length),
                 Ok(length) => {
-                    errors.at(&field.length, format!("`{}` has {length} modules; an array is unrolled, so it may have 4096 at most", field.name));
+                    errors.at(
+                        &field.length,
+                        format!(
+                            "`{}` has {length} modules; an array is unrolled, so it may have 4096 at most",
+                            field.name
+                        ),
+                    );
                     continue;
                 }
                 Err((expression, message)) => {
@@ -145,10 +164,13 @@ pub(crate) fn instantiate(
             },
         };
         let at = format!("{}{}", instance.path, field.name);
-        let mut element = |path: String| self::member(module, field, path, frozen || field.frozen, &instance.names, layers, errors);
+        let mut element =
+            |path: String| self::member(module, field, path, frozen || field.frozen, &instance.names, layers, errors);
         let member = match length {
             None => element(at),
-            Some(length) => (0..length).map(|index| element(format!("{at}.{index}"))).collect::<Option<_>>().map(Member::Array),
+            Some(length) => {
+                (0..length).map(|index| element(format!("{at}.{index}"))).collect::<Option<_>>().map(Member::Array)
+            }
         };
         if let Some(member) = member {
             instance.members.push((field.name.to_string(), member));
@@ -160,7 +182,9 @@ pub(crate) fn instantiate(
 /// Evaluates a size that must be a number.
 fn size<'a>(expression: &'a syn::Expr, names: &Names) -> Result<usize, (&'a syn::Expr, String)> {
     match evaluate(expression, names)? {
-        Number::Integer(number) => usize::try_from(number).map_err(|_| (expression, format!("a size cannot be {number}"))),
+        Number::Integer(number) => {
+            usize::try_from(number).map_err(|_| (expression, format!("a size cannot be {number}")))
+        }
         _ => Err((expression, "a size is a whole number".to_owned())),
     }
 }
@@ -177,9 +201,15 @@ fn member(
     let key = path_key(&field.path);
     if let Some((_, nested)) = module.nested.iter().find(|(own, _)| *own == key) {
         if nested.sizes.len() != field.sizes.len() {
+            errors.leave_to_rustc();
+            return None;
+        }
+        if let Some(argument) = field.arguments.first() {
+            let sizes =
+                if nested.sizes.is_empty() { String::new() } else { format!("; its sizes stand in `{key}<..>`") };
             errors.at(
-                &field.path,
-                format!("`{key}` takes {} sizes, but `{}` gives {}", nested.sizes.len(), field.name, field.sizes.len()),
+                argument,
+                format!("`{}` is a module, not a layer, and takes no arguments\nhelp: remove this{sizes}", field.name),
             );
             return None;
         }
@@ -202,13 +232,25 @@ fn member(
         errors.at(&field.path, format!("`{key}` is neither a layer nor a module{}", did_you_mean(&key, known)));
         return None;
     };
+    if !field.sizes.is_empty() {
+        errors.leave_to_rustc();
+        return None;
+    }
     let (arguments, tokens) = super::arguments::layer_arguments(field, layer, names, errors)?;
     if let Err(mistake) = (layer.check)(&arguments) {
-        let marked = mistake.argument.and_then(|name| tokens.get(name)).cloned().unwrap_or_else(|| field.name.to_token_stream());
+        let marked =
+            mistake.argument.and_then(|name| tokens.get(name)).cloned().unwrap_or_else(|| field.name.to_token_stream());
         let help = mistake.help.map_or(String::new(), |help| format!("\nhelp: {help}"));
         errors.at(marked, format!("{}{help}", mistake.message.replace("{layer}", &format!("`{}`", field.name))));
         return None;
     }
-    layers.push(LayerInstance { path, field: field.name.clone(), layer, arguments: RefCell::new(arguments), tokens, frozen });
+    layers.push(LayerInstance {
+        path,
+        field: field.name.clone(),
+        layer,
+        arguments: RefCell::new(arguments),
+        tokens,
+        frozen,
+    });
     Some(Member::Layer(layers.len() - 1))
 }

@@ -7,6 +7,8 @@ mod explain;
 pub(crate) mod instance;
 pub(crate) mod number;
 mod signature;
+#[cfg(test)]
+mod tests;
 
 use std::rc::Rc;
 
@@ -14,8 +16,8 @@ use graven_kernels::op::Value;
 use quote::ToTokens;
 
 use crate::diagnostics::Errors;
-use crate::graph::{Graph, Kind, Target};
 use crate::grad::differentiate;
+use crate::graph::{Graph, Kind, Target};
 use crate::syntax::{Function, Module};
 use instance::{Instance, LayerInstance, instantiate};
 
@@ -42,7 +44,9 @@ pub(crate) struct CheckedFunction {
 /// The text of tokens as a person would write it, for messages.
 pub(crate) fn text(tokens: &impl ToTokens) -> String {
     let mut text = tokens.to_token_stream().to_string();
-    for (from, to) in [(" :: ", "::"), (" (", "("), (" ,", ","), (" . ", "."), ("( ", "("), (" )", ")"), ("- ", "-"), ("& ", "&")] {
+    for (from, to) in
+        [(" :: ", "::"), (" (", "("), (" ,", ","), (" . ", "."), ("( ", "("), (" )", ")"), ("- ", "-"), ("& ", "&")]
+    {
         text = text.replace(from, to);
     }
     text
@@ -51,6 +55,7 @@ pub(crate) fn text(tokens: &impl ToTokens) -> String {
 /// Checks the functions of a module without sizes, or functions that belong to no module.
 pub(crate) fn check(module: &Rc<Module>, errors: &mut Errors) -> Checked {
     let mut layers = Vec::new();
+    module.mistakes.iter().for_each(|mistake| errors.push(mistake.clone()));
     let instance = Rc::new(instantiate(module, &[], String::new(), false, &mut layers, errors));
     let mut functions = Vec::new();
     // A size that one function implies, another may need, so every function is checked before any is differentiated.
@@ -62,7 +67,10 @@ pub(crate) fn check(module: &Rc<Module>, errors: &mut Errors) -> Checked {
     if errors.is_empty() {
         for layer in &layers {
             if let Some(missing) = layer.missing() {
-                let message = format!("`{}` needs `{missing}`: no function uses it, so nothing implies it\nhelp: write `{missing} = ..`", layer.path);
+                let message = format!(
+                    "`{}` needs `{missing}`: no function uses it, so nothing implies it\nhelp: write `{missing} = ..`",
+                    layer.path
+                );
                 errors.at(&layer.field, message);
             }
         }
@@ -76,7 +84,13 @@ pub(crate) fn check(module: &Rc<Module>, errors: &mut Errors) -> Checked {
 }
 
 /// The graph of a function, or None if a mistake was found or the function is a template for its callers.
-fn check_function(function: &Function, instance: &Rc<Instance>, layers: &[LayerInstance], training: bool, errors: &mut Errors) -> Option<Graph> {
+fn check_function(
+    function: &Function,
+    instance: &Rc<Instance>,
+    layers: &[LayerInstance],
+    training: bool,
+    errors: &mut Errors,
+) -> Option<Graph> {
     let n_errors = errors.len();
     let mut body = body::Body::new(instance, layers, training, errors);
     let arguments = body.root_arguments(function);
@@ -91,7 +105,12 @@ fn check_function(function: &Function, instance: &Rc<Instance>, layers: &[LayerI
 }
 
 /// The graph in training, with the gradients behind the results.
-fn training(checked: &CheckedFunction, instance: &Rc<Instance>, layers: &[LayerInstance], errors: &mut Errors) -> Option<Graph> {
+fn training(
+    checked: &CheckedFunction,
+    instance: &Rc<Instance>,
+    layers: &[LayerInstance],
+    errors: &mut Errors,
+) -> Option<Graph> {
     let function = &checked.function;
     let first = checked.evaluation.node(*checked.evaluation.outputs.first()?);
     if first.ty.rank() != 0 || first.ty.dtype != graven_kernels::dim::Dtype::F32 {
@@ -103,7 +122,14 @@ fn training(checked: &CheckedFunction, instance: &Rc<Instance>, layers: &[LayerI
         return None;
     }
     if let Err(mistake) = differentiate(&mut graph, &targets) {
-        errors.at(&function.name, format!("`{}` cannot be differentiated: {}", function.name, mistake.message.replace("{layer}", "an operation")));
+        errors.at(
+            &function.name,
+            format!(
+                "`{}` cannot be differentiated: {}",
+                function.name,
+                mistake.message.replace("{layer}", "an operation")
+            ),
+        );
         return None;
     }
     if !function.method {
@@ -117,7 +143,9 @@ fn training(checked: &CheckedFunction, instance: &Rc<Instance>, layers: &[LayerI
 /// The parameters that are trained and that the function uses.
 fn parameters(graph: &Graph, layers: &[LayerInstance]) -> Vec<(Target, Value)> {
     let trained = |(position, node): (usize, &crate::graph::Node)| match node.kind {
-        Kind::Parameter { layer, weight } if !layers[layer].frozen => Some((Target::Parameter(layer, weight), Value(position))),
+        Kind::Parameter { layer, weight } if !layers[layer].frozen => {
+            Some((Target::Parameter(layer, weight), Value(position)))
+        }
         _ => None,
     };
     let mut targets: Vec<_> = graph.nodes.iter().enumerate().filter_map(trained).collect();

@@ -67,7 +67,9 @@ impl Number {
             };
             return result.filter(|number| i64::try_from(*number).is_ok()).map(Integer).ok_or_else(overflow);
         }
-        if let (Some(left), Some(right), true) = (self.as_dim(), other.as_dim(), matches!((self, other), (Size(_), _) | (_, Size(_)))) {
+        if let (Some(left), Some(right), true) =
+            (self.as_dim(), other.as_dim(), matches!((self, other), (Size(_), _) | (_, Size(_))))
+        {
             match operator {
                 BinOp::Mul(_) => return left.times(&right).map(|dim| Number::from_dim(&dim)).ok_or_else(overflow),
                 BinOp::Div(_) => {
@@ -85,7 +87,9 @@ impl Number {
             (BinOp::Sub(_), Some((left, right))) => Some(Scalar::number(left - right)),
             (BinOp::Mul(_), _) => left.mul(&right),
             (BinOp::Div(_), _) => left.mul(&right.recip()),
-            _ => return Err("a size that is known only at run time can be multiplied and divided, not added".to_owned()),
+            _ => {
+                return Err("a size that is known only at run time can be multiplied and divided, not added".to_owned());
+            }
         };
         result.map(Number::Scalar).ok_or_else(overflow)
     }
@@ -99,12 +103,14 @@ pub(crate) fn evaluate<'a>(expression: &'a Expr, names: &Names) -> Result<Number
     let at = |message: String| (expression, message);
     match expression {
         Expr::Lit(literal) => match &literal.lit {
-            Lit::Int(integer) => {
-                integer.base10_parse::<i64>().map(|number| Number::Integer(number.into())).map_err(|_| at(format!("`{integer}` is too large for a size")))
-            }
-            Lit::Float(float) => {
-                float.base10_parse::<f64>().map(|number| Number::Scalar(Scalar::number(number))).map_err(|error| at(error.to_string()))
-            }
+            Lit::Int(integer) => integer
+                .base10_parse::<i64>()
+                .map(|number| Number::Integer(number.into()))
+                .map_err(|_| at(format!("`{integer}` is too large for a size"))),
+            Lit::Float(float) => float
+                .base10_parse::<f64>()
+                .map(|number| Number::Scalar(Scalar::number(number)))
+                .map_err(|error| at(error.to_string())),
             other => Err(at(format!("`{}` is no number", quote::quote!(#other)))),
         },
         Expr::Paren(inner) => evaluate(&inner.expr, names),
@@ -132,7 +138,7 @@ pub(crate) fn undeclared(path: &syn::Path) -> String {
     format!(
         "`{text}` is not declared in this block: its value is known to rustc, but not to the macro\n\
          help: write `const {name}: usize = ..;` in the block, and `assert!({name} == {});` to tie it to the outside",
-        if text.contains("::") { text.clone() } else { format!("outside::{name}") }
+        if text.contains("::") { text.clone() } else { format!("crate::{name}") }
     )
 }
 

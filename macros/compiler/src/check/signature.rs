@@ -5,7 +5,7 @@ use syn::Expr;
 
 use super::number::{Names, evaluate, undeclared};
 use crate::diagnostics::Errors;
-use crate::syntax::TensorType;
+use crate::syntax::{Output, TensorType};
 
 /// The type that a signature declares, for an argument of a function that users call: an unknown name is a size that the
 /// run binds.
@@ -23,12 +23,22 @@ pub(crate) fn declare(ty: &TensorType, names: &mut Names, errors: &mut Errors) -
 /// Matches the type of an argument with what the signature declares; unknown names are bound to what is given.
 ///
 /// The declared shape, as it is after binding, comes back if it does not fit.
-pub(crate) fn unify(ty: &TensorType, given: &Type, names: &mut Names, errors: &mut Errors) -> Result<(), Option<String>> {
+pub(crate) fn unify(
+    ty: &TensorType,
+    given: &Type,
+    names: &mut Names,
+    errors: &mut Errors,
+) -> Result<(), Option<String>> {
     let print = |names: &Names| {
         let sizes: Vec<String> = ty
             .dims
             .iter()
-            .map(|expression| evaluate(expression, names).ok().and_then(|number| number.as_dim()).map_or_else(|| super::text(expression), |dim| dim.to_string()))
+            .map(|expression| {
+                evaluate(expression, names)
+                    .ok()
+                    .and_then(|number| number.as_dim())
+                    .map_or_else(|| super::text(expression), |dim| dim.to_string())
+            })
             .collect();
         format!("[{}]{}", sizes.join(", "), if ty.integers { " of i64" } else { "" })
     };
@@ -50,8 +60,26 @@ pub(crate) fn unify(ty: &TensorType, given: &Type, names: &mut Names, errors: &m
 
 /// The type that a function promises to return; an unknown name is a mistake here.
 pub(crate) fn promised(ty: &TensorType, names: &Names, errors: &mut Errors) -> Option<Type> {
+    for expression in &ty.dims {
+        if let Some(name) = lone_name(expression).filter(|name| !names.contains_key(name)) {
+            errors.at(expression, format!("`{name}` is the size of no argument, so no call can tell it\nhelp: write a size that an argument binds, or `const {name}: usize = ..;` in the block"));
+            return None;
+        }
+    }
     let dims = ty.dims.iter().map(|expression| dim(expression, names, errors)).collect::<Option<_>>()?;
     Some(Type { dtype: dtype(ty), dims })
+}
+
+/// What a signature returns, as it is written: `[N, 10]`, `([], [] of i64)`.
+pub(crate) fn written(output: &Output) -> String {
+    let one = |ty: &TensorType| {
+        let dims: Vec<String> = ty.dims.iter().map(super::text).collect();
+        format!("[{}]{}", dims.join(", "), if ty.integers { " of i64" } else { "" })
+    };
+    match output {
+        Output::One(ty) => one(ty),
+        Output::Tuple(types) => format!("({})", types.iter().map(one).collect::<Vec<_>>().join(", ")),
+    }
 }
 
 fn dim(expression: &Expr, names: &Names, errors: &mut Errors) -> Option<Dim> {
@@ -59,7 +87,10 @@ fn dim(expression: &Expr, names: &Names, errors: &mut Errors) -> Option<Dim> {
         Ok(number) => match number.as_dim() {
             Some(dim) if dim.as_known() != Some(0) => Some(dim),
             _ => {
-                errors.at(expression, format!("`{}` is no size: a size is a whole number of at least 1", super::text(expression)));
+                errors.at(
+                    expression,
+                    format!("`{}` is no size: a size is a whole number of at least 1", super::text(expression)),
+                );
                 None
             }
         },

@@ -82,7 +82,8 @@ impl Signatures<'_> {
     }
 
     fn docs(&self, summary: &str) -> TokenStream {
-        let own: Vec<&Attribute> = self.function.attributes.iter().filter(|attribute| attribute.path().is_ident("doc")).collect();
+        let own: Vec<&Attribute> =
+            self.function.attributes.iter().filter(|attribute| attribute.path().is_ident("doc")).collect();
         let own = if own.is_empty() { quote!() } else { quote!(#(#own)* #[doc = ""]) };
         let facts = self.facts.iter().map(|fact| format!(" {fact}"));
         let summary = format!(" {summary}");
@@ -127,7 +128,7 @@ impl Signatures<'_> {
                     quote!(#items graven::run(#evaluation(), #bound, &[#(#inputs.into()),*], &mut [#(#outputs.into()),*]))
                 },
             ),
-            Bodies::Stubs => (stub(), stub()),
+            Bodies::Stubs => (stub(&inputs), stub(&inputs)),
         };
         let attributes = self.other_attributes();
         let mode = if *method { " In evaluation: nothing is dropped, no gradient is kept." } else { "" };
@@ -189,7 +190,7 @@ impl Signatures<'_> {
                     Ok(#result_value)
                 },
             ),
-            _ => (stub(), stub(), stub()),
+            _ => (stub(&inputs), stub(&inputs), stub(&inputs)),
         };
         let grad_docs = self.docs("In training: the results, and the gradient of the first one with respect to every parameter that is trained.");
         let into_docs = self.docs(&format!("As `{grad}`, into gradients that are there: allocates nothing after the first call with a batch of that size."));
@@ -210,8 +211,13 @@ impl Signatures<'_> {
         let Function { name, visibility, .. } = self.function;
         let (arguments, inputs) = (self.arguments(), self.names());
         let mut results = self.results();
-        let floats: Vec<String> =
-            self.function.arguments.iter().filter(|argument| !argument.ty.integers).map(|argument| argument.name.to_string()).collect();
+        let floats: Vec<String> = self
+            .function
+            .arguments
+            .iter()
+            .filter(|argument| !argument.ty.integers)
+            .map(|argument| argument.name.to_string())
+            .collect();
         let mut outputs = self.result_names("output", results.len());
         for float in &floats {
             results.push(quote!(#krate::Tensor));
@@ -231,9 +237,12 @@ impl Signatures<'_> {
                     quote!(#items graven::run(#training(), #bound, &[#(#inputs.into()),*], &mut [#(#outputs.into()),*]))
                 },
             ),
-            _ => (stub(), stub()),
+            _ => (stub(&inputs), stub(&inputs)),
         };
-        let docs = self.docs(&format!("The results, then the gradient of the first one with respect to {}.", floats.iter().map(|float| format!("`{float}`")).collect::<Vec<_>>().join(", ")));
+        let docs = self.docs(&format!(
+            "The results, then the gradient of the first one with respect to {}.",
+            floats.iter().map(|float| format!("`{float}`")).collect::<Vec<_>>().join(", ")
+        ));
         let into_docs = self.docs(&format!("As `{grad}`, into tensors that are there: allocates nothing after the first call with arguments of that size."));
         quote! {
             #docs
@@ -245,15 +254,21 @@ impl Signatures<'_> {
     }
 }
 
-fn stub() -> TokenStream {
-    quote!(unreachable!("a mistake in this network was reported while compiling"))
+/// A body that is never run; it names the arguments, so that no lint does.
+fn stub(arguments: &[&Ident]) -> TokenStream {
+    quote! {
+        let _ = (#(#arguments),*);
+        unreachable!("a mistake in this network was reported while compiling")
+    }
 }
 
 /// Sentences about a function for its docs.
 pub(super) fn facts(function: &Function, graph: &Graph, parameters: usize) -> Vec<String> {
     let shape = |value: graven_kernels::op::Value| format!("`{}`", graph.node(value).ty);
-    let inputs: Vec<String> = graph.inputs.iter().map(|input| format!("`{}`: {}", input.name, shape(input.value))).collect();
-    let outputs: Vec<String> = graph.outputs.iter().take(function.output.types().len()).map(|value| shape(*value)).collect();
+    let inputs: Vec<String> =
+        graph.inputs.iter().map(|input| format!("`{}`: {}", input.name, shape(input.value))).collect();
+    let outputs: Vec<String> =
+        graph.outputs.iter().take(function.output.types().len()).map(|value| shape(*value)).collect();
     let arguments = if inputs.is_empty() { "Takes nothing".to_owned() } else { inputs.join(", ") };
     let mut facts = vec![format!("{arguments} -> {}.", outputs.join(", "))];
     if parameters > 0 {

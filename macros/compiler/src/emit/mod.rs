@@ -6,8 +6,8 @@ mod methods;
 mod names;
 mod plan;
 
-use proc_macro2::{Ident, Literal, Span, TokenStream};
-use quote::{format_ident, quote};
+use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote};
 
 use crate::check::{Checked, CheckedFunction};
 use crate::graph::Graph;
@@ -35,7 +35,13 @@ fn allowances() -> TokenStream {
 }
 
 /// The items of a block without mistakes.
-pub(crate) fn emit(krate: &TokenStream, module: &Module, has_struct: bool, checked: Option<&Checked>, assertions: &[Assertion]) -> TokenStream {
+pub(crate) fn emit(
+    krate: &TokenStream,
+    module: &Module,
+    has_struct: bool,
+    checked: Option<&Checked>,
+    assertions: &[Assertion],
+) -> TokenStream {
     let allow = allowances();
     let mut items = TokenStream::new();
     let constants = constants(module);
@@ -84,11 +90,18 @@ pub(crate) fn emit(krate: &TokenStream, module: &Module, has_struct: bool, check
 }
 
 /// (the functions that give the plans, the methods) of one function.
-fn function(krate: &TokenStream, module: &Module, checked: &CheckedFunction, layout: &ParameterLayout, has_struct: bool) -> (TokenStream, TokenStream) {
+fn function(
+    krate: &TokenStream,
+    module: &Module,
+    checked: &CheckedFunction,
+    layout: &ParameterLayout,
+    has_struct: bool,
+) -> (TokenStream, TokenStream) {
     let function = &checked.function;
     let owner = if has_struct { format!("{}::", module.name) } else { String::new() };
     let evaluation = format_ident!("{}_plan", function.name, span = Span::mixed_site());
-    let training = checked.training.as_ref().map(|_| format_ident!("{}_grad_plan", function.name, span = Span::mixed_site()));
+    let training =
+        checked.training.as_ref().map(|_| format_ident!("{}_grad_plan", function.name, span = Span::mixed_site()));
     let give = |name: &Ident, suffix: &str, graph: &Graph| {
         let context = plan::Context { name: format!("{owner}{}{suffix}", function.name), layout };
         let schedule = schedule(graph);
@@ -103,7 +116,8 @@ fn function(krate: &TokenStream, module: &Module, checked: &CheckedFunction, lay
         }
     };
     let evaluation_plan = give(&evaluation, "", &checked.evaluation);
-    let training_plan = training.as_ref().zip(checked.training.as_ref()).map(|(name, graph)| give(name, "_grad", graph));
+    let training_plan =
+        training.as_ref().zip(checked.training.as_ref()).map(|(name, graph)| give(name, "_grad", graph));
     let signatures = Signatures {
         krate,
         function,
@@ -140,15 +154,47 @@ fn constants(module: &Module) -> TokenStream {
 fn assertion(module: &Module, assertion: &Assertion) -> TokenStream {
     let (tokens, condition) = (&assertion.tokens, &assertion.condition);
     if tokens.to_string() != quote!(#condition).to_string() {
-        return quote!(const _: () = assert!(#tokens););
+        return quote!(
+            const _: () = assert!(#tokens);
+        );
     }
     let text = crate::check::text(condition);
-    let named = module.constants.iter().find(|constant| text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| constant.name == word));
+    let named = module
+        .constants
+        .iter()
+        .find(|constant| text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| constant.name == word));
     let help = named.map_or(String::new(), |constant| {
-        format!("\n`{}` is {} in this block\nhelp: change `const {}` to the other value", constant.name, crate::check::text(&constant.value), constant.name)
+        format!(
+            "\nnote: `{}` is {} in this block\nhelp: change `const {}` to the other value",
+            constant.name,
+            crate::check::text(&constant.value),
+            constant.name
+        )
     });
     let message = format!("`{text}` does not hold{help}");
-    quote!(const _: () = assert!(#condition, #message);)
+    let call = shown_as(condition, quote!(hold(#condition, #message)));
+    quote! {
+        const _: () = {
+            #[track_caller]
+            const fn hold(condition: bool, message: &str) {
+                assert!(condition, "{}", message);
+            }
+            #call
+        };
+    }
+}
+
+/// Code that rustc shows as some other tokens: its first token stands where they begin, its last one where they end.
+fn shown_as(tokens: &impl ToTokens, code: TokenStream) -> TokenStream {
+    let spans: Vec<Span> = tokens.to_token_stream().into_iter().map(|token| token.span()).collect();
+    let mut code: Vec<TokenTree> = code.into_iter().collect();
+    if let ([first, ..], [.., last]) = (code.as_mut_slice(), spans.as_slice()) {
+        first.set_span(spans[0]);
+        if let Some(end) = code.last_mut() {
+            end.set_span(*last);
+        }
+    }
+    code.into_iter().collect()
 }
 
 /// `impl Structure` and `impl Module`: how the module is built and walked.
@@ -162,18 +208,23 @@ fn structure(krate: &TokenStream, module: &Module, real: bool) -> TokenStream {
         quote!(unreachable!("a mistake in this network was reported while compiling"))
     };
     let (visit, visit_mut) = if real {
-        (quote!(#(graven::Structure::visit(&self.#fields, visitor);)*), quote!(#(graven::Structure::visit_mut(&mut self.#fields, visitor);)*))
+        (
+            quote!(#(graven::Structure::visit(&self.#fields, visitor);)*),
+            quote!(#(graven::Structure::visit_mut(&mut self.#fields, visitor);)*),
+        )
     } else {
         (quote!(), quote!())
     };
-    quote! {
+    let structure = quote! {
         impl #parameters graven::Structure for #name #arguments {
             fn build(builder: &mut graven::Builder<'_>) -> Self { #build }
             fn visit<'a>(&'a self, visitor: &mut dyn graven::Visitor<'a>) { #visit }
             fn visit_mut<'a>(&'a mut self, visitor: &mut dyn graven::VisitorMut<'a>) { #visit_mut }
         }
-        impl #parameters #krate::Module for #name #arguments {}
-    }
+    };
+    let module = quote!(impl #parameters #krate::Module for #name #arguments {});
+    // Where two blocks describe one struct, rustc shows their names.
+    [structure, module].map(|item| shown_as(name, item)).into_iter().collect()
 }
 
 fn generics(module: &Module) -> (TokenStream, TokenStream) {
@@ -187,14 +238,17 @@ fn generics(module: &Module) -> (TokenStream, TokenStream) {
 /// `impl Model` and `impl Display`, for modules whose sizes are known.
 fn model(krate: &TokenStream, module: &Module) -> TokenStream {
     let name = &module.name;
-    quote! {
+    let model = quote! {
         impl #krate::Model for #name {
             fn plan() -> &'static graven::ModulePlan { &MODULE }
         }
+    };
+    let display = quote! {
         impl std::fmt::Display for #name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { graven::display(&MODULE, f) }
         }
-    }
+    };
+    [model, display].map(|item| shown_as(name, item)).into_iter().collect()
 }
 
 fn module_plan(module: &Module, checked: &Checked, layout: &ParameterLayout) -> TokenStream {
@@ -232,7 +286,8 @@ pub(crate) fn stubs(krate: &TokenStream, module: &Module, has_struct: bool) -> T
         let training = function.output.types().first().is_some_and(|ty| ty.dims.is_empty() && !ty.integers);
         Signatures { krate, function, training, facts: Vec::new() }.methods(&Bodies::Stubs)
     };
-    let methods: TokenStream = module.functions.iter().filter(|function| function.method && !generic).map(signatures).collect();
+    let methods: TokenStream =
+        module.functions.iter().filter(|function| function.method && !generic).map(signatures).collect();
     let functions: TokenStream = module.functions.iter().filter(|function| !function.method).map(signatures).collect();
     if !has_struct {
         return quote!(#functions);

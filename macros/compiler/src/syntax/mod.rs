@@ -24,6 +24,8 @@ pub struct Module {
     pub functions: Vec<Function>,
     /// The modules that its fields name, by the text of the path.
     pub nested: Vec<(String, Module)>,
+    /// What the parser could not read; it went on behind it.
+    pub mistakes: Vec<syn::Error>,
     /// A mistake in it was reported where it stands.
     pub wrong: bool,
 }

@@ -1,12 +1,17 @@
 //! The grammar. Bodies and sizes are ordinary Rust expressions, parsed by `syn`; only the tensor types in signatures are a
 //! grammar of our own.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use quote::quote;
 use syn::ext::IdentExt as _;
-use syn::parse::{Parse, ParseStream};
+use syn::parse::discouraged::Speculative as _;
+use syn::parse::{Parse, ParseStream, Parser as _};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned as _;
-use syn::{Attribute, Block, Expr, ItemStruct, Path, Token, Type, Visibility, braced, bracketed, parenthesized};
+use syn::{
+    Attribute, Block, Data, DataStruct, DeriveInput, Expr, Path, Token, Type, Visibility, braced, bracketed,
+    parenthesized, token,
+};
 
 use super::{Argument, Assertion, Constant, Field, Function, Module, Output, TensorType};
 
@@ -18,6 +23,10 @@ pub(crate) struct Input {
     pub(crate) constants: Vec<Constant>,
     pub(crate) assertions: Vec<Assertion>,
     pub(crate) functions: Vec<Function>,
+    /// Further `impl`s, which belong into blocks of their own.
+    pub(crate) others: Vec<TokenStream>,
+    /// What could not be read. Reading goes on behind it, so that stubs can stand in for the rest.
+    pub(crate) mistakes: Vec<syn::Error>,
 }
 
 /// Parses the content of a `network!` block.
@@ -29,58 +38,101 @@ impl Parse for Input {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let mut result = Input::default();
         while !input.is_empty() {
-            if input.peek(Token![impl]) {
-                input.parse::<Token![impl]>()?;
-                let name: Ident = input.parse()?;
-                if input.peek(Token![<]) {
-                    return Err(input.error(format!("the sizes of `{name}` stand on its struct\nhelp: write `impl {name} {{ .. }}`")));
-                }
-                if let Some(first) = result.name.replace(name) {
-                    let message = format!("this `network!` block describes `{first}` already\nhelp: write one `network!` block for each struct");
-                    return Err(syn::Error::new(result.name.as_ref().map_or_else(|| first.span(), Ident::span), message));
-                }
-                let content;
-                braced!(content in input);
-                result.items(&content)?;
-            } else {
-                result.item(input)?;
-            }
+            if input.peek(Token![impl]) { result.implementation(input)? } else { result.item(input)? }
         }
         Ok(result)
     }
 }
 
 impl Input {
-    fn items(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
-        while !input.is_empty() {
-            self.item(input)?;
+    fn implementation(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
+        let keyword: Token![impl] = input.parse()?;
+        let name: Ident = input.parse()?;
+        if !input.peek(token::Brace) {
+            let message = if input.peek(Token![<]) {
+                format!("the sizes of `{name}` stand on its struct\nhelp: write `impl {name} {{ .. }}`")
+            } else {
+                "a `network!` block describes one struct\nhelp: write `impl Name { .. }`".to_owned()
+            };
+            self.mistakes.push(input.error(message));
+            while !input.is_empty() && !input.peek(token::Brace) {
+                input.parse::<TokenTree>()?;
+            }
+        }
+        let content;
+        braced!(content in input);
+        if let Some(first) = &self.name {
+            let message = format!(
+                "this `network!` block describes `{first}` already\nhelp: write one `network!` block for each struct"
+            );
+            self.mistakes.push(syn::Error::new(name.span(), message));
+            let body: TokenStream = content.parse()?;
+            self.others.push(quote!(#keyword #name { #body }));
+            return Ok(());
+        }
+        self.name = Some(name);
+        while !content.is_empty() {
+            self.item(&content)?;
         }
         Ok(())
     }
 
+    /// Reads one item; one that cannot be read is noted and skipped.
     fn item(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
-        let attributes = input.call(Attribute::parse_outer)?;
-        if input.peek(syn::Ident) && input.peek2(Token![!]) {
-            self.assertions.push(assertion(input)?);
-            return Ok(());
+        let attempt = input.fork();
+        match item(&attempt, &mut self.mistakes) {
+            Ok(item) => {
+                input.advance_to(&attempt);
+                match item {
+                    Item::Assertion(assertion) => self.assertions.push(assertion),
+                    Item::Constant(constant) => self.constants.push(constant),
+                    Item::Function(function) => self.functions.push(*function),
+                }
+                Ok(())
+            }
+            Err(mistake) => {
+                self.mistakes.push(mistake);
+                while !input.is_empty() {
+                    let last = input.peek(Token![;]) || input.peek(token::Brace);
+                    input.parse::<TokenTree>()?;
+                    if last {
+                        break;
+                    }
+                }
+                Ok(())
+            }
         }
-        let visibility: Visibility = input.parse()?;
-        if input.peek(Token![const]) {
-            self.constants.push(constant(input)?);
-            return Ok(());
-        }
-        if !input.peek(Token![fn]) {
-            return Err(input.error("a `network!` block holds functions, `const NAME: usize = ..;` and `assert!(..);`"));
-        }
-        self.functions.push(function(attributes, visibility, input)?);
-        Ok(())
     }
+}
+
+enum Item {
+    Assertion(Assertion),
+    Constant(Constant),
+    Function(Box<Function>),
+}
+
+fn item(input: ParseStream<'_>, mistakes: &mut Vec<syn::Error>) -> syn::Result<Item> {
+    let attributes = input.call(Attribute::parse_outer)?;
+    if input.peek(syn::Ident) && input.peek2(Token![!]) {
+        return assertion(input).map(Item::Assertion);
+    }
+    let visibility: Visibility = input.parse()?;
+    if input.peek(Token![const]) {
+        return constant(input).map(Item::Constant);
+    }
+    if !input.peek(Token![fn]) {
+        return Err(input.error("a `network!` block holds functions, `const NAME: usize = ..;` and `assert!(..);`"));
+    }
+    function(attributes, visibility, input, mistakes).map(|function| Item::Function(Box::new(function)))
 }
 
 fn assertion(input: ParseStream<'_>) -> syn::Result<Assertion> {
     let name: Ident = input.parse()?;
     if name != "assert" {
-        return Err(syn::Error::new(name.span(), format!("`{name}!` cannot stand here\nhelp: a `network!` block takes `assert!(SIZE == other::SIZE);`")));
+        return Err(syn::Error::new(
+            name.span(),
+            format!("`{name}!` cannot stand here\nhelp: a `network!` block takes `assert!(SIZE == other::SIZE);`"),
+        ));
     }
     input.parse::<Token![!]>()?;
     let content;
@@ -99,7 +151,10 @@ fn constant(input: ParseStream<'_>) -> syn::Result<Constant> {
         input.parse::<Token![:]>()?;
         let ty: Type = input.parse()?;
         if !matches!(&ty, Type::Path(path) if path.path.is_ident("usize")) {
-            return Err(syn::Error::new_spanned(ty, format!("the constant `{name}` must be a `usize`: constants of a network are sizes")));
+            return Err(syn::Error::new_spanned(
+                ty,
+                format!("the constant `{name}` must be a `usize`: constants of a network are sizes"),
+            ));
         }
     }
     input.parse::<Token![=]>()?;
@@ -108,48 +163,94 @@ fn constant(input: ParseStream<'_>) -> syn::Result<Constant> {
     Ok(Constant { name, value })
 }
 
-fn function(attributes: Vec<Attribute>, visibility: Visibility, input: ParseStream<'_>) -> syn::Result<Function> {
+fn function(
+    attributes: Vec<Attribute>,
+    visibility: Visibility,
+    input: ParseStream<'_>,
+    mistakes: &mut Vec<syn::Error>,
+) -> syn::Result<Function> {
     input.parse::<Token![fn]>()?;
     let name: Ident = input.parse()?;
     if input.peek(Token![<]) {
         return Err(input.error(format!("`{name}` takes no generics\nhelp: a size that is not declared, as `N` in `Tensor<[N, 10]>`, is bound by the arguments")));
     }
     let content;
-    parenthesized!(content in input);
+    let parentheses = parenthesized!(content in input);
     let mut method = false;
     let mut arguments: Vec<Argument> = Vec::new();
     while !content.is_empty() {
-        if content.peek(Token![&]) {
-            content.parse::<Token![&]>()?;
+        if content.peek(Token![&]) || content.peek(Token![self]) {
+            content.parse::<Option<Token![&]>>()?;
             content.parse::<Option<Token![mut]>>()?;
             content.parse::<Token![self]>()?;
             method = true;
         } else {
             let name: Ident = content.parse()?;
             content.parse::<Token![:]>()?;
-            if let Some(first) = arguments.iter().find(|argument| argument.name == name) {
-                return Err(syn::Error::new(name.span(), format!("`{}` is the name of two arguments", first.name)));
+            if arguments.iter().any(|argument| argument.name == name) {
+                return Err(syn::Error::new(name.span(), format!("`{name}` is the name of two arguments")));
             }
-            arguments.push(Argument { name, ty: content.parse()? });
+            arguments.push(Argument { name, ty: tensor_type(&content, mistakes)? });
         }
         if content.is_empty() {
             break;
         }
         content.parse::<Token![,]>()?;
     }
-    if !input.peek(Token![->]) {
-        return Err(input.error(format!("`{name}` must say what it returns\nhelp: write `-> Tensor<[N, 10]>`, or `-> Tensor<[]>` for a single number")));
-    }
-    input.parse::<Token![->]>()?;
-    let output = if input.peek(syn::token::Paren) {
-        let content;
-        parenthesized!(content in input);
-        Output::Tuple(Punctuated::<TensorType, Token![,]>::parse_terminated(&content)?.into_iter().collect())
+    let output = if input.peek(Token![->]) {
+        input.parse::<Token![->]>()?;
+        output(input, mistakes)?
     } else {
-        Output::One(input.parse()?)
+        let help = "help: write `-> Tensor<[N, 10]>`, or `-> Tensor<[]>` for a single number";
+        mistakes.push(syn::Error::new(name.span(), format!("`{name}` must say what it returns\n{help}")));
+        Output::One(TensorType { dims: Vec::new(), integers: false, span: parentheses.span.close() })
     };
-    let body: Block = input.parse()?;
-    Ok(Function { attributes, visibility, name, method, arguments, output, body })
+    let content;
+    let brace_token = braced!(content in input);
+    let body: TokenStream = content.parse()?;
+    let stmts = Block::parse_within.parse2(body).unwrap_or_else(|mistake| {
+        mistakes.push(mistake);
+        Vec::new()
+    });
+    Ok(Function { attributes, visibility, name, method, arguments, output, body: Block { brace_token, stmts } })
+}
+
+fn output(input: ParseStream<'_>, mistakes: &mut Vec<syn::Error>) -> syn::Result<Output> {
+    if !input.peek(token::Paren) {
+        return tensor_type(input, mistakes).map(Output::One);
+    }
+    let content;
+    parenthesized!(content in input);
+    let mut types = Vec::new();
+    while !content.is_empty() {
+        types.push(tensor_type(&content, mistakes)?);
+        if content.is_empty() {
+            break;
+        }
+        content.parse::<Token![,]>()?;
+    }
+    Ok(Output::Tuple(types))
+}
+
+/// Reads a type; one that cannot be read is noted, and a number stands in for it.
+fn tensor_type(input: ParseStream<'_>, mistakes: &mut Vec<syn::Error>) -> syn::Result<TensorType> {
+    let attempt = input.fork();
+    match attempt.parse() {
+        Ok(ty) => {
+            input.advance_to(&attempt);
+            Ok(ty)
+        }
+        Err(mistake) => {
+            mistakes.push(mistake);
+            let span = input.span();
+            let mut depth = 0;
+            while !input.is_empty() && !input.peek(token::Brace) && (depth > 0 || !input.peek(Token![,])) {
+                depth += i32::from(input.peek(Token![<])) - i32::from(input.peek(Token![>]));
+                input.parse::<TokenTree>()?;
+            }
+            Ok(TensorType { dims: Vec::new(), integers: false, span })
+        }
+    }
 }
 
 impl Parse for TensorType {
@@ -158,10 +259,18 @@ impl Parse for TensorType {
         input.parse::<Option<Token![&]>>()?;
         let name: Ident = input.call(Ident::parse_any)?;
         if name != "Tensor" {
-            return Err(syn::Error::new(name.span(), format!("`{name}` cannot stand here\nhelp: write `Tensor<[N, 1, 28, 28]>`, or `Tensor<[N], i64>` for integers")));
+            return Err(syn::Error::new(
+                name.span(),
+                format!(
+                    "`{name}` cannot stand here\nhelp: write `Tensor<[N, 1, 28, 28]>`, or `Tensor<[N], i64>` for integers"
+                ),
+            ));
         }
         if !input.peek(Token![<]) {
-            return Err(syn::Error::new(name.span(), "a `Tensor` in a `network!` block names its shape\nhelp: write `Tensor<[N, 1, 28, 28]>`"));
+            return Err(syn::Error::new(
+                name.span(),
+                "a `Tensor` in a `network!` block names its shape\nhelp: write `Tensor<[N, 1, 28, 28]>`",
+            ));
         }
         input.parse::<Token![<]>()?;
         let content;
@@ -175,7 +284,9 @@ impl Parse for TensorType {
                 "i64" => true,
                 "f32" => false,
                 other => {
-                    let message = format!("tensors hold `f32` or `i64`, not `{other}`\nhelp: write `Tensor<[..], i64>` for labels, `Tensor<[..]>` for the rest");
+                    let message = format!(
+                        "tensors hold `f32` or `i64`, not `{other}`\nhelp: write `Tensor<[..], i64>` for labels, `Tensor<[..]>` for the rest"
+                    );
                     return Err(syn::Error::new(element.span(), message));
                 }
             };
@@ -185,47 +296,110 @@ impl Parse for TensorType {
     }
 }
 
-/// Parses the struct that `#[derive(Module)]` saw.
+/// Parses the struct that `#[derive(Module)]` saw; fields that cannot be read are noted and left out.
 pub(crate) fn parse_struct(tokens: TokenStream) -> syn::Result<Module> {
-    let item: ItemStruct = syn::parse2(tokens)?;
-    let mut sizes = Vec::new();
+    let item: DeriveInput = syn::parse2(tokens)?;
+    let name = item.ident;
+    let (mut sizes, mut fields, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
     for parameter in &item.generics.params {
         match parameter {
-            syn::GenericParam::Const(parameter) => sizes.push(parameter.ident.clone()),
-            other => return Err(syn::Error::new_spanned(other, format!("`{}` can have sizes only\nhelp: write `const NAME: usize`", item.ident))),
+            syn::GenericParam::Const(parameter) => {
+                sizes.push(parameter.ident.clone());
+                if let Some((_, default)) = &parameter.default {
+                    let message = format!(
+                        "the size `{}` cannot have a default\nhelp: write it where `{name}` is used",
+                        parameter.ident
+                    );
+                    mistakes.push(syn::Error::new_spanned(default, message));
+                }
+            }
+            other => mistakes.push(syn::Error::new_spanned(
+                other,
+                format!("`{name}` can have sizes only\nhelp: write `const NAME: usize`"),
+            )),
         }
     }
-    let fields = match item.fields {
-        syn::Fields::Named(fields) => fields.named.into_iter().map(field).collect::<syn::Result<_>>()?,
-        syn::Fields::Unit => Vec::new(),
-        fields => {
-            return Err(syn::Error::new_spanned(fields, format!("`{}` must name its layers\nhelp: write `struct {} {{ fc1: Linear, .. }}`", item.ident, item.ident)));
+    match item.data {
+        Data::Struct(DataStruct { fields: syn::Fields::Named(named), .. }) => {
+            for own in named.named {
+                field(own).map_or_else(|mistake| mistakes.push(mistake), |field| fields.push(field));
+            }
         }
-    };
+        Data::Struct(DataStruct { fields: syn::Fields::Unit, .. }) => {}
+        Data::Struct(DataStruct { fields, .. }) => {
+            let message = format!("`{name}` must name its layers\nhelp: write `struct {name} {{ fc1: Linear, .. }}`");
+            mistakes.push(syn::Error::new_spanned(fields, message));
+        }
+        Data::Enum(_) | Data::Union(_) => {
+            let message = format!(
+                "`{name}` is no struct, so it cannot be a module\nhelp: write `struct {name} {{ fc1: Linear, .. }}`"
+            );
+            mistakes.push(syn::Error::new_spanned(&name, message));
+        }
+    }
     Ok(Module {
-        name: item.ident,
+        name,
         visibility: item.vis,
         sizes,
         fields,
         constants: Vec::new(),
         functions: Vec::new(),
         nested: Vec::new(),
+        mistakes,
         wrong: false,
     })
 }
 
+/// Types that people put into a struct and that are no modules.
+const NO_MODULES: &[&str] = &[
+    "usize",
+    "isize",
+    "u8",
+    "u16",
+    "u32",
+    "u64",
+    "u128",
+    "i8",
+    "i16",
+    "i32",
+    "i64",
+    "i128",
+    "f32",
+    "f64",
+    "bool",
+    "char",
+    "str",
+    "String",
+    "Vec",
+    "Option",
+    "Box",
+    "Rc",
+    "Arc",
+    "PhantomData",
+    "HashMap",
+    "Tensor",
+    "Parameter",
+];
+
 fn field(field: syn::Field) -> syn::Result<Field> {
     let name = field.ident.clone().ok_or_else(|| syn::Error::new_spanned(&field, "a layer has a name"))?;
+    let no_module = || {
+        let help = "a field is a layer, a struct with `#[derive(Module)]`, or an array of one of them; keep other data outside";
+        syn::Error::new_spanned(&field.ty, format!("`{name}` is neither a layer nor a module\nhelp: {help}"))
+    };
     let (element, length) = match &field.ty {
         Type::Array(array) => ((*array.elem).clone(), Some(array.len.clone())),
         other => (other.clone(), None),
     };
-    let Type::Path(path) = element else {
-        return Err(syn::Error::new_spanned(&field.ty, format!("`{name}` is neither a layer nor a module\nhelp: a field is `Conv2d`, `Linear`, `Dropout`, a struct with `#[derive(Module)]`, or an array of one")));
-    };
+    let Type::Path(path) = element else { return Err(no_module()) };
+    if path.path.segments.last().is_some_and(|segment| NO_MODULES.iter().any(|name| segment.ident == name)) {
+        return Err(no_module());
+    }
     let mut path: Path = path.path;
     let sizes = match path.segments.last_mut().map(|segment| std::mem::take(&mut segment.arguments)) {
-        Some(syn::PathArguments::AngleBracketed(arguments)) => arguments.args.into_iter().map(size).collect::<syn::Result<_>>()?,
+        Some(syn::PathArguments::AngleBracketed(arguments)) => {
+            arguments.args.into_iter().map(size).collect::<syn::Result<_>>()?
+        }
         _ => Vec::new(),
     };
     let mut arguments = Vec::new();
@@ -249,7 +423,9 @@ fn size(argument: syn::GenericArgument) -> syn::Result<Expr> {
     match argument {
         syn::GenericArgument::Const(expression) => Ok(expression),
         // `<IN>` parses as a type.
-        syn::GenericArgument::Type(Type::Path(path)) => Ok(Expr::Path(syn::ExprPath { attrs: Vec::new(), qself: None, path: path.path })),
+        syn::GenericArgument::Type(Type::Path(path)) => {
+            Ok(Expr::Path(syn::ExprPath { attrs: Vec::new(), qself: None, path: path.path }))
+        }
         other => Err(syn::Error::new(other.span(), "the sizes of a module are numbers")),
     }
 }
@@ -268,6 +444,9 @@ pub(crate) fn parse_description(tokens: TokenStream) -> syn::Result<(Module, Vec
             let block = parse_input(braces(input)?)?;
             module.constants = block.constants;
             module.functions = block.functions;
+            // Errors about the block as a whole stand where it names its struct.
+            module.name = block.name.unwrap_or(module.name);
+            module.mistakes.extend(block.mistakes);
             let nested;
             braced!(nested in input);
             while !nested.is_empty() {

@@ -1,0 +1,97 @@
+//! After the first call with a batch size, `forward_into`, `loss_grad_into` and `loss_step` allocate nothing: counted over
+//! 1,000 calls with batches of two sizes in turn.
+
+#![allow(missing_docs, dead_code, reason = "the networks of tests")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use graven::prelude::*;
+use graven::threads;
+
+#[path = "promises/networks.rs"]
+mod networks;
+
+use networks::{Residual, Tutorial, noise, pictures, silhouettes};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: it passes everything on to the system's allocator; `realloc` and `alloc_zeroed` come down to these two.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: passed on from the caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: passed on from the caller.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How many allocations 1,000 calls make, after some calls that may. The test harness allocates now and then on a thread of
+/// its own, and the counter sees that as well: so a round that counts something is repeated, up to two times.
+fn count(mut call: impl FnMut(usize)) -> usize {
+    (0..4).for_each(&mut call);
+    let mut round = || {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        (0..1000).for_each(&mut call);
+        ALLOCATIONS.load(Ordering::Relaxed) - before
+    };
+    (0..3).map(|_| round()).find(|count| *count == 0).unwrap_or_else(round)
+}
+
+macro_rules! calls {
+    ($network:ty, $batches:expr) => {{
+        let batches = $batches;
+        let mut network = <$network>::init(Seed(0), &Device::cpu()).unwrap();
+        let mut gradients = network.gradients().unwrap();
+        let mut output = Tensor::empty();
+        let forward = count(|call| network.forward_into(&batches[call % 2].0, &mut output).unwrap());
+        let grad = count(|call| {
+            let (images, labels) = &batches[call % 2];
+            network.loss_grad_into(images, labels, &mut gradients).unwrap();
+        });
+        let mut adam = Adam::new(0.001);
+        let step = count(|call| {
+            let (images, labels) = &batches[call % 2];
+            network.loss_step(images, labels, &mut adam).unwrap();
+        });
+        [forward, grad, step]
+    }};
+}
+
+network! {
+    fn norm(x: Tensor<[N, 3]>) -> (Tensor<[]>, Tensor<[N]>) {
+        let squares = (x * x).sum(dim = 1);
+        (squares.sum(), squares)
+    }
+}
+
+// One test, since the counter sees the allocations of all threads.
+#[test]
+fn a_thousand_calls_allocate_nothing() {
+    for n_threads in [1, 2] {
+        threads::set(n_threads);
+        // Batches of two and three tiles, so that there is something to share.
+        assert_eq!(calls!(Tutorial, [20, 33].map(silhouettes)), [0; 3], "{n_threads} threads");
+        assert_eq!(calls!(Residual, [20, 33].map(pictures)), [0; 3], "{n_threads} threads");
+
+        let x = [20, 33].map(|n| noise(&[n, 3]));
+        let [mut sum, mut squares, mut grad] = [(); 3].map(|()| Tensor::empty());
+        let value = count(|call| norm_into(&x[call % 2], &mut sum, &mut squares).unwrap());
+        let gradient = count(|call| norm_grad_into(&x[call % 2], &mut sum, &mut squares, &mut grad).unwrap());
+        assert_eq!([value, gradient], [0; 2], "{n_threads} threads");
+    }
+
+    // The counter counts: a call that returns a tensor allocates that one.
+    let network = Residual::init(Seed(0), &Device::cpu()).unwrap();
+    let (images, _) = pictures(5);
+    assert_eq!(count(|_| drop(network.forward(&images).unwrap())), 1000);
+}

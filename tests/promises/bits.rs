@@ -1,0 +1,173 @@
+//! Same seed, same bits: for any number of threads, from run to run, from call to call.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::process::Command;
+
+use graven::prelude::*;
+use graven_kernels::cpu::Isa;
+
+use crate::networks::{Residual, Tutorial, pictures, silhouettes};
+use crate::{bits, new, with_threads};
+
+/// More threads than a machine may have, and counts that do not divide the number of chunks.
+const THREADS: [usize; 4] = [1, 2, 3, 5];
+
+/// An epoch over 1,003 images in batches of 100, the last one odd: losses, hits, and the parameters after it.
+fn epoch(train: &ImageDataset) -> Vec<u32> {
+    let mut network: Tutorial = new(0);
+    let mut adam = Adam::new(0.003);
+    let mut trace = Vec::new();
+    for (images, labels) in train.batches(100).shuffled(Seed(1)) {
+        let (loss, correct) = network.loss_step(&images, &labels, &mut adam).unwrap();
+        trace.extend([loss.item().unwrap().to_bits(), correct.item().unwrap() as u32]);
+    }
+    assert_eq!(trace.len(), 2 * 11);
+    trace.extend(bits(&network));
+    trace
+}
+
+#[test]
+fn an_epoch_is_the_same_for_any_number_of_threads() {
+    let train = Silhouettes::train(1003, Seed(0)).unwrap();
+    let first = with_threads(1, || epoch(&train));
+    for n_threads in THREADS {
+        let again = with_threads(n_threads, || epoch(&train));
+        assert!(again == first, "{n_threads} threads give other bits than one");
+    }
+    let losses = [first[0], first[2 * 9]].map(f32::from_bits);
+    assert!(losses[1] < 0.95 * losses[0], "the network learns: {losses:?}");
+
+    let mut hasher = DefaultHasher::new();
+    first.hash(&mut hasher);
+    println!("fingerprint {:016x}", hasher.finish());
+}
+
+/// The same in another process, and on each other instruction set, where the bits may differ but not between threads.
+#[test]
+fn an_epoch_is_the_same_from_run_to_run() {
+    let fingerprint = |isa: Isa| {
+        let mut tests = Command::new(std::env::current_exe().unwrap());
+        tests.args(["--exact", "bits::an_epoch_is_the_same_for_any_number_of_threads", "--nocapture"]);
+        let output = tests.env("GRAVEN_ISA", isa.name()).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "with {}:\n{text}\n{errors}", isa.name());
+        let found = text.split_once("fingerprint ").expect("the test prints its fingerprint").1;
+        found[..16].to_owned()
+    };
+    assert_eq!(fingerprint(Isa::detect()), fingerprint(Isa::detect()));
+    for isa in Isa::available().filter(|isa| *isa != Isa::detect()) {
+        fingerprint(isa);
+    }
+}
+
+#[test]
+fn every_function_is_the_same_for_any_number_of_threads() {
+    let (images, labels) = pictures(131);
+    let results = THREADS.map(|n_threads| {
+        with_threads(n_threads, || {
+            let network: Residual = new(0);
+            let output = network.forward(&images).unwrap();
+            let (loss, gradients) = network.loss_grad(&images, &labels).unwrap();
+            let gradients: Vec<Tensor> = gradients.names().map(|name| gradients.get(name).unwrap()).collect();
+            (output, loss, gradients)
+        })
+    });
+    assert!(results.iter().all(|result| *result == results[0]));
+    assert!(results[0].2.iter().all(|gradient| gradient.as_slice().iter().any(|value| *value != 0.0)));
+}
+
+/// What a batch is cut into changes the order of sums, but the samples of a forward pass do not meet.
+#[test]
+fn an_output_does_not_depend_on_the_rest_of_the_batch() {
+    let (images, _) = silhouettes(53);
+    let network: Tutorial = new(0);
+    let all = network.forward(&images).unwrap();
+    for range in [0..1, 0..16, 5..22, 52..53] {
+        let part = network.forward(&images.rows(range.clone()).unwrap()).unwrap();
+        assert_eq!(part, all.rows(range.clone()).unwrap(), "{range:?}");
+    }
+}
+
+#[test]
+fn a_step_is_a_gradient_and_an_update() {
+    let (images, labels) = silhouettes(37);
+    let mut whole: Tutorial = new(0);
+    let mut parts: Tutorial = new(0);
+    let (mut adam_whole, mut adam_parts) = (Adam::new(0.01), Adam::new(0.01));
+    for _ in 0..3 {
+        let results = whole.loss_step(&images, &labels, &mut adam_whole).unwrap();
+        let (loss, correct, gradients) = parts.loss_grad(&images, &labels).unwrap();
+        adam_parts.step(&mut parts, &gradients).unwrap();
+        assert_eq!((loss, correct), results);
+    }
+    assert_eq!(bits(&whole), bits(&parts));
+}
+
+#[test]
+fn results_do_not_depend_on_what_tensors_held_before() {
+    let (images, labels) = silhouettes(37);
+    let network: Tutorial = new(0);
+    let (_, _, expected) = network.loss_grad(&images, &labels).unwrap();
+    let output = network.forward(&images).unwrap();
+
+    let mut gradients = network.gradients().unwrap();
+    let mut into = Tensor::full([90, 2, 5], f32::NAN).unwrap();
+    for n in [5, 37] {
+        let (images, labels) = (images.rows(0..n).unwrap(), labels.rows(0..n).unwrap());
+        network.loss_grad_into(&images, &labels, &mut gradients).unwrap();
+        network.forward_into(&images, &mut into).unwrap();
+    }
+    assert_eq!(into, output);
+    for name in expected.names() {
+        assert_eq!(gradients.get(name).unwrap(), expected.get(name).unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn another_seed_gives_other_parameters() {
+    assert_eq!(bits(&new::<Tutorial>(5)), bits(&new::<Tutorial>(5)));
+    assert_ne!(bits(&new::<Tutorial>(5)), bits(&new::<Tutorial>(6)));
+}
+
+#[test]
+fn one_network_serves_several_threads_at_once() {
+    let network: Residual = new(0);
+    let batches = [3, 16, 40].map(|n| pictures(n).0);
+    let expected = batches.each_ref().map(|images| network.forward(images).unwrap());
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (network, batches, expected) = (&network, &batches, &expected);
+            scope.spawn(move || {
+                for call in 0..60 {
+                    let index = (call + thread) % 3;
+                    assert_eq!(network.forward(&batches[index]).unwrap(), expected[index]);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn networks_train_side_by_side() {
+    let (images, labels) = pictures(35);
+    let train = |seed: u64| {
+        let mut network: Residual = new(seed);
+        let mut sgd = Sgd::new(0.05).momentum(0.9);
+        for _ in 0..10 {
+            network.loss_step(&images, &labels, &mut sgd).unwrap();
+        }
+        bits(&network)
+    };
+    let alone = [0, 1, 2].map(&train);
+    let together = std::thread::scope(|scope| {
+        let threads = [0, 1, 2].map(|seed| {
+            scope.spawn({
+                let train = &train;
+                move || train(seed)
+            })
+        });
+        threads.map(|thread| thread.join().unwrap())
+    });
+    assert_eq!(alone, together);
+}

@@ -38,7 +38,8 @@ fn draw(case: &Inspected, positive: bool) -> Vec<Array> {
         let integers = ty.dtype == ElementType::I64;
         Array::from_fn(&dims, |_| {
             index += 1;
-            let [number, sign] = [0, 1].map(|kind| f64::from(uniform(case.name.len() as u64, 2 * stream as u64 + kind, index)));
+            let [number, sign] =
+                [0, 1].map(|kind| f64::from(uniform(case.name.len() as u64, 2 * stream as u64 + kind, index)));
             let number = match (integers, positive || sign < 0.5) {
                 (true, _) => (number * 3.0).floor(),
                 (false, true) => 0.2 + 1.2 * number,
@@ -52,7 +53,10 @@ fn draw(case: &Inspected, positive: bool) -> Vec<Array> {
 }
 
 fn tensors(inputs: &[Array]) -> Vec<Tensor> {
-    inputs.iter().map(|input| Tensor::new(input.data.iter().map(|x| *x as f32).collect::<Vec<_>>(), &input.dims[..]).unwrap()).collect()
+    inputs
+        .iter()
+        .map(|input| Tensor::new(input.data.iter().map(|x| *x as f32).collect::<Vec<_>>(), &input.dims[..]).unwrap())
+        .collect()
 }
 
 /// The norm of the difference over the norm.
@@ -74,7 +78,12 @@ fn check_against_reference(case: &Inspected, positive: bool, run: &dyn Fn(&[Tens
     let value = expected[0].data[0];
     let gradient = expected.last().map_or(&[][..], |gradient| &gradient.data);
     let scale = value.abs() + gradient.iter().zip(&inputs[inputs.len() - 1].data).map(terms).sum::<f64>();
-    assert!((f64::from(given[0].item().unwrap()) - value).abs() < 3e-6 * scale, "{}: {} instead of {value}", case.name, given[0]);
+    assert!(
+        (f64::from(given[0].item().unwrap()) - value).abs() < 3e-6 * scale,
+        "{}: {} instead of {value}",
+        case.name,
+        given[0]
+    );
     for (position, (given, expected)) in given.iter().zip(&expected).enumerate().skip(1) {
         let distance = distance(given.as_slice(), &expected.data);
         // A few dozen roundings of f32 (6e-8 each) in the longest chains.
@@ -93,8 +102,9 @@ fn check_against_differences(case: &Inspected, positive: bool) {
         .collect();
     for (gradient, input) in results[n_outputs..].iter().zip(floats) {
         for probe in 0..3 {
-            let direction: Vec<f64> =
-                (0..inputs[input].data.len()).map(|i| f64::from(uniform(99 + probe, input as u64, i as u64)) - 0.5).collect();
+            let direction: Vec<f64> = (0..inputs[input].data.len())
+                .map(|i| f64::from(uniform(99 + probe, input as u64, i as u64)) - 0.5)
+                .collect();
             let moved = |by: f64| {
                 let mut inputs = inputs.clone();
                 inputs[input].data.iter_mut().zip(&direction).for_each(|(x, d)| *x += by * d);
@@ -104,7 +114,11 @@ fn check_against_differences(case: &Inspected, positive: bool) {
             let numeric = (moved(step) - moved(-step)) / (2.0 * step);
             let analytic: f64 = gradient.data.iter().zip(&direction).map(|(g, d)| g * d).sum();
             let scale = gradient.data.iter().map(|g| g.abs()).fold(1.0, f64::max);
-            assert!((analytic - numeric).abs() < 1e-6 * scale * (1.0 + numeric.abs()), "{}, input {input}: {analytic} {numeric}", case.name);
+            assert!(
+                (analytic - numeric).abs() < 1e-6 * scale * (1.0 + numeric.abs()),
+                "{}, input {input}: {analytic} {numeric}",
+                case.name
+            );
         }
     }
 }
@@ -159,7 +173,9 @@ fn gradients_of_layers_agree_with_finite_differences() {
     let graph = case.training.as_ref().unwrap();
     let inputs = draw(case, false);
     let mut parameters: HashMap<String, Array> = HashMap::new();
-    for (position, node) in graph.nodes.iter().enumerate().filter(|(_, node)| matches!(node.kind, Kind::Parameter { .. })) {
+    for (position, node) in
+        graph.nodes.iter().enumerate().filter(|(_, node)| matches!(node.kind, Kind::Parameter { .. }))
+    {
         let dims: Vec<usize> = node.ty.dims.iter().map(size).collect();
         let mut index = 0;
         let array = Array::from_fn(&dims, |_| {
@@ -182,7 +198,10 @@ fn gradients_of_layers_agree_with_finite_differences() {
         };
         let numeric = (moved(1e-5) - moved(-1e-5)) / 2e-5;
         let analytic: f64 = gradient.data.iter().zip(&direction).map(|(g, d)| g * d).sum();
-        assert!(analytic != 0.0 && (analytic - numeric).abs() < 1e-7 * (1.0 + numeric.abs()), "{name}: {analytic} {numeric}");
+        assert!(
+            analytic != 0.0 && (analytic - numeric).abs() < 1e-7 * (1.0 + numeric.abs()),
+            "{name}: {analytic} {numeric}"
+        );
     }
     assert_eq!(graph.gradients.len(), 8);
 }
@@ -190,7 +209,9 @@ fn gradients_of_layers_agree_with_finite_differences() {
 #[test]
 fn every_function_has_a_case() {
     for function in graven_kernels::functions::FUNCTIONS {
-        let called = [format!("{} (", function.name), format!("{}(", function.name)].iter().any(|call| cases::SOURCE.contains(call));
+        let called = [format!("{} (", function.name), format!("{}(", function.name)]
+            .iter()
+            .any(|call| cases::SOURCE.contains(call));
         // Operators stand for the four arithmetic functions, and integers have no gradient: they are tested below.
         let elsewhere = ["add", "sub", "mul", "div", "neg", "argmax", "correct"].contains(&function.name);
         assert!(called || elsewhere, "no case calls `{}`", function.name);
@@ -218,7 +239,9 @@ fn positions_and_counts_are_exact() {
     assert_eq!(positions.as_slice(), [1, 0, 2]);
     assert_eq!(right.item().unwrap(), 2);
 
-    let images = Tensor::from_fn([37, 4, 3], |index| ((index / 12 * 7 + index / 3 % 4 * 5 + index % 3 * 3) % 11) as f32).unwrap();
+    let images =
+        Tensor::from_fn([37, 4, 3], |index| ((index / 12 * 7 + index / 3 % 4 * 5 + index % 3 * 3) % 11) as f32)
+            .unwrap();
     let positions = brightest(&images).unwrap();
     for n in 0..37 {
         for w in 0..3 {

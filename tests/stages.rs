@@ -42,7 +42,11 @@ fn check(path: &Path, text: &str) {
     }
     let golden = fs::read_to_string(path).unwrap_or_default();
     if golden != text {
-        let line = golden.lines().zip(text.lines()).position(|(old, new)| old != new).unwrap_or(golden.lines().count().min(text.lines().count()));
+        let line = golden
+            .lines()
+            .zip(text.lines())
+            .position(|(old, new)| old != new)
+            .unwrap_or(golden.lines().count().min(text.lines().count()));
         panic!(
             "{} differs from line {} on:\n  golden: {}\n  now:    {}\nGRAVEN_BLESS=1 writes it anew",
             path.display(),

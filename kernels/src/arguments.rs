@@ -167,15 +167,20 @@ impl Arguments {
         for axis in written {
             let own = if axis < 0 { axis + rank } else { axis };
             if !(0..rank).contains(&own) {
-                return Err(Mistake::new(format!("{{layer}} has {name} {axis}, but its input {ty} has {}", crate::layers::axes(ty.rank())))
-                    .at(name)
-                    .help(match rank {
-                        0 => format!("leave {name} out: the input is a single number"),
-                        _ => format!("write a {name} from 0 to {}, or -1 for the last", rank - 1),
-                    }));
+                return Err(Mistake::new(format!(
+                    "{{layer}} has {name} {axis}, but its input {ty} has {}",
+                    crate::layers::axes(ty.rank())
+                ))
+                .at(name)
+                .help(match rank {
+                    0 => format!("leave {name} out: the input is a single number"),
+                    _ => format!("write a {name} from 0 to {}, or -1 for the last", rank - 1),
+                }));
             }
             if axes.contains(&(own as usize)) {
-                return Err(Mistake::new(format!("{{layer}} names axis {axis} twice")).at(name).help("name each axis once"));
+                return Err(Mistake::new(format!("{{layer}} names axis {axis} twice"))
+                    .at(name)
+                    .help("name each axis once"));
             }
             axes.push(own as usize);
         }

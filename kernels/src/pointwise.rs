@@ -8,7 +8,9 @@ use std::fmt;
 use std::rc::Rc;
 
 use crate::dim::{Dim, Dtype, Type};
-use crate::op::{Array, Batching, Builder, Call, Differentiated, Kernel, Mistake, Op, Operand, Scalar, Value, broadcast};
+use crate::op::{
+    Array, Batching, Builder, Call, Differentiated, Kernel, Mistake, Op, Operand, Scalar, Value, broadcast,
+};
 
 /// A formula with named parameters.
 #[derive(Debug)]
@@ -57,10 +59,19 @@ pub static ROWS: &[Row] = &[
     row!("div", |a, b| a / b, (|grad, b| grad / b), (|grad, y, b| -grad * y / b)),
     row!("neg", |x| -x, (|grad| -grad)),
     row!("relu", |x| max(x, 0.0), (|grad, y| select(y > 0.0, grad, 0.0))),
-    row!("leaky_relu", |x, slope| select(x > 0.0, x, x * slope), (|grad, x, slope| select(x > 0.0, grad, grad * slope)), none),
+    row!(
+        "leaky_relu",
+        |x, slope| select(x > 0.0, x, x * slope),
+        (|grad, x, slope| select(x > 0.0, grad, grad * slope)),
+        none
+    ),
     // gelu(x) = x Phi(x), exact as PyTorch's default; the derivative is Phi(x) + x phi(x).
-    row!("gelu", |x| 0.5 * x * (1.0 + erf(x * 0.707_106_781_186_547_5)),
-        (|grad, x| grad * (0.5 * (1.0 + erf(x * 0.707_106_781_186_547_5)) + x * 0.398_942_280_401_432_7 * exp(-0.5 * x * x)))),
+    row!(
+        "gelu",
+        |x| 0.5 * x * (1.0 + erf(x * 0.707_106_781_186_547_5)),
+        (|grad, x| grad
+            * (0.5 * (1.0 + erf(x * 0.707_106_781_186_547_5)) + x * 0.398_942_280_401_432_7 * exp(-0.5 * x * x)))
+    ),
     row!("silu", |x| x * sigmoid(x), (|grad, x| grad * sigmoid(x) * (1.0 + x * (1.0 - sigmoid(x))))),
     row!("sigmoid", |x| sigmoid(x), (|grad, y| grad * y * (1.0 - y))),
     row!("tanh", |x| tanh(x), (|grad, y| grad * (1.0 - y * y))),
@@ -70,11 +81,20 @@ pub static ROWS: &[Row] = &[
     row!("abs", |x| abs(x), (|grad, x| grad * sign(x))),
     row!("square", |x| x * x, (|grad, x| 2.0 * grad * x)),
     row!("pow", |x, exponent| pow(x, exponent), (|grad, x, exponent| grad * exponent * pow(x, exponent - 1.0)), none),
-    row!("squared_error", |a, b| (a - b) * (a - b), (|grad, a, b| 2.0 * grad * (a - b)), (|grad, a, b| 2.0 * grad * (b - a))),
+    row!(
+        "squared_error",
+        |a, b| (a - b) * (a - b),
+        (|grad, a, b| 2.0 * grad * (a - b)),
+        (|grad, a, b| 2.0 * grad * (b - a))
+    ),
     row!("absolute_error", |a, b| abs(a - b), (|grad, a, b| grad * sign(a - b)), (|grad, a, b| grad * sign(b - a))),
     // max(x, 0) - x t + log(1 + exp(-|x|)): the form that cannot overflow.
-    row!("bce_with_logits", |x, t| max(x, 0.0) - x * t + log(1.0 + exp(-abs(x))),
-        (|grad, x, t| grad * (sigmoid(x) - t)), (|grad, x| -grad * x)),
+    row!(
+        "bce_with_logits",
+        |x, t| max(x, 0.0) - x * t + log(1.0 + exp(-abs(x))),
+        (|grad, x, t| grad * (sigmoid(x) - t)),
+        (|grad, x| -grad * x)
+    ),
     // With y = softmax(x) or log_softmax(x) and the sum of the upstream gradient (times y, for softmax) along the axis.
     row!("softmax_grad", |y, grad, sum| y * (grad - sum), none, none, none),
     row!("log_softmax_grad", |y, grad, sum| grad - exp(y) * sum, none, none, none),
@@ -125,9 +145,12 @@ impl Formula {
         match self {
             Formula::Operand(index) => usize::from(*index == operand),
             Formula::Scalar(_) => 0,
-            Formula::Apply(row, arguments) => {
-                row.parameters.iter().zip(arguments).map(|(name, argument)| occurrences(row.text, name) * argument.uses(operand)).sum()
-            }
+            Formula::Apply(row, arguments) => row
+                .parameters
+                .iter()
+                .zip(arguments)
+                .map(|(name, argument)| occurrences(row.text, name) * argument.uses(operand))
+                .sum(),
         }
     }
 
@@ -137,7 +160,12 @@ impl Formula {
         match self {
             Formula::Operand(_) | Formula::Scalar(_) => 0,
             Formula::Apply(row, arguments) => {
-                1 + row.parameters.iter().zip(arguments).map(|(name, argument)| occurrences(row.text, name) * argument.size()).sum::<usize>()
+                1 + row
+                    .parameters
+                    .iter()
+                    .zip(arguments)
+                    .map(|(name, argument)| occurrences(row.text, name) * argument.size())
+                    .sum::<usize>()
             }
         }
     }
@@ -149,7 +177,8 @@ impl Formula {
             Formula::Operand(index) => operands[*index],
             Formula::Scalar(number) => scalar(number),
             Formula::Apply(row, arguments) => {
-                let arguments: Vec<f64> = arguments.iter().map(|argument| argument.evaluate(operands, scalar)).collect();
+                let arguments: Vec<f64> =
+                    arguments.iter().map(|argument| argument.evaluate(operands, scalar)).collect();
                 (row.evaluate)(&arguments)
             }
         }
@@ -298,12 +327,14 @@ impl Op for Pointwise {
 
     fn kernel(&self, call: &Call) -> Kernel {
         let output = call.physical(&call.output);
-        let strides: Vec<Vec<Dim>> = call.inputs.iter().map(|input| broadcast_strides(&call.physical(input), &output)).collect();
+        let strides: Vec<Vec<Dim>> =
+            call.inputs.iter().map(|input| broadcast_strides(&call.physical(input), &output)).collect();
         let (dims, strides) = merge(&output, strides);
         let print = |dims: &[Dim]| crate::dim::list(dims);
         let strides: Vec<String> = strides.iter().map(|strides| print(strides)).collect();
         let spec = format!("cpu::map::Map<{}, {}>", call.inputs.len(), dims.len());
-        let mut kernel = Kernel::new("cpu::map::map", &spec, &format!("dims: {}, strides: [{}]", print(&dims), strides.join(", ")));
+        let mut kernel =
+            Kernel::new("cpu::map::map", &spec, &format!("dims: {}, strides: [{}]", print(&dims), strides.join(", ")));
         kernel.array = true;
         kernel.formula = Some(self.formula.clone());
         kernel
@@ -399,7 +430,13 @@ mod mathematics {
         x.abs()
     }
     pub(super) fn sign(x: f64) -> f64 {
-        if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { 0.0 }
+        if x > 0.0 {
+            1.0
+        } else if x < 0.0 {
+            -1.0
+        } else {
+            0.0
+        }
     }
     pub(super) fn pow(x: f64, exponent: f64) -> f64 {
         x.powf(exponent)
@@ -438,7 +475,8 @@ mod tests {
     fn every_derivative_agrees_with_finite_differences() {
         for row in ROWS {
             for start in 0..POINTS.len() {
-                let values: Vec<f64> = (0..row.parameters.len()).map(|j| POINTS[(start + 2 * j) % POINTS.len()]).collect();
+                let values: Vec<f64> =
+                    (0..row.parameters.len()).map(|j| POINTS[(start + 2 * j) % POINTS.len()]).collect();
                 let grad = 0.7;
                 for (position, derivative) in row.derivatives.iter().enumerate() {
                     let Some(derivative) = derivative else { continue };
@@ -460,7 +498,11 @@ mod tests {
                         (row.evaluate)(&values)
                     };
                     let numeric = grad * (shifted(step) - shifted(-step)) / (2.0 * step);
-                    assert!((analytic - numeric).abs() < 1e-7 * (1.0 + numeric.abs()), "{} {values:?}: {analytic} {numeric}", row.name);
+                    assert!(
+                        (analytic - numeric).abs() < 1e-7 * (1.0 + numeric.abs()),
+                        "{} {values:?}: {analytic} {numeric}",
+                        row.name
+                    );
                 }
             }
         }
@@ -473,8 +515,15 @@ mod tests {
             let derivative = row.derivatives[0].as_ref().unwrap();
             for x in [-2.3, -0.4] {
                 let y = (row.evaluate)(&[x]);
-                let arguments: Vec<f64> =
-                    derivative.parameters.iter().map(|name| match *name { "grad" => 1.0, "y" => y, _ => x }).collect();
+                let arguments: Vec<f64> = derivative
+                    .parameters
+                    .iter()
+                    .map(|name| match *name {
+                        "grad" => 1.0,
+                        "y" => y,
+                        _ => x,
+                    })
+                    .collect();
                 let numeric = ((row.evaluate)(&[x + 1e-6]) - (row.evaluate)(&[x - 1e-6])) / 2e-6;
                 assert!(((derivative.evaluate)(&arguments) - numeric).abs() < 1e-7, "{name} at {x}");
             }

@@ -123,7 +123,8 @@ type Run = fn(&[Tensor]) -> graven::Result<Vec<Tensor>>;
 
 /// The labels of a case, which are drawn as floats like every argument.
 fn labels(tensor: &Tensor) -> Tensor<i64> {
-    Tensor::new(tensor.as_slice().iter().map(|x| *x as i64).collect::<Vec<_>>(), &tensor.shape()[..]).expect("the same shape")
+    Tensor::new(tensor.as_slice().iter().map(|x| *x as i64).collect::<Vec<_>>(), &tensor.shape()[..])
+        .expect("the same shape")
 }
 
 macro_rules! run {

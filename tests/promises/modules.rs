@@ -294,3 +294,45 @@ fn parameters_and_text_follow_the_struct() {
     );
     assert!(text.contains("1,516 parameters"), "{text}");
 }
+
+network! {
+    fn twice_itself(t: Tensor<[N, 5]>) -> (Tensor<[N, 5]>, Tensor<[N, 5]>, Tensor<[N, 5]>) {
+        (t, t, t * 2)
+    }
+}
+
+#[test]
+fn an_argument_may_be_returned_twice() {
+    let t = Tensor::from_fn([3, 5], |index| index as f32).unwrap();
+    let (first, second, double) = twice_itself(&t).unwrap();
+    assert_eq!((&first, &second), (&t, &t));
+    assert_eq!(double.as_slice()[14], 28.0);
+}
+
+// The block may stand above its struct.
+network! {
+    impl Below {
+        fn loss(&self, t: Tensor<[N, 2]>) -> Tensor<[]> {
+            let _dropped = self.unused(t);
+            mean(self.fc(t))
+        }
+    }
+}
+
+#[derive(Module)]
+struct Below {
+    #[layer(out_features = 3)]
+    fc: Linear,
+    #[layer(out_features = 3)]
+    unused: Linear,
+}
+
+#[test]
+fn a_parameter_without_a_gradient_is_not_moved_by_weight_decay() {
+    let mut network = crate::new::<Below>(1);
+    let [before, moved] = [network.unused.weight.to_vec().unwrap(), network.fc.weight.to_vec().unwrap()];
+    let t = Tensor::full([4, 2], 1.0).unwrap();
+    network.loss_step(&t, &mut AdamW::new(0.1).weight_decay(0.5)).unwrap();
+    assert_eq!(network.unused.weight.to_vec().unwrap(), before);
+    assert_ne!(network.fc.weight.to_vec().unwrap(), moved);
+}

@@ -101,7 +101,10 @@ impl Op for CountEqualOp {
 
     fn infer(&self, inputs: &[Type]) -> Result<Type, Mistake> {
         if inputs.iter().any(|input| input.dtype != Dtype::I64) || inputs[0].dims != inputs[1].dims {
-            return Err(Mistake::new(format!("{{layer}} compares integers of one shape, but was given {} and {}", inputs[0], inputs[1])));
+            return Err(Mistake::new(format!(
+                "{{layer}} compares integers of one shape, but was given {} and {}",
+                inputs[0], inputs[1]
+            )));
         }
         Ok(Type { dtype: Dtype::I64, dims: Vec::new() })
     }
@@ -121,7 +124,11 @@ impl Op for CountEqualOp {
             format!("samples: {elements}, features: 1, samples_last: false, tile: false")
         } else {
             let features = input.ty.features().unwrap_or(0);
-            format!("samples: {}, features: {features}, samples_last: {}, tile: true", crate::LANES, call.layout == Layout::Samples)
+            format!(
+                "samples: {}, features: {features}, samples_last: {}, tile: true",
+                crate::LANES,
+                call.layout == Layout::Samples
+            )
         };
         Kernel::new("argmax::count_equal", "argmax::Count", &fields).accumulates()
     }

@@ -9,7 +9,9 @@ pub use cpu::*;
 use std::rc::Rc;
 
 use crate::dim::Type;
-use crate::op::{Array, Batching, Builder, Call, Differentiated, Kernel, Layout, Layouts, Mistake, Op, Operand, Value, known};
+use crate::op::{
+    Array, Batching, Builder, Call, Differentiated, Kernel, Layout, Layouts, Mistake, Op, Operand, Value, known,
+};
 
 /// The sizes of one convolution of a tile in the `samples` layout; all three kernels take the same.
 ///
@@ -89,8 +91,10 @@ pub fn conv2d(builder: &mut dyn Builder, input: Value, weight: Value, geometry: 
     let ty = builder.ty(input);
     let weight_ty = known(&builder.ty(weight), 0, "the weight")?;
     let (&[out_channels, channels, kernel_height, kernel_width], true) = (weight_ty.as_slice(), ty.rank() == 4) else {
-        return Err(Mistake::new(format!("{{layer}} takes images [N, channels, height, width], but its input is {ty}"))
-            .help(crate::layers::rank_help(&ty, 4)));
+        return Err(Mistake::new(format!(
+            "{{layer}} takes images [N, channels, height, width], but its input is {ty}"
+        ))
+        .help(crate::layers::rank_help(&ty, 4)));
     };
     let image = known(&ty, 1, "channels, height and width")?;
     let Geometry { stride, padding, dilation, groups } = geometry;
@@ -115,7 +119,17 @@ pub fn conv2d(builder: &mut dyn Builder, input: Value, weight: Value, geometry: 
             .help(format!("write a kernel_size of at most {}, or more padding", (padded - 1) / dilation[axis] + 1)));
         }
     }
-    let sizes = Sizes { in_channels, out_channels, height: image[1], width: image[2], kernel_size, stride, padding, dilation, groups };
+    let sizes = Sizes {
+        in_channels,
+        out_channels,
+        height: image[1],
+        width: image[2],
+        kernel_size,
+        stride,
+        padding,
+        dilation,
+        groups,
+    };
     builder.apply(Rc::new(Conv2dOp { product: Product::Forward, sizes }), &[input, weight])
 }
 
@@ -130,7 +144,9 @@ impl Sizes {
         let [out_channels, channels, kernel_height, kernel_width] = self.weight();
         for o in 0..out_channels {
             let group = o / (out_channels / self.groups);
-            for (c, y, x) in (0..channels).flat_map(|c| (0..self.out_height()).flat_map(move |y| (0..self.out_width()).map(move |x| (c, y, x)))) {
+            for (c, y, x) in (0..channels)
+                .flat_map(|c| (0..self.out_height()).flat_map(move |y| (0..self.out_width()).map(move |x| (c, y, x))))
+            {
                 for (ky, kx) in (0..kernel_height).flat_map(|ky| (0..kernel_width).map(move |kx| (ky, kx))) {
                     let row = (y * self.stride[0] + ky * self.dilation[0]).wrapping_sub(self.padding[0]);
                     let column = (x * self.stride[1] + kx * self.dilation[1]).wrapping_sub(self.padding[1]);
@@ -167,7 +183,8 @@ impl Op for Conv2dOp {
     fn gradient(&self, builder: &mut dyn Builder, node: &Differentiated<'_>) -> Result<Vec<Option<Value>>, Mistake> {
         // The convolution is linear in both operands: with output = forward(input, weight), the gradient of each product is
         // another of the three.
-        let mut apply = |product, inputs: [Value; 2]| builder.apply(Rc::new(Conv2dOp { product, sizes: self.sizes }), &inputs);
+        let mut apply =
+            |product, inputs: [Value; 2]| builder.apply(Rc::new(Conv2dOp { product, sizes: self.sizes }), &inputs);
         let [first, second] = [node.inputs[0], node.inputs[1]];
         let grad = node.grad_output;
         let wanted = |position: usize| node.wanted[position];
@@ -202,7 +219,9 @@ impl Op for Conv2dOp {
         match self.product {
             Product::Forward => kernel("conv2d::forward").scratch(self.sizes.forward_scratch()),
             Product::GradInput => kernel("conv2d::grad_input").scratch(self.sizes.grad_input_scratch()),
-            Product::GradWeight => kernel("conv2d::grad_weight").scratch(self.sizes.grad_weight_scratch()).accumulates(),
+            Product::GradWeight => {
+                kernel("conv2d::grad_weight").scratch(self.sizes.grad_weight_scratch()).accumulates()
+            }
         }
     }
 
@@ -217,13 +236,16 @@ impl Op for Conv2dOp {
         for s in 0..samples {
             self.sizes.for_each(|[o, c, y, x, ky, kx, channel, row, column]| match self.product {
                 Product::Forward => {
-                    *result.at_mut(&[s, o, y, x]) += inputs[0].at(&[s, channel, row, column]) * inputs[1].at(&[o, c, ky, kx]);
+                    *result.at_mut(&[s, o, y, x]) +=
+                        inputs[0].at(&[s, channel, row, column]) * inputs[1].at(&[o, c, ky, kx]);
                 }
                 Product::GradInput => {
-                    *result.at_mut(&[s, channel, row, column]) += inputs[0].at(&[s, o, y, x]) * inputs[1].at(&[o, c, ky, kx]);
+                    *result.at_mut(&[s, channel, row, column]) +=
+                        inputs[0].at(&[s, o, y, x]) * inputs[1].at(&[o, c, ky, kx]);
                 }
                 Product::GradWeight => {
-                    *result.at_mut(&[o, c, ky, kx]) += inputs[0].at(&[s, o, y, x]) * inputs[1].at(&[s, channel, row, column]);
+                    *result.at_mut(&[o, c, ky, kx]) +=
+                        inputs[0].at(&[s, o, y, x]) * inputs[1].at(&[s, channel, row, column]);
                 }
             });
         }

@@ -87,7 +87,8 @@ impl Op for DropoutOp {
     fn reference(&self, inputs: &[&Array], output: &[usize], seed: u64) -> Array {
         // Element i of the batch, sample by sample: the same index as (first + sample) * features + feature.
         let kept = |index: usize| crate::rng::uniform(seed, self.stream, index as u64) >= self.p as f32;
-        let data = inputs[0].data.iter().enumerate().map(|(index, x)| if kept(index) { x / (1.0 - self.p) } else { 0.0 });
+        let data =
+            inputs[0].data.iter().enumerate().map(|(index, x)| if kept(index) { x / (1.0 - self.p) } else { 0.0 });
         Array { dims: output.to_vec(), data: data.collect() }
     }
 }

@@ -76,7 +76,10 @@ impl Op for LinearOp {
 
     fn infer(&self, inputs: &[Type]) -> Result<Type, Mistake> {
         let (in_features, out_features) = self.features(&inputs[1]);
-        let given = inputs[0].dims.last().ok_or_else(|| Mistake::new("{layer} takes vectors on the last axis, but its input is a number"))?;
+        let given = inputs[0]
+            .dims
+            .last()
+            .ok_or_else(|| Mistake::new("{layer} takes vectors on the last axis, but its input is a number"))?;
         if *given != in_features {
             return Err(Mistake::new(format!("{{layer}} takes {in_features} features, but its input has {given}")));
         }
@@ -95,7 +98,11 @@ impl Op for LinearOp {
     }
 
     fn batching(&self, inputs: &[Operand], _: &Type) -> Batching {
-        if inputs[0].batched && !inputs[1].batched && inputs[0].ty.rank() > 1 { Batching::PerSample } else { Batching::Whole }
+        if inputs[0].batched && !inputs[1].batched && inputs[0].ty.rank() > 1 {
+            Batching::PerSample
+        } else {
+            Batching::Whole
+        }
     }
 
     fn kernel(&self, call: &Call) -> Kernel {
@@ -103,8 +110,10 @@ impl Op for LinearOp {
         let own = vectors(call, &call.inputs[0]);
         // In rows, the vectors of all 16 samples stand one after the other.
         let all = if call.layout == Layout::Rows { own.times(&Dim::known(crate::LANES)).unwrap_or(own) } else { own };
-        let fields =
-            format!("vectors: {all}, in_features: {in_features}, out_features: {out_features}, transposed: {}", self.transposed);
+        let fields = format!(
+            "vectors: {all}, in_features: {in_features}, out_features: {out_features}, transposed: {}",
+            self.transposed
+        );
         let function = if call.layout == Layout::Samples { "linear::forward" } else { "linear::forward_rows" };
         Kernel::new(function, "linear::Sizes", &fields)
     }
@@ -115,7 +124,8 @@ impl Op for LinearOp {
 
     fn cost(&self, inputs: &[Type], output: &Type) -> u64 {
         let (in_features, _) = self.features(&inputs[1]);
-        (in_features.factor() * output.features().unwrap_or_else(|| output.elements().map_or(0, |dim| dim.factor()))) as u64
+        (in_features.factor() * output.features().unwrap_or_else(|| output.elements().map_or(0, |dim| dim.factor())))
+            as u64
     }
 
     fn reference(&self, inputs: &[&Array], output: &[usize], _: u64) -> Array {
@@ -148,7 +158,11 @@ impl Op for OuterSumOp {
     }
 
     fn batching(&self, inputs: &[Operand], _: &Type) -> Batching {
-        if inputs.iter().all(|input| input.batched && input.ty.rank() > 1) { Batching::SumsSamples } else { Batching::Whole }
+        if inputs.iter().all(|input| input.batched && input.ty.rank() > 1) {
+            Batching::SumsSamples
+        } else {
+            Batching::Whole
+        }
     }
 
     fn layouts(&self) -> Layouts {

@@ -8,7 +8,9 @@ pub use cpu::*;
 use std::rc::Rc;
 
 use crate::dim::Type;
-use crate::op::{Array, Batching, Builder, Call, Differentiated, Kernel, Layout, Layouts, Mistake, Op, Operand, Value, known};
+use crate::op::{
+    Array, Batching, Builder, Call, Differentiated, Kernel, Layout, Layouts, Mistake, Op, Operand, Value, known,
+};
 
 /// The sizes of one pooling of a tile in the `samples` layout.
 ///
@@ -87,15 +89,20 @@ pub fn pool2d(
 ) -> Result<Value, Mistake> {
     let ty = builder.ty(input);
     if ty.rank() != 4 {
-        return Err(Mistake::new(format!("{{layer}} takes images [N, channels, height, width], but its input is {ty}"))
-            .help(crate::layers::rank_help(&ty, 4)));
+        return Err(Mistake::new(format!(
+            "{{layer}} takes images [N, channels, height, width], but its input is {ty}"
+        ))
+        .help(crate::layers::rank_help(&ty, 4)));
     }
     let image = known(&ty, 1, "channels, height and width")?;
     for (axis, name) in ["height", "width"].into_iter().enumerate() {
         if 2 * padding[axis] > kernel_size[axis] {
-            return Err(Mistake::new(format!("{{layer}} has padding {}, more than half its kernel_size {}", padding[axis], kernel_size[axis]))
-                .at("padding")
-                .help(format!("write a padding of at most {}", kernel_size[axis] / 2)));
+            return Err(Mistake::new(format!(
+                "{{layer}} has padding {}, more than half its kernel_size {}",
+                padding[axis], kernel_size[axis]
+            ))
+            .at("padding")
+            .help(format!("write a padding of at most {}", kernel_size[axis] / 2)));
         }
         if kernel_size[axis] > image[axis + 1] + 2 * padding[axis] {
             return Err(Mistake::new(format!(
@@ -120,7 +127,9 @@ impl Pool2dOp {
         let sizes = &self.sizes;
         for c in 0..sizes.channels {
             for (y, x) in (0..sizes.out_height()).flat_map(|y| (0..sizes.out_width()).map(move |x| (y, x))) {
-                for (ky, kx) in (0..sizes.kernel_size[0]).flat_map(|ky| (0..sizes.kernel_size[1]).map(move |kx| (ky, kx))) {
+                for (ky, kx) in
+                    (0..sizes.kernel_size[0]).flat_map(|ky| (0..sizes.kernel_size[1]).map(move |kx| (ky, kx)))
+                {
                     let row = (y * sizes.stride[0] + ky).wrapping_sub(sizes.padding[0]);
                     let column = (x * sizes.stride[1] + kx).wrapping_sub(sizes.padding[1]);
                     if row < sizes.height && column < sizes.width {

@@ -58,7 +58,10 @@ impl Op for SumOp {
 
     fn gradient(&self, builder: &mut dyn Builder, node: &Differentiated<'_>) -> Result<Vec<Option<Value>>, Mistake> {
         let input = builder.ty(node.inputs[0]).dims;
-        let ones = input.iter().enumerate().map(|(axis, dim)| if self.axes.contains(&axis) { Dim::known(1) } else { dim.clone() });
+        let ones = input
+            .iter()
+            .enumerate()
+            .map(|(axis, dim)| if self.axes.contains(&axis) { Dim::known(1) } else { dim.clone() });
         let grad = crate::rearrange::reshape(builder, node.grad_output, ones.collect())?;
         Ok(vec![Some(builder.apply(Rc::new(Pointwise::expand(input)), &[grad])?)])
     }
@@ -109,11 +112,12 @@ impl Op for SumOp {
         let mut sum = Array::zeros(output);
         let input = inputs[0];
         Array::from_fn(&input.dims, |index| {
-            let kept = index.iter().enumerate().filter_map(|(axis, i)| match (self.axes.contains(&axis), self.keepdim) {
-                (false, _) => Some(*i),
-                (true, true) => Some(0),
-                (true, false) => None,
-            });
+            let kept =
+                index.iter().enumerate().filter_map(|(axis, i)| match (self.axes.contains(&axis), self.keepdim) {
+                    (false, _) => Some(*i),
+                    (true, true) => Some(0),
+                    (true, false) => None,
+                });
             *sum.at_mut(&kept.collect::<Vec<_>>()) += input.at(index);
             0.0
         });

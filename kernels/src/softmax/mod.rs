@@ -45,7 +45,12 @@ pub fn axis_fields(call: &Call, axis: usize) -> String {
     let physical = call.physical(input);
     let axis = call.axis(axis, input.ty.rank());
     let product = |dims: &[Dim]| Dim::product(dims).unwrap_or(Dim::known(0));
-    format!("outer: {}, size: {}, inner: {}", product(&physical[..axis]), physical[axis], product(&physical[axis + 1..]))
+    format!(
+        "outer: {}, size: {}, inner: {}",
+        product(&physical[..axis]),
+        physical[axis],
+        product(&physical[axis + 1..])
+    )
 }
 
 /// An operation along one axis is per sample unless that axis counts the samples.
@@ -92,10 +97,12 @@ impl Op for SoftmaxOp {
         let size = output[self.axis];
         Array::from_fn(output, |index| {
             let mut other = index.to_vec();
-            let mut along = |f: &mut dyn FnMut(f64)| (0..size).for_each(|i| {
-                other[self.axis] = i;
-                f(inputs[0].at(&other));
-            });
+            let mut along = |f: &mut dyn FnMut(f64)| {
+                (0..size).for_each(|i| {
+                    other[self.axis] = i;
+                    f(inputs[0].at(&other));
+                })
+            };
             let mut max = f64::NEG_INFINITY;
             along(&mut |x| max = max.max(x));
             let mut sum = 0.0;

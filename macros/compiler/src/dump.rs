@@ -39,11 +39,21 @@ fn memory_text(schedule: &Schedule) -> String {
     for own in schedule.stages.iter().flat_map(|stage| &stage.loops) {
         let arena = memory::plan(&schedule.graph, own);
         let total: usize = own.buffers.iter().map(crate::schedule::Buffer::len).sum();
-        let _ = writeln!(text, "loop over {}: {} floats and {} integers a tile, {total} without sharing", own.extent, arena.floats, arena.ints);
+        let _ = writeln!(
+            text,
+            "loop over {}: {} floats and {} integers a tile, {total} without sharing",
+            own.extent, arena.floats, arena.ints
+        );
         for (index, buffer) in own.buffers.iter().enumerate() {
             let end = arena.offsets[index] + buffer.len();
             let what = if buffer.scratch.is_some() { "scratch".to_owned() } else { buffer.layout.to_string() };
-            let _ = writeln!(text, "  {:>8}..{end:<8} %{} {what} ({})", arena.offsets[index], buffer.value.0, schedule.graph.node(buffer.value).label);
+            let _ = writeln!(
+                text,
+                "  {:>8}..{end:<8} %{} {what} ({})",
+                arena.offsets[index],
+                buffer.value.0,
+                schedule.graph.node(buffer.value).label
+            );
         }
     }
     text

@@ -24,22 +24,27 @@ pub fn derive_module(item: TokenStream) -> TokenStream {
         Err(error) => return error.to_compile_error(),
     };
     let name = struct_macro(&module.name);
+    let hidden = format_ident!("__graven_struct_{}", module.name, span = Span::call_site());
     // A struct with a mistake is shown as well: its block emits stubs, without a word.
     let mistakes = module.mistakes.iter().map(syn::Error::to_compile_error);
     quote! {
         #(#mistakes)*
         #[doc(hidden)]
         #[allow(unused_macros)]
-        macro_rules! #name {
+        macro_rules! #hidden {
             ({ $($callback:tt)* } $($state:tt)*) => { $($callback)* ! { { #item } $($state)* } };
         }
+        // By this import the block may stand above its struct as well as below.
+        #[doc(hidden)]
+        #[allow(unused_imports)]
+        use #hidden as #name;
     }
 }
 
 /// The macro that holds a struct's tokens; it bears the span of the name as the user wrote it. Its name is read by people
-/// where it is missing: "cannot find macro `Network_with_derive_Module_above_in_this_module` in this scope".
+/// where it is missing: "cannot find macro `Network_with_derive_Module_in_this_module` in this scope".
 fn struct_macro(name: &Ident) -> Ident {
-    format_ident!("{name}_with_derive_Module_above_in_this_module", span = name.span())
+    format_ident!("{name}_with_derive_Module_in_this_module", span = name.span())
 }
 
 /// What travels from call to call.

@@ -42,8 +42,15 @@ pub struct Inspected {
 /// ```
 pub fn inspect(structure: TokenStream, block: TokenStream) -> Result<Vec<Inspected>, Vec<String>> {
     let plain = structure.is_empty();
-    let structure = if plain { quote!(struct _Functions;) } else { structure };
-    let (mut module, _) = parse_description(quote!({ #structure } { #block } {})).map_err(|error| vec![error.to_string()])?;
+    let structure = if plain {
+        quote!(
+            struct _Functions;
+        )
+    } else {
+        structure
+    };
+    let (mut module, _) =
+        parse_description(quote!({ #structure } { #block } {})).map_err(|error| vec![error.to_string()])?;
     if plain {
         module.name = Ident::new("_Functions", Span::call_site());
     }
@@ -95,7 +102,9 @@ pub fn interpret(
     symbols: &HashMap<String, usize>,
     seed: u64,
 ) -> Vec<Array> {
-    let size = |dim: &graven_kernels::dim::Dim| dim.factor() * dim.symbols().iter().map(|symbol| symbols[symbol]).product::<usize>();
+    let size = |dim: &graven_kernels::dim::Dim| {
+        dim.factor() * dim.symbols().iter().map(|symbol| symbols[symbol]).product::<usize>()
+    };
     let number = |scalar: &Scalar| scalar.factor * size(&scalar.times) as f64 / size(&scalar.over) as f64;
     let mut values: Vec<Array> = Vec::new();
     for node in &graph.nodes {

@@ -24,6 +24,6 @@ pub mod diagnostics;
 mod dump;
 mod inspect;
 
-pub use expand::{derive_module, network, network_module, network_struct};
 pub use dump::text_forms;
+pub use expand::{derive_module, network, network_module, network_struct};
 pub use inspect::{Inspected, expand, inspect, interpret};

@@ -40,15 +40,19 @@ pub(crate) fn note(records: &[Record], graph: &Graph, value: Value) -> Option<St
     let chain = chain(records, graph, value);
     let first = chain.first()?;
     let shape = |value: Value| list(&graph.node(value).ty.dims);
-    let start = if first.layer { None } else { Some(format!("{} {}", graph.node(first.input).label, shape(first.input))) };
+    let start =
+        if first.layer { None } else { Some(format!("{} {}", graph.node(first.input).label, shape(first.input))) };
     let steps = chain.iter().map(|record| format!("{} {}", record.label, shape(record.output)));
     let steps: Vec<String> = start.into_iter().chain(steps).collect();
     let product = flattened(records, graph, value).map_or(String::new(), |(total, factors)| {
-        let words: Vec<String> = factors
-            .iter()
-            .enumerate()
-            .map(|(position, factor)| if position == 0 && factors.len() == 3 { format!("{factor} channels") } else { factor.to_string() })
-            .collect();
+        let words: Vec<String> =
+            factors
+                .iter()
+                .enumerate()
+                .map(|(position, factor)| {
+                    if position == 0 && factors.len() == 3 { format!("{factor} channels") } else { factor.to_string() }
+                })
+                .collect();
         format!("{total} = {}: ", words.join(" * "))
     });
     Some(format!("{product}{}", steps.join(" -> ")))

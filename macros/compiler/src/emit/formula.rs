@@ -14,9 +14,12 @@ pub(super) fn formula(formula: &Formula, operands: &[Ident], size: &dyn Fn(&str)
         }
         Formula::Scalar(number) => scalar(number, size),
         Formula::Apply(row, arguments) => {
-            let arguments: Vec<TokenStream> = arguments.iter().map(|argument| self::formula(argument, operands, size)).collect();
+            let arguments: Vec<TokenStream> =
+                arguments.iter().map(|argument| self::formula(argument, operands, size)).collect();
             let text: TokenStream = row.text.parse().unwrap_or_default();
-            substitute(text, &|name| row.parameters.iter().position(|own| *own == name).map(|position| arguments[position].clone()))
+            substitute(text, &|name| {
+                row.parameters.iter().position(|own| *own == name).map(|position| arguments[position].clone())
+            })
         }
     }
 }

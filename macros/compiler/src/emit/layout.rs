@@ -32,7 +32,14 @@ impl ParameterLayout {
             for (weight, description) in instance.weights().into_iter().enumerate() {
                 let elements: usize = description.dims.iter().product();
                 let name = format!("{}.{}", instance.path, description.name);
-                layout.entries.push(Entry { layer, weight, name, description, offset: layout.length, trained: !instance.frozen });
+                layout.entries.push(Entry {
+                    layer,
+                    weight,
+                    name,
+                    description,
+                    offset: layout.length,
+                    trained: !instance.frozen,
+                });
                 layout.length += elements.next_multiple_of(LANES);
             }
         }

@@ -6,10 +6,11 @@ use proc_macro2::{Ident, Span};
 
 /// Words that cannot be variables.
 const KEYWORDS: &[&str] = &[
-    "as", "break", "const", "continue", "crate", "dyn", "else", "enum", "extern", "false", "fn", "for", "if", "impl", "in", "let", "loop",
-    "match", "mod", "move", "mut", "pub", "ref", "return", "self", "static", "struct", "super", "trait", "true", "type", "unsafe", "use",
-    "where", "while", "async", "await", "abstract", "become", "box", "do", "final", "gen", "macro", "override", "priv", "try", "typeof",
-    "unsized", "virtual", "yield", "tile", "whole", "kernels", "math",
+    "as", "break", "const", "continue", "crate", "dyn", "else", "enum", "extern", "false", "fn", "for", "if", "impl",
+    "in", "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return", "self", "static", "struct", "super",
+    "trait", "true", "type", "unsafe", "use", "where", "while", "async", "await", "abstract", "become", "box", "do",
+    "final", "gen", "macro", "override", "priv", "try", "typeof", "unsized", "virtual", "yield", "tile", "whole",
+    "kernels", "math",
 ];
 
 /// Gives out names.
@@ -19,7 +20,8 @@ pub(super) struct Names(HashSet<String>);
 impl Names {
     /// A name for a label: `blocks.0.conv1` becomes `blocks_0_conv1`, and `blocks_0_conv1_2` the second time.
     pub(super) fn give(&mut self, label: &str) -> String {
-        let mut name: String = label.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
+        let mut name: String =
+            label.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
         while name.contains("__") {
             name = name.replace("__", "_");
         }

@@ -94,7 +94,9 @@ impl Emitter<'_> {
             return name.clone();
         }
         let node = self.graph().node(value).clone();
-        let Kind::Parameter { layer, weight } = node.kind else { unreachable!("a place names a parameter by its node") };
+        let Kind::Parameter { layer, weight } = node.kind else {
+            unreachable!("a place names a parameter by its node")
+        };
         let name = self.names.give(&node.label);
         let offset = self.context.layout.offset(layer, weight);
         let len = node.ty.elements().map_or(0, |elements| elements.factor());
@@ -112,7 +114,8 @@ impl Emitter<'_> {
 
     /// `let N = whole.symbols[0];` for each symbol that the code reads.
     fn bind_symbols(&self, from: &Ident, code: &TokenStream) -> TokenStream {
-        let words: Vec<String> = code.to_string().split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_owned).collect();
+        let words: Vec<String> =
+            code.to_string().split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_owned).collect();
         let used = self.symbols.iter().enumerate().filter(|(_, symbol)| words.contains(symbol));
         let bindings = used.map(|(index, symbol)| {
             let symbol = variable(symbol);
@@ -136,7 +139,15 @@ impl Emitter<'_> {
     }
 
     /// The call of a kernel: (constants it needs or statements before it, the call).
-    fn kernel_call(&mut self, kernel: &Kernel, label: &str, cx: &TokenStream, inputs: &[TokenStream], output: &TokenStream, scratch: Option<&TokenStream>) -> TokenStream {
+    fn kernel_call(
+        &mut self,
+        kernel: &Kernel,
+        label: &str,
+        cx: &TokenStream,
+        inputs: &[TokenStream],
+        output: &TokenStream,
+        scratch: Option<&TokenStream>,
+    ) -> TokenStream {
         let path: TokenStream = format!("kernels::{}", kernel.function).parse().unwrap_or_default();
         let literal: TokenStream = format!("kernels::{}", kernel.spec.1).parse().unwrap_or_default();
         let words: Vec<&str> = kernel.spec.1.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
@@ -155,7 +166,9 @@ impl Emitter<'_> {
             (Some(_), Some(scratch)) => Some(quote!(, #scratch)),
             (Some(_), None) => Some(quote!(, &mut [])),
         };
-        let closure = self.closure(kernel, if kernel.array { spec_operands(kernel) } else { 0 }).map(|closure| quote!(, #closure));
+        let closure = self
+            .closure(kernel, if kernel.array { spec_operands(kernel) } else { 0 })
+            .map(|closure| quote!(, #closure));
         quote!(#path(#cx, #sizes, #inputs, #output #scratch #closure);)
     }
 
@@ -167,13 +180,17 @@ impl Emitter<'_> {
         let buffers = self.buffers(own, &arena);
         let mut places = Places::default();
         let sums = self.sums(own);
-        let steps: Vec<TokenStream> = own.steps.iter().map(|step| self.step(own, &buffers, &sums, &mut places, step)).collect();
+        let steps: Vec<TokenStream> =
+            own.steps.iter().map(|step| self.step(own, &buffers, &sums, &mut places, step)).collect();
         let mut tiles = Vec::new();
         for steps in steps.chunks(STEPS_PER_FUNCTION) {
             let name = variable(&self.names.give("tile_of_samples"));
             let code = quote!(#(#steps)*);
             let bindings = self.bind_symbols(&variable("tile"), &code);
-            let doc = format!(" One tile: {LANES} samples pass through every operation of the loop over {} samples.", own.extent);
+            let doc = format!(
+                " One tile: {LANES} samples pass through every operation of the loop over {} samples.",
+                own.extent
+            );
             self.functions.push(quote! {
                 #[doc = #doc]
                 #[inline(never)]
@@ -240,7 +257,8 @@ impl Emitter<'_> {
             let start = *total;
             *total += sum.len.next_multiple_of(LANES);
             let name = self.names.give(&format!("{}_sum", node.label));
-            let name = self.range(&name, &format!(" The sum of `{}` over samples, {}.", node.label, node.ty), start, sum.len);
+            let name =
+                self.range(&name, &format!(" The sum of `{}` over samples, {}.", node.label, node.ty), start, sum.len);
             let kept = sum.kept.map(|index| {
                 let index = Literal::usize_unsuffixed(index);
                 quote!(graven::SumTarget::Value(#index))
@@ -300,7 +318,10 @@ impl Emitter<'_> {
                 let Kind::Op(op) = &node.kind else { unreachable!("only operations run") };
                 let kernel = op.kernel(&call(self.graph(), *value, *layout, &batched, !sums_samples));
                 // The buffers of the call, each once, by element type.
-                let mut used: Vec<usize> = inputs.iter().filter_map(|input| if let Source::Buffer(index) = input { Some(*index) } else { None }).collect();
+                let mut used: Vec<usize> = inputs
+                    .iter()
+                    .filter_map(|input| if let Source::Buffer(index) = input { Some(*index) } else { None })
+                    .collect();
                 if let Destination::Buffer(index) = output {
                     used.push(*index);
                 }
@@ -310,8 +331,10 @@ impl Emitter<'_> {
                 let borrow = |wanted: Dtype, arena: &str| {
                     let of: Vec<usize> = used.iter().copied().filter(|index| dtype(*index) == wanted).collect();
                     let arena = variable(arena);
-                    let (variables, ranges): (Vec<_>, Vec<_>) = of.iter().map(|index| (&buffers.variables[*index], &buffers.constants[*index])).unzip();
-                    (!of.is_empty()).then(|| quote!(let [#(#variables),*] = graven::disjoint(tile.#arena, [#(#ranges),*]);))
+                    let (variables, ranges): (Vec<_>, Vec<_>) =
+                        of.iter().map(|index| (&buffers.variables[*index], &buffers.constants[*index])).unzip();
+                    (!of.is_empty())
+                        .then(|| quote!(let [#(#variables),*] = graven::disjoint(tile.#arena, [#(#ranges),*]);))
                 };
                 let (floats, ints) = (borrow(Dtype::F32, "floats"), borrow(Dtype::I64, "ints"));
                 let mut arguments = Vec::new();
@@ -328,7 +351,11 @@ impl Emitter<'_> {
                         Source::Full(place) => {
                             let dtype = self.graph().node(*input).ty.dtype;
                             let index = Literal::usize_unsuffixed(places.read(dtype, *place));
-                            if dtype == Dtype::F32 { quote!(tile.reads[#index]) } else { quote!(tile.int_reads[#index]) }
+                            if dtype == Dtype::F32 {
+                                quote!(tile.reads[#index])
+                            } else {
+                                quote!(tile.int_reads[#index])
+                            }
                         }
                     });
                 }
@@ -339,7 +366,11 @@ impl Emitter<'_> {
                     }
                     Destination::Sum(index) => {
                         let range = &sums.constants[*index];
-                        if node.ty.dtype == Dtype::F32 { quote!(&mut tile.sums[#range]) } else { quote!(&mut tile.int_sums[#range]) }
+                        if node.ty.dtype == Dtype::F32 {
+                            quote!(&mut tile.sums[#range])
+                        } else {
+                            quote!(&mut tile.int_sums[#range])
+                        }
                     }
                 };
                 let scratch = scratch.map(|index| {
@@ -347,7 +378,8 @@ impl Emitter<'_> {
                     quote!(#name)
                 });
                 let doc = self.describe(*value, &node.label);
-                let call = self.kernel_call(&kernel, &node.label, &quote!(&tile.cx), &arguments, &output, scratch.as_ref());
+                let call =
+                    self.kernel_call(&kernel, &node.label, &quote!(&tile.cx), &arguments, &output, scratch.as_ref());
                 quote!(#[doc = #doc] #floats #ints #call)
             }
         }
@@ -388,12 +420,15 @@ impl Emitter<'_> {
     fn kept(&self, value: Value) -> usize {
         let root = root(self.graph(), value);
         let own = |wanted: Value| self.schedule.values.iter().position(|(own, _)| *own == wanted);
-        own(value).or_else(|| own(root)).unwrap_or_else(|| unreachable!("%{} is kept: the verifier checked it", value.0))
+        own(value)
+            .or_else(|| own(root))
+            .unwrap_or_else(|| unreachable!("%{} is kept: the verifier checked it", value.0))
     }
 
     fn whole_call(&mut self, value: Value) -> TokenStream {
         let node = self.graph().node(value).clone();
-        let output_index = self.schedule.values.iter().position(|(own, _)| *own == value).unwrap_or_else(|| self.kept(value));
+        let output_index =
+            self.schedule.values.iter().position(|(own, _)| *own == value).unwrap_or_else(|| self.kept(value));
         let sources: Vec<Value> = match &node.kind {
             Kind::Op(op) if !op.is_view() => node.inputs.clone(),
             _ => vec![root(self.graph(), value)],
@@ -407,7 +442,11 @@ impl Emitter<'_> {
             arguments.push(match &origin_node.kind {
                 Kind::Input(index) => {
                     let index = Literal::usize_unsuffixed(*index);
-                    if origin_node.ty.dtype == Dtype::F32 { quote!(whole.inputs[#index]) } else { quote!(whole.int_inputs[#index]) }
+                    if origin_node.ty.dtype == Dtype::F32 {
+                        quote!(whole.inputs[#index])
+                    } else {
+                        quote!(whole.int_inputs[#index])
+                    }
                 }
                 Kind::Parameter { .. } => {
                     let range = self.parameter(origin);
@@ -424,7 +463,8 @@ impl Emitter<'_> {
             });
         }
         let borrow = |wanted: Dtype, arena: &str| {
-            let of: Vec<usize> = kept.iter().copied().filter(|index| self.schedule.values[*index].1.dtype == wanted).collect();
+            let of: Vec<usize> =
+                kept.iter().copied().filter(|index| self.schedule.values[*index].1.dtype == wanted).collect();
             let arena = variable(arena);
             let names = of.iter().map(|index| variable(&format!("value_{index}")));
             let slots = of.iter().map(|index| {
@@ -443,7 +483,8 @@ impl Emitter<'_> {
                     let zero = if node.ty.dtype == Dtype::F32 { quote!(0.0) } else { quote!(0) };
                     quote!(#output.fill(#zero);)
                 });
-                let call = self.kernel_call(&kernel, &node.label, &quote!(&whole.cx), &arguments, &quote!(#output), None);
+                let call =
+                    self.kernel_call(&kernel, &node.label, &quote!(&whole.cx), &arguments, &quote!(#output), None);
                 quote!(#clear #call)
             }
             _ => {
@@ -495,7 +536,10 @@ impl Emitter<'_> {
         let values: Vec<TokenStream> = values.collect();
         let gradients = self.schedule.gradients.iter().filter_map(|(target, value)| match target {
             Target::Parameter(layer, weight) => {
-                let (value, offset) = (Literal::usize_unsuffixed(*value), Literal::usize_unsuffixed(self.context.layout.offset(*layer, *weight)));
+                let (value, offset) = (
+                    Literal::usize_unsuffixed(*value),
+                    Literal::usize_unsuffixed(self.context.layout.offset(*layer, *weight)),
+                );
                 Some(quote!((#value, #offset)))
             }
             Target::Input(_) => None,
@@ -503,7 +547,8 @@ impl Emitter<'_> {
         let gradients: Vec<TokenStream> = gradients.collect();
         let length = Literal::usize_unsuffixed(self.context.layout.length);
         // Parameters without a gradient here are moved by no optimizer, as in PyTorch.
-        let has_gradient = |layer, weight| graph.gradients.iter().any(|(target, _)| *target == Target::Parameter(layer, weight));
+        let has_gradient =
+            |layer, weight| graph.gradients.iter().any(|(target, _)| *target == Target::Parameter(layer, weight));
         let trained = self.context.layout.ranges(has_gradient);
         let trained = trained.iter().map(|range| {
             let (start, end) = (Literal::usize_unsuffixed(range.start), Literal::usize_unsuffixed(range.end));

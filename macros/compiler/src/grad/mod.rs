@@ -5,8 +5,8 @@ use graven_kernels::pointwise::{Pointwise, apply};
 
 use crate::graph::{Graph, Kind, Target};
 
-/// Adds the gradients of the first output, a scalar, with respect to the targets. A target that the loss does not depend on
-/// gets zeros. Nothing is computed that no target needs.
+/// Adds the gradients of the first output, a scalar, with respect to the targets. A parameter that the loss does not depend
+/// on gets none, an argument zeros. Nothing is computed that no target needs.
 ///
 /// # Errors
 /// An operation on the way cannot be differentiated; the message names it.
@@ -32,10 +32,13 @@ pub fn differentiate(graph: &mut Graph, targets: &[(Target, Value)]) -> Result<(
         let Kind::Op(op) = &node.kind else { continue };
         graph.label = format!("{}_grad", node.label);
         let wanted: Vec<bool> = node.inputs.iter().map(|input| wanted[input.0]).collect();
-        let differentiated = Differentiated { inputs: &node.inputs, output: Value(position), grad_output, wanted: &wanted };
+        let differentiated =
+            Differentiated { inputs: &node.inputs, output: Value(position), grad_output, wanted: &wanted };
         let contributions = op.gradient(graph, &differentiated)?;
         for (input, contribution) in node.inputs.iter().zip(contributions) {
-            let Some(contribution) = contribution.filter(|_| wanted_of(&wanted, &node.inputs, *input)) else { continue };
+            let Some(contribution) = contribution.filter(|_| wanted_of(&wanted, &node.inputs, *input)) else {
+                continue;
+            };
             gradients[input.0] = Some(match gradients[input.0] {
                 Some(sum) => apply(graph, "add", &[sum, contribution])?,
                 None => contribution,
@@ -47,6 +50,8 @@ pub fn differentiate(graph: &mut Graph, targets: &[(Target, Value)]) -> Result<(
         let gradient = match gradients[value.0] {
             Some(gradient) if !matches!(graph.node(gradient).kind, Kind::Scalar(_)) => gradient,
             Some(number) => expanded(graph, number, *value)?,
+            // As in PyTorch: no gradient, so that no optimizer moves the parameter, not even by weight decay.
+            None if matches!(target, Target::Parameter(..)) => continue,
             None => {
                 let zero = graph.scalar(Scalar::number(0.0));
                 expanded(graph, zero, *value)?

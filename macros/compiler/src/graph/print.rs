@@ -8,7 +8,9 @@ impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, node) in self.nodes.iter().enumerate() {
             let what = match &node.kind {
-                Kind::Input(index) => format!("input {}", self.inputs.get(*index).map_or("?", |input| input.name.as_str())),
+                Kind::Input(index) => {
+                    format!("input {}", self.inputs.get(*index).map_or("?", |input| input.name.as_str()))
+                }
                 Kind::Parameter { .. } => format!("parameter {}", node.label),
                 Kind::Scalar(scalar) => format!("scalar {scalar}"),
                 Kind::Op(op) => op.name(),
@@ -22,7 +24,9 @@ impl fmt::Display for Graph {
         }
         for (target, value) in &self.gradients {
             match target {
-                Target::Parameter(layer, weight) => writeln!(f, "gradient of layer {layer} weight {weight}: %{}", value.0)?,
+                Target::Parameter(layer, weight) => {
+                    writeln!(f, "gradient of layer {layer} weight {weight}: %{}", value.0)?
+                }
                 Target::Input(index) => writeln!(f, "gradient of input {index}: %{}", value.0)?,
             }
         }

@@ -17,7 +17,9 @@ pub fn verify(graph: &Graph) -> Result<(), String> {
         let types: Vec<Type> = node.inputs.iter().map(|input| graph.node(*input).ty.clone()).collect();
         match op.infer(&types) {
             Ok(ty) if ty == node.ty => {}
-            Ok(ty) => return Err(format!("%{position} = {} has type {}, but its shape rule says {ty}", op.name(), node.ty)),
+            Ok(ty) => {
+                return Err(format!("%{position} = {} has type {}, but its shape rule says {ty}", op.name(), node.ty));
+            }
             Err(mistake) => return Err(format!("%{position} = {}: {}", op.name(), mistake.message)),
         }
     }

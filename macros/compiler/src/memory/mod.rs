@@ -35,7 +35,10 @@ fn lifetimes(own: &Loop) -> Vec<(usize, usize)> {
                 touch(*to, position);
             }
             Step::Run { inputs, output, scratch, .. } => {
-                inputs.iter().filter_map(|input| if let Source::Buffer(index) = input { Some(*index) } else { None }).for_each(|index| touch(index, position));
+                inputs
+                    .iter()
+                    .filter_map(|input| if let Source::Buffer(index) = input { Some(*index) } else { None })
+                    .for_each(|index| touch(index, position));
                 if let Destination::Buffer(index) = output {
                     touch(*index, position);
                 }
@@ -74,7 +77,9 @@ pub fn plan(graph: &Graph, own: &Loop) -> Arena {
         let mut taken: Vec<(usize, usize)> = placed
             .iter()
             .filter(overlaps)
-            .map(|other| (arena.offsets[*other], arena.offsets[*other] + own.buffers[*other].len().next_multiple_of(ALIGNMENT)))
+            .map(|other| {
+                (arena.offsets[*other], arena.offsets[*other] + own.buffers[*other].len().next_multiple_of(ALIGNMENT))
+            })
             .collect();
         taken.sort_unstable();
         let len = own.buffers[index].len().next_multiple_of(ALIGNMENT);
@@ -105,7 +110,10 @@ pub fn verify(graph: &Graph, own: &Loop, arena: &Arena) -> Result<(), String> {
             let end = |index: usize| arena.offsets[index] + own.buffers[index].len();
             let meets = arena.offsets[left] < end(right) && arena.offsets[right] < end(left);
             if lives && meets && dtype(graph, own, left) == dtype(graph, own, right) {
-                return Err(format!("buffers {right} and {left} overlap at {} and {}", arena.offsets[right], arena.offsets[left]));
+                return Err(format!(
+                    "buffers {right} and {left} overlap at {} and {}",
+                    arena.offsets[right], arena.offsets[left]
+                ));
             }
         }
     }

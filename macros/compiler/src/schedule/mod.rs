@@ -207,7 +207,10 @@ impl Loop {
 
     /// The buffer of a value in a layout, made if it is new.
     fn buffer(&mut self, value: Value, layout: Layout, features: usize) -> usize {
-        let found = self.buffers.iter().position(|buffer| buffer.scratch.is_none() && buffer.value == value && buffer.layout == layout);
+        let found = self
+            .buffers
+            .iter()
+            .position(|buffer| buffer.scratch.is_none() && buffer.value == value && buffer.layout == layout);
         found.unwrap_or_else(|| {
             self.buffers.push(Buffer { value, layout, features, scratch: None });
             self.buffers.len() - 1
@@ -216,7 +219,10 @@ impl Loop {
 
     /// The layouts in which a value is in the tile already.
     fn layouts_of(&self, value: Value) -> impl Iterator<Item = Layout> + '_ {
-        self.buffers.iter().filter(move |buffer| buffer.scratch.is_none() && buffer.value == value).map(|buffer| buffer.layout)
+        self.buffers
+            .iter()
+            .filter(move |buffer| buffer.scratch.is_none() && buffer.value == value)
+            .map(|buffer| buffer.layout)
     }
 }
 

@@ -84,7 +84,8 @@ impl<'a> Placement<'a> {
             Kind::Op(op) => op,
         };
         let whole = || self.whole_home(op.as_ref(), value);
-        let extents: Vec<Option<Dim>> = node.inputs.iter().map(|input| self.extent(*input, op.needs_samples())).collect();
+        let extents: Vec<Option<Dim>> =
+            node.inputs.iter().map(|input| self.extent(*input, op.needs_samples())).collect();
         let mut found = extents.iter().flatten();
         let extent = match found.next() {
             Some(extent) if found.all(|other| other == extent) => extent.clone(),
@@ -106,8 +107,12 @@ impl<'a> Placement<'a> {
         let batching = op.batching(&operands, &node.ty);
         let stage = node.inputs.iter().map(|input| self.ready_for_tiles(*input, &extent)).max().unwrap_or(0);
         match batching {
-            Batching::PerSample if node.ty.features().is_some() && node.ty.dims.first() == Some(&extent) => Home::Tile(stage, extent),
-            Batching::SumsSamples if node.ty.elements().is_some_and(|elements| elements.as_known().is_some()) => Home::Sum(stage, extent),
+            Batching::PerSample if node.ty.features().is_some() && node.ty.dims.first() == Some(&extent) => {
+                Home::Tile(stage, extent)
+            }
+            Batching::SumsSamples if node.ty.elements().is_some_and(|elements| elements.as_known().is_some()) => {
+                Home::Sum(stage, extent)
+            }
             _ => whole(),
         }
     }
@@ -198,7 +203,12 @@ impl<'a> Placement<'a> {
             _ => None,
         });
         let copied = copied.collect();
-        let gradients = graph.gradients.iter().zip(&gradients).filter_map(|((target, _), kept)| Some((*target, (*kept)?))).collect();
+        let gradients = graph
+            .gradients
+            .iter()
+            .zip(&gradients)
+            .filter_map(|((target, _), kept)| Some((*target, (*kept)?)))
+            .collect();
         Schedule { graph: graph.clone(), homes: self.homes, values: self.values, stages, outputs: copied, gradients }
     }
 
@@ -213,14 +223,17 @@ impl<'a> Placement<'a> {
     fn results(&mut self, stages: &mut [Stage]) -> (Vec<Place>, Vec<Option<usize>>) {
         let graph = self.graph;
         let last = stages.len() - 1;
-        let mut kept = |placement: &mut Self, value: Value| match placement.place(value) {
-            Place::Value(index) => index,
-            _ => {
-                // An argument or a parameter that is returned as it is: a copy.
-                placement.values.push((value, graph.node(value).ty.clone()));
-                stages[last].whole.push(value);
-                placement.values.len() - 1
+        let mut kept = |placement: &mut Self, value: Value| {
+            if let Place::Value(index) = placement.place(value) {
+                return index;
             }
+            // An argument or a parameter that is returned as it is: a copy, one for all its returns.
+            if let Some(index) = placement.values.iter().position(|(own, _)| *own == value) {
+                return index;
+            }
+            placement.values.push((value, graph.node(value).ty.clone()));
+            stages[last].whole.push(value);
+            placement.values.len() - 1
         };
         let mut outputs: Vec<Place> = Vec::new();
         for (index, value) in graph.outputs.iter().enumerate() {
@@ -232,7 +245,8 @@ impl<'a> Placement<'a> {
         for (position, (_, value)) in graph.gradients.iter().enumerate() {
             let root = self.root(*value);
             let reads = |value: &Value| self.root(*value) == root;
-            let read_elsewhere = (0..graph.nodes.len()).any(|node| computes(graph, Value(node)) && graph.nodes[node].inputs.iter().any(reads))
+            let read_elsewhere = (0..graph.nodes.len())
+                .any(|node| computes(graph, Value(node)) && graph.nodes[node].inputs.iter().any(reads))
                 || graph.outputs.iter().any(reads)
                 || graph.gradients.iter().enumerate().any(|(other, (_, value))| other != position && reads(value));
             let sum = matches!(self.homes[root.0], Home::Sum(..));
@@ -246,12 +260,23 @@ impl<'a> Placement<'a> {
         let graph = self.graph;
         let node = graph.node(value);
         let op = graph.op(value).expect("a computed value");
-        let batched: Vec<bool> = node.inputs.iter().map(|input| self.extent(*input, op.needs_samples()).is_some()).collect();
-        let operands: Vec<Value> = node.inputs.iter().zip(&batched).filter(|(_, batched)| **batched).map(|(input, _)| self.root(*input)).collect();
+        let batched: Vec<bool> =
+            node.inputs.iter().map(|input| self.extent(*input, op.needs_samples()).is_some()).collect();
+        let operands: Vec<Value> = node
+            .inputs
+            .iter()
+            .zip(&batched)
+            .filter(|(_, batched)| **batched)
+            .map(|(input, _)| self.root(*input))
+            .collect();
         let layout = choose_layout(op.layouts(), own, &operands);
         let mut inputs = Vec::new();
         for (input, batched) in node.inputs.iter().zip(&batched) {
-            inputs.push(if *batched { Source::Buffer(self.bring(own, stage, *input, layout)) } else { Source::Full(self.place(*input)) });
+            inputs.push(if *batched {
+                Source::Buffer(self.bring(own, stage, *input, layout))
+            } else {
+                Source::Full(self.place(*input))
+            });
         }
         let sums = matches!(self.homes[value.0], Home::Sum(..));
         let kernel = op.kernel(&call(graph, value, layout, &batched, !sums));

@@ -46,7 +46,11 @@ impl fmt::Display for Schedule {
                     f,
                     "  loop over {} samples, 16 a tile, {} a chunk at least, {} multiply-adds a tile",
                     own.extent,
-                    if own.tiles_per_chunk == 1 { "1 tile".to_owned() } else { format!("{} tiles", own.tiles_per_chunk) },
+                    if own.tiles_per_chunk == 1 {
+                        "1 tile".to_owned()
+                    } else {
+                        format!("{} tiles", own.tiles_per_chunk)
+                    },
                     own.cost(&self.graph)
                 )?;
                 let name = |index: &usize| Schedule::buffer_name(&own.buffers[*index]);
@@ -54,7 +58,9 @@ impl fmt::Display for Schedule {
                     match step {
                         Step::Load { from, to } => writeln!(f, "    load {} -> {}", self.place_name(*from), name(to))?,
                         Step::Convert { from, to } => writeln!(f, "    convert {} -> {}", name(from), name(to))?,
-                        Step::Store { from, to } => writeln!(f, "    store {} -> {}", name(from), self.place_name(*to))?,
+                        Step::Store { from, to } => {
+                            writeln!(f, "    store {} -> {}", name(from), self.place_name(*to))?
+                        }
                         Step::Run { value, inputs, output, scratch, .. } => {
                             let source = |source: &Source| match source {
                                 Source::Buffer(index) => name(index),

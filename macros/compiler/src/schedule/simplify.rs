@@ -80,7 +80,10 @@ fn fuse(graph: &Graph) -> Graph {
         let value = match &node.kind {
             Kind::Op(op) if op.formula().is_some() => fused(new, &reads, op, node, inputs),
             // A constant under another shape is a constant of that shape.
-            Kind::Op(op) if op.is_view() && let Some(constant) = constant(new, inputs[0], &node.ty) => {
+            Kind::Op(op)
+                if op.is_view()
+                    && let Some(constant) = constant(new, inputs[0], &node.ty) =>
+            {
                 new.push(Kind::Op(constant), Vec::new(), node.ty.clone(), node.label.clone())
             }
             kind => new.push(kind.clone(), inputs, node.ty.clone(), node.label.clone()),
@@ -99,7 +102,13 @@ fn constant(graph: &Graph, value: Value, ty: &Type) -> Option<Rc<dyn Op>> {
     }
 }
 
-fn fused(new: &mut Graph, reads: &HashMap<Value, usize>, op: &Rc<dyn Op>, node: &crate::graph::Node, inputs: Vec<Value>) -> Value {
+fn fused(
+    new: &mut Graph,
+    reads: &HashMap<Value, usize>,
+    op: &Rc<dyn Op>,
+    node: &crate::graph::Node,
+    inputs: Vec<Value>,
+) -> Value {
     let formula = op.formula().expect("asked by the caller");
     let mut operands: Vec<Value> = Vec::new();
     let mut n_rows = formula.size();
@@ -112,7 +121,8 @@ fn fused(new: &mut Graph, reads: &HashMap<Value, usize>, op: &Rc<dyn Op>, node: 
             Kind::Op(producer) => producer.formula().and_then(|producer| {
                 let grown = n_rows + uses * producer.size();
                 let alone = reads.get(input) == Some(&1) && (uses <= 1 || producer.size() <= 2);
-                let fits = grown <= MAX_ROWS && operands.len() + source.inputs.len() + (inputs.len() - position) <= MAX_OPERANDS + 1;
+                let fits = grown <= MAX_ROWS
+                    && operands.len() + source.inputs.len() + (inputs.len() - position) <= MAX_OPERANDS + 1;
                 ((alone && fits) || source.inputs.is_empty()).then(|| {
                     n_rows = grown;
                     (producer.clone(), source.inputs.clone())

@@ -46,7 +46,10 @@ pub fn verify(schedule: &Schedule) -> Result<(), String> {
                                 Source::Full(place) => ready(&values_ready, *place),
                             };
                             if !fine {
-                                return Err(format!("stage {n_stage}: %{} reads {input:?} before it is written", value.0));
+                                return Err(format!(
+                                    "stage {n_stage}: %{} reads {input:?} before it is written",
+                                    value.0
+                                ));
                             }
                         }
                         if let Destination::Buffer(index) = output {
@@ -70,7 +73,10 @@ pub fn verify(schedule: &Schedule) -> Result<(), String> {
         values_ready = later;
     }
     if let Some(index) = values_ready.iter().position(|ready| !ready) {
-        return Err(format!("the kept value {index} (%{}) is never written: {:?}", schedule.values[index].0.0, schedule.homes[schedule.values[index].0.0]));
+        return Err(format!(
+            "the kept value {index} (%{}) is never written: {:?}",
+            schedule.values[index].0.0, schedule.homes[schedule.values[index].0.0]
+        ));
     }
     if let Some(index) = outputs_ready.iter().position(|ready| !ready) {
         return Err(format!("output {index} is never written"));

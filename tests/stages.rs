@@ -12,6 +12,7 @@ use quote::{ToTokens as _, quote};
 
 /// The code of `examples/expanded/tutorial.rs`, compiled as it stands.
 #[allow(unreachable_pub)] // It reads as a user's library would.
+#[rustfmt::skip] // It is printed by prettyplease.
 #[path = "../examples/expanded/tutorial.rs"]
 mod expanded;
 

@@ -74,8 +74,10 @@ const _: () = {
         };
         /// Parameter `conv1.bias`, [6].
         const CONV1_BIAS: std::ops::Range<usize> = 160..166;
-        const RELU_SIZES: kernels::cpu::map::Map<2, 2> =
-            kernels::cpu::map::Map { dims: [6, 9216], strides: [[9216, 1], [1, 0]] };
+        const RELU_SIZES: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [6, 9216],
+            strides: [[9216, 1], [1, 0]],
+        };
         const MAX_POOL2D_SIZES: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
             channels: 6,
             height: 24,
@@ -99,8 +101,10 @@ const _: () = {
         };
         /// Parameter `conv2.bias`, [12].
         const CONV2_BIAS: std::ops::Range<usize> = 1984..1996;
-        const RELU_SIZES_2: kernels::cpu::map::Map<2, 2> =
-            kernels::cpu::map::Map { dims: [12, 1024], strides: [[1024, 1], [1, 0]] };
+        const RELU_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [12, 1024],
+            strides: [[1024, 1], [1, 0]],
+        };
         const MAX_POOL2D_SIZES_2: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
             channels: 12,
             height: 8,
@@ -111,36 +115,64 @@ const _: () = {
         };
         /// Parameter `fc1.weight`, [120, 192].
         const FC1_WEIGHT: std::ops::Range<usize> = 2000..25040;
-        const FC1_SIZES: kernels::linear::Sizes =
-            kernels::linear::Sizes { vectors: 1, in_features: 192, out_features: 120, transposed: false };
+        const FC1_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
+            vectors: 1,
+            in_features: 192,
+            out_features: 120,
+            transposed: false,
+        };
         /// Parameter `fc1.bias`, [120].
         const FC1_BIAS: std::ops::Range<usize> = 25040..25160;
-        const RELU_SIZES_3: kernels::cpu::map::Map<2, 2> =
-            kernels::cpu::map::Map { dims: [120, 16], strides: [[16, 1], [1, 0]] };
+        const RELU_SIZES_3: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [120, 16],
+            strides: [[16, 1], [1, 0]],
+        };
         /// Parameter `fc2.weight`, [60, 120].
         const FC2_WEIGHT: std::ops::Range<usize> = 25168..32368;
-        const FC2_SIZES: kernels::linear::Sizes =
-            kernels::linear::Sizes { vectors: 1, in_features: 120, out_features: 60, transposed: false };
+        const FC2_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
+            vectors: 1,
+            in_features: 120,
+            out_features: 60,
+            transposed: false,
+        };
         /// Parameter `fc2.bias`, [60].
         const FC2_BIAS: std::ops::Range<usize> = 32368..32428;
-        const RELU_SIZES_4: kernels::cpu::map::Map<2, 2> =
-            kernels::cpu::map::Map { dims: [60, 16], strides: [[16, 1], [1, 0]] };
+        const RELU_SIZES_4: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [60, 16],
+            strides: [[16, 1], [1, 0]],
+        };
         /// Parameter `out.weight`, [10, 60].
         const OUT_WEIGHT: std::ops::Range<usize> = 32432..33032;
-        const OUT_SIZES: kernels::linear::Sizes =
-            kernels::linear::Sizes { vectors: 1, in_features: 60, out_features: 10, transposed: false };
+        const OUT_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
+            vectors: 1,
+            in_features: 60,
+            out_features: 10,
+            transposed: false,
+        };
         /// Parameter `out.bias`, [10].
         const OUT_BIAS: std::ops::Range<usize> = 33040..33050;
-        const OUT_SIZES_2: kernels::cpu::map::Map<2, 2> =
-            kernels::cpu::map::Map { dims: [10, 16], strides: [[16, 1], [1, 0]] };
+        const OUT_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [10, 16],
+            strides: [[16, 1], [1, 0]],
+        };
         /// One tile: 16 samples pass through every operation of the loop over N samples.
         #[inline(never)]
         fn tile_of_samples(tile: &mut graven::Tile<'_>) {
             let N = tile.symbols[0];
             tile.load_samples(0, T, 784);
             /// `conv1`: conv2d, [N, 1, 28, 28] and [6, 1, 5, 5] -> [N, 6, 24, 24], 86400 multiply-adds a sample.
-            let [t, conv1_scratch, conv1] = graven::disjoint(tile.floats, [T, CONV1_SCRATCH, CONV1]);
-            kernels::conv2d::forward(&tile.cx, &CONV1_SIZES, t, &tile.parameters[CONV1_WEIGHT], conv1, conv1_scratch);
+            let [t, conv1_scratch, conv1] = graven::disjoint(
+                tile.floats,
+                [T, CONV1_SCRATCH, CONV1],
+            );
+            kernels::conv2d::forward(
+                &tile.cx,
+                &CONV1_SIZES,
+                t,
+                &tile.parameters[CONV1_WEIGHT],
+                conv1,
+                conv1_scratch,
+            );
             /// `relu`: relu(add(a, b)), [N, 6, 24, 24] and [6, 1, 1] -> [N, 6, 24, 24], 6912 multiply-adds a sample.
             let [conv1, relu] = graven::disjoint(tile.floats, [CONV1, RELU]);
             kernels::cpu::map::map(
@@ -155,7 +187,10 @@ const _: () = {
             let [relu, max_pool2d] = graven::disjoint(tile.floats, [RELU, MAX_POOL2D]);
             kernels::pool2d::max_forward(&tile.cx, &MAX_POOL2D_SIZES, relu, max_pool2d);
             /// `conv2`: conv2d, [N, 6, 12, 12] and [12, 6, 5, 5] -> [N, 12, 8, 8], 115200 multiply-adds a sample.
-            let [max_pool2d, conv2_scratch, conv2] = graven::disjoint(tile.floats, [MAX_POOL2D, CONV2_SCRATCH, CONV2]);
+            let [max_pool2d, conv2_scratch, conv2] = graven::disjoint(
+                tile.floats,
+                [MAX_POOL2D, CONV2_SCRATCH, CONV2],
+            );
             kernels::conv2d::forward(
                 &tile.cx,
                 &CONV2_SIZES,
@@ -175,11 +210,25 @@ const _: () = {
                 |[a, b]: [f32; 2]| math::max(a + b, 0.0),
             );
             /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
-            let [relu_2, max_pool2d_2] = graven::disjoint(tile.floats, [RELU_2, MAX_POOL2D_2]);
-            kernels::pool2d::max_forward(&tile.cx, &MAX_POOL2D_SIZES_2, relu_2, max_pool2d_2);
+            let [relu_2, max_pool2d_2] = graven::disjoint(
+                tile.floats,
+                [RELU_2, MAX_POOL2D_2],
+            );
+            kernels::pool2d::max_forward(
+                &tile.cx,
+                &MAX_POOL2D_SIZES_2,
+                relu_2,
+                max_pool2d_2,
+            );
             /// `fc1`: linear, [N, 192] and [120, 192] -> [N, 120], 23040 multiply-adds a sample.
             let [max_pool2d_2, fc1] = graven::disjoint(tile.floats, [MAX_POOL2D_2, FC1]);
-            kernels::linear::forward(&tile.cx, &FC1_SIZES, max_pool2d_2, &tile.parameters[FC1_WEIGHT], fc1);
+            kernels::linear::forward(
+                &tile.cx,
+                &FC1_SIZES,
+                max_pool2d_2,
+                &tile.parameters[FC1_WEIGHT],
+                fc1,
+            );
             /// `relu`: relu(add(a, b)), [N, 120] and [120] -> [N, 120], 240 multiply-adds a sample.
             let [fc1, relu_3] = graven::disjoint(tile.floats, [FC1, RELU_3]);
             kernels::cpu::map::map(
@@ -192,7 +241,13 @@ const _: () = {
             );
             /// `fc2`: linear, [N, 120] and [60, 120] -> [N, 60], 7200 multiply-adds a sample.
             let [relu_3, fc2] = graven::disjoint(tile.floats, [RELU_3, FC2]);
-            kernels::linear::forward(&tile.cx, &FC2_SIZES, relu_3, &tile.parameters[FC2_WEIGHT], fc2);
+            kernels::linear::forward(
+                &tile.cx,
+                &FC2_SIZES,
+                relu_3,
+                &tile.parameters[FC2_WEIGHT],
+                fc2,
+            );
             /// `relu`: relu(add(a, b)), [N, 60] and [60] -> [N, 60], 120 multiply-adds a sample.
             let [fc2, relu_4] = graven::disjoint(tile.floats, [FC2, RELU_4]);
             kernels::cpu::map::map(
@@ -205,7 +260,13 @@ const _: () = {
             );
             /// `out`: linear, [N, 60] and [10, 60] -> [N, 10], 600 multiply-adds a sample.
             let [relu_4, out] = graven::disjoint(tile.floats, [RELU_4, OUT]);
-            kernels::linear::forward(&tile.cx, &OUT_SIZES, relu_4, &tile.parameters[OUT_WEIGHT], out);
+            kernels::linear::forward(
+                &tile.cx,
+                &OUT_SIZES,
+                relu_4,
+                &tile.parameters[OUT_WEIGHT],
+                out,
+            );
             /// `out`: add(a, b), [N, 10] and [10] -> [N, 10], 10 multiply-adds a sample.
             let [out, out_2] = graven::disjoint(tile.floats, [OUT, OUT_2]);
             kernels::cpu::map::map(
@@ -221,41 +282,73 @@ const _: () = {
         static PLAN: graven::Plan = graven::Plan {
             function: "Network::forward",
             symbols: &["N"],
-            inputs: &[graven::InputPlan {
-                name: "t",
-                dtype: graven::Dtype::F32,
-                dims: &[
-                    graven::Size { factor: 1, symbols: &[0] },
-                    graven::Size { factor: 1, symbols: &[] },
-                    graven::Size { factor: 28, symbols: &[] },
-                    graven::Size { factor: 28, symbols: &[] },
-                ],
-                classes: None,
-            }],
-            outputs: &[graven::OutputPlan {
-                dtype: graven::Dtype::F32,
-                dims: &[graven::Size { factor: 1, symbols: &[0] }, graven::Size { factor: 10, symbols: &[] }],
-                copied_from: None,
-            }],
+            inputs: &[
+                graven::InputPlan {
+                    name: "t",
+                    dtype: graven::Dtype::F32,
+                    dims: &[
+                        graven::Size {
+                            factor: 1,
+                            symbols: &[0],
+                        },
+                        graven::Size {
+                            factor: 1,
+                            symbols: &[],
+                        },
+                        graven::Size {
+                            factor: 28,
+                            symbols: &[],
+                        },
+                        graven::Size {
+                            factor: 28,
+                            symbols: &[],
+                        },
+                    ],
+                    classes: None,
+                },
+            ],
+            outputs: &[
+                graven::OutputPlan {
+                    dtype: graven::Dtype::F32,
+                    dims: &[
+                        graven::Size {
+                            factor: 1,
+                            symbols: &[0],
+                        },
+                        graven::Size {
+                            factor: 10,
+                            symbols: &[],
+                        },
+                    ],
+                    copied_from: None,
+                },
+            ],
             values: &[],
-            stages: &[graven::Stage {
-                whole: &[],
-                loops: &[graven::LoopPlan {
-                    extent: graven::Size { factor: 1, symbols: &[0] },
-                    tiles_per_chunk: 1,
-                    floats: 110592,
-                    ints: 0,
-                    reads: &[graven::Place::Input(0)],
-                    int_reads: &[],
-                    writes: &[graven::Place::Output(0)],
-                    int_writes: &[],
-                    sums: 0,
-                    int_sums: 0,
-                    results: &[],
-                    int_results: &[],
-                    tile: &[tile_of_samples],
-                }],
-            }],
+            stages: &[
+                graven::Stage {
+                    whole: &[],
+                    loops: &[
+                        graven::LoopPlan {
+                            extent: graven::Size {
+                                factor: 1,
+                                symbols: &[0],
+                            },
+                            tiles_per_chunk: 1,
+                            floats: 110592,
+                            ints: 0,
+                            reads: &[graven::Place::Input(0)],
+                            int_reads: &[],
+                            writes: &[graven::Place::Output(0)],
+                            int_writes: &[],
+                            sums: 0,
+                            int_sums: 0,
+                            results: &[],
+                            int_results: &[],
+                            tile: &[tile_of_samples],
+                        },
+                    ],
+                },
+            ],
             gradients: &[],
             parameters: 33056,
             trained: &[],
@@ -319,8 +412,10 @@ const _: () = {
         };
         /// Parameter `conv1.bias`, [6].
         const CONV1_BIAS: std::ops::Range<usize> = 160..166;
-        const RELU_SIZES: kernels::cpu::map::Map<2, 2> =
-            kernels::cpu::map::Map { dims: [6, 9216], strides: [[9216, 1], [1, 0]] };
+        const RELU_SIZES: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [6, 9216],
+            strides: [[9216, 1], [1, 0]],
+        };
         const MAX_POOL2D_SIZES: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
             channels: 6,
             height: 24,
@@ -344,8 +439,10 @@ const _: () = {
         };
         /// Parameter `conv2.bias`, [12].
         const CONV2_BIAS: std::ops::Range<usize> = 1984..1996;
-        const RELU_SIZES_2: kernels::cpu::map::Map<2, 2> =
-            kernels::cpu::map::Map { dims: [12, 1024], strides: [[1024, 1], [1, 0]] };
+        const RELU_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [12, 1024],
+            strides: [[1024, 1], [1, 0]],
+        };
         const MAX_POOL2D_SIZES_2: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
             channels: 12,
             height: 8,
@@ -356,42 +453,81 @@ const _: () = {
         };
         /// Parameter `fc1.weight`, [120, 192].
         const FC1_WEIGHT: std::ops::Range<usize> = 2000..25040;
-        const FC1_SIZES: kernels::linear::Sizes =
-            kernels::linear::Sizes { vectors: 1, in_features: 192, out_features: 120, transposed: false };
+        const FC1_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
+            vectors: 1,
+            in_features: 192,
+            out_features: 120,
+            transposed: false,
+        };
         /// Parameter `fc1.bias`, [120].
         const FC1_BIAS: std::ops::Range<usize> = 25040..25160;
-        const RELU_SIZES_3: kernels::cpu::map::Map<2, 2> =
-            kernels::cpu::map::Map { dims: [120, 16], strides: [[16, 1], [1, 0]] };
+        const RELU_SIZES_3: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [120, 16],
+            strides: [[16, 1], [1, 0]],
+        };
         /// Parameter `fc2.weight`, [60, 120].
         const FC2_WEIGHT: std::ops::Range<usize> = 25168..32368;
-        const FC2_SIZES: kernels::linear::Sizes =
-            kernels::linear::Sizes { vectors: 1, in_features: 120, out_features: 60, transposed: false };
+        const FC2_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
+            vectors: 1,
+            in_features: 120,
+            out_features: 60,
+            transposed: false,
+        };
         /// Parameter `fc2.bias`, [60].
         const FC2_BIAS: std::ops::Range<usize> = 32368..32428;
-        const RELU_SIZES_4: kernels::cpu::map::Map<2, 2> =
-            kernels::cpu::map::Map { dims: [60, 16], strides: [[16, 1], [1, 0]] };
+        const RELU_SIZES_4: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [60, 16],
+            strides: [[16, 1], [1, 0]],
+        };
         /// Parameter `out.weight`, [10, 60].
         const OUT_WEIGHT: std::ops::Range<usize> = 32432..33032;
-        const OUT_SIZES: kernels::linear::Sizes =
-            kernels::linear::Sizes { vectors: 1, in_features: 60, out_features: 10, transposed: false };
+        const OUT_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
+            vectors: 1,
+            in_features: 60,
+            out_features: 10,
+            transposed: false,
+        };
         /// Parameter `out.bias`, [10].
         const OUT_BIAS: std::ops::Range<usize> = 33040..33050;
-        const OUT_SIZES_2: kernels::cpu::map::Map<2, 2> =
-            kernels::cpu::map::Map { dims: [10, 16], strides: [[16, 1], [1, 0]] };
-        const CROSS_ENTROPY_SIZES: kernels::softmax::Axis = kernels::softmax::Axis { outer: 1, size: 10, inner: 16 };
-        const CROSS_ENTROPY_SIZES_2: kernels::reduce::Sum<1> =
-            kernels::reduce::Sum { dims: [16], summed: [true], samples: Some(0) };
-        const CORRECT_SIZES: kernels::softmax::Axis = kernels::softmax::Axis { outer: 1, size: 10, inner: 16 };
-        const CORRECT_SIZES_2: kernels::argmax::Count =
-            kernels::argmax::Count { samples: 16, features: 1, samples_last: true, tile: true };
-        const CROSS_ENTROPY_SIZES_3: kernels::cpu::map::Map<1, 0> = kernels::cpu::map::Map { dims: [], strides: [[]] };
+        const OUT_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [10, 16],
+            strides: [[16, 1], [1, 0]],
+        };
+        const CROSS_ENTROPY_SIZES: kernels::softmax::Axis = kernels::softmax::Axis {
+            outer: 1,
+            size: 10,
+            inner: 16,
+        };
+        const CROSS_ENTROPY_SIZES_2: kernels::reduce::Sum<1> = kernels::reduce::Sum {
+            dims: [16],
+            summed: [true],
+            samples: Some(0),
+        };
+        const CORRECT_SIZES: kernels::softmax::Axis = kernels::softmax::Axis {
+            outer: 1,
+            size: 10,
+            inner: 16,
+        };
+        const CORRECT_SIZES_2: kernels::argmax::Count = kernels::argmax::Count {
+            samples: 16,
+            features: 1,
+            samples_last: true,
+            tile: true,
+        };
+        const CROSS_ENTROPY_SIZES_3: kernels::cpu::map::Map<1, 0> = kernels::cpu::map::Map {
+            dims: [],
+            strides: [[]],
+        };
         /// One tile: 16 samples pass through every operation of the loop over N samples.
         #[inline(never)]
         fn tile_of_samples(tile: &mut graven::Tile<'_>) {
             let N = tile.symbols[0];
             tile.load_samples(0, IMAGES, 784);
             /// `conv1`: conv2d, [N, 1, 28, 28] and [6, 1, 5, 5] -> [N, 6, 24, 24], 86400 multiply-adds a sample.
-            let [images, conv1_scratch, conv1] = graven::disjoint(tile.floats, [IMAGES, CONV1_SCRATCH, CONV1]);
+            let [images, conv1_scratch, conv1] = graven::disjoint(
+                tile.floats,
+                [IMAGES, CONV1_SCRATCH, CONV1],
+            );
             kernels::conv2d::forward(
                 &tile.cx,
                 &CONV1_SIZES,
@@ -414,7 +550,10 @@ const _: () = {
             let [relu, max_pool2d] = graven::disjoint(tile.floats, [RELU, MAX_POOL2D]);
             kernels::pool2d::max_forward(&tile.cx, &MAX_POOL2D_SIZES, relu, max_pool2d);
             /// `conv2`: conv2d, [N, 6, 12, 12] and [12, 6, 5, 5] -> [N, 12, 8, 8], 115200 multiply-adds a sample.
-            let [max_pool2d, conv2_scratch, conv2] = graven::disjoint(tile.floats, [MAX_POOL2D, CONV2_SCRATCH, CONV2]);
+            let [max_pool2d, conv2_scratch, conv2] = graven::disjoint(
+                tile.floats,
+                [MAX_POOL2D, CONV2_SCRATCH, CONV2],
+            );
             kernels::conv2d::forward(
                 &tile.cx,
                 &CONV2_SIZES,
@@ -434,11 +573,25 @@ const _: () = {
                 |[a, b]: [f32; 2]| math::max(a + b, 0.0),
             );
             /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
-            let [relu_2, max_pool2d_2] = graven::disjoint(tile.floats, [RELU_2, MAX_POOL2D_2]);
-            kernels::pool2d::max_forward(&tile.cx, &MAX_POOL2D_SIZES_2, relu_2, max_pool2d_2);
+            let [relu_2, max_pool2d_2] = graven::disjoint(
+                tile.floats,
+                [RELU_2, MAX_POOL2D_2],
+            );
+            kernels::pool2d::max_forward(
+                &tile.cx,
+                &MAX_POOL2D_SIZES_2,
+                relu_2,
+                max_pool2d_2,
+            );
             /// `fc1`: linear, [N, 192] and [120, 192] -> [N, 120], 23040 multiply-adds a sample.
             let [max_pool2d_2, fc1] = graven::disjoint(tile.floats, [MAX_POOL2D_2, FC1]);
-            kernels::linear::forward(&tile.cx, &FC1_SIZES, max_pool2d_2, &tile.parameters[FC1_WEIGHT], fc1);
+            kernels::linear::forward(
+                &tile.cx,
+                &FC1_SIZES,
+                max_pool2d_2,
+                &tile.parameters[FC1_WEIGHT],
+                fc1,
+            );
             /// `relu`: relu(add(a, b)), [N, 120] and [120] -> [N, 120], 240 multiply-adds a sample.
             let [fc1, relu_3] = graven::disjoint(tile.floats, [FC1, RELU_3]);
             kernels::cpu::map::map(
@@ -451,7 +604,13 @@ const _: () = {
             );
             /// `fc2`: linear, [N, 120] and [60, 120] -> [N, 60], 7200 multiply-adds a sample.
             let [relu_3, fc2] = graven::disjoint(tile.floats, [RELU_3, FC2]);
-            kernels::linear::forward(&tile.cx, &FC2_SIZES, relu_3, &tile.parameters[FC2_WEIGHT], fc2);
+            kernels::linear::forward(
+                &tile.cx,
+                &FC2_SIZES,
+                relu_3,
+                &tile.parameters[FC2_WEIGHT],
+                fc2,
+            );
             /// `relu`: relu(add(a, b)), [N, 60] and [60] -> [N, 60], 120 multiply-adds a sample.
             let [fc2, relu_4] = graven::disjoint(tile.floats, [FC2, RELU_4]);
             kernels::cpu::map::map(
@@ -464,7 +623,13 @@ const _: () = {
             );
             /// `out`: linear, [N, 60] and [10, 60] -> [N, 10], 600 multiply-adds a sample.
             let [relu_4, out] = graven::disjoint(tile.floats, [RELU_4, OUT]);
-            kernels::linear::forward(&tile.cx, &OUT_SIZES, relu_4, &tile.parameters[OUT_WEIGHT], out);
+            kernels::linear::forward(
+                &tile.cx,
+                &OUT_SIZES,
+                relu_4,
+                &tile.parameters[OUT_WEIGHT],
+                out,
+            );
             /// `out`: add(a, b), [N, 10] and [10] -> [N, 10], 10 multiply-adds a sample.
             let [out, out_2] = graven::disjoint(tile.floats, [OUT, OUT_2]);
             kernels::cpu::map::map(
@@ -477,9 +642,18 @@ const _: () = {
             );
             tile.load_int_samples(0, LABELS, 1);
             /// `cross_entropy`: cross_entropy, [N, 10] and [N] of i64 -> [N], 80 multiply-adds a sample.
-            let [out_2, cross_entropy] = graven::disjoint(tile.floats, [OUT_2, CROSS_ENTROPY]);
+            let [out_2, cross_entropy] = graven::disjoint(
+                tile.floats,
+                [OUT_2, CROSS_ENTROPY],
+            );
             let [labels] = graven::disjoint(tile.ints, [LABELS]);
-            kernels::cross_entropy::forward(&tile.cx, &CROSS_ENTROPY_SIZES, out_2, labels, cross_entropy);
+            kernels::cross_entropy::forward(
+                &tile.cx,
+                &CROSS_ENTROPY_SIZES,
+                out_2,
+                labels,
+                cross_entropy,
+            );
             /// `cross_entropy`: sum, [N] -> [], 1 multiply-adds a sample.
             let [cross_entropy] = graven::disjoint(tile.floats, [CROSS_ENTROPY]);
             kernels::reduce::sum_into(
@@ -494,14 +668,23 @@ const _: () = {
             kernels::argmax::argmax(&tile.cx, &CORRECT_SIZES, out_2, correct);
             /// `correct`: count_equal, [N] of i64 and [N] of i64 -> [] of i64, 1 multiply-adds a sample.
             let [labels, correct] = graven::disjoint(tile.ints, [LABELS, CORRECT]);
-            kernels::argmax::count_equal(&tile.cx, &CORRECT_SIZES_2, correct, labels, &mut tile.int_sums[CORRECT_SUM]);
+            kernels::argmax::count_equal(
+                &tile.cx,
+                &CORRECT_SIZES_2,
+                correct,
+                labels,
+                &mut tile.int_sums[CORRECT_SUM],
+            );
         }
         /// Operations of stage 1 on complete tensors.
         #[inline(never)]
         fn whole_tensors(whole: &mut graven::Whole<'_>) {
             let N = whole.symbols[0];
             /// `cross_entropy`: mul(a, 1 / N), [] -> [], 1 multiply-adds a sample.
-            let [value_0, value_2] = graven::disjoint(whole.floats, [whole.slots[0].clone(), whole.slots[2].clone()]);
+            let [value_0, value_2] = graven::disjoint(
+                whole.floats,
+                [whole.slots[0].clone(), whole.slots[2].clone()],
+            );
             kernels::cpu::map::map(
                 &whole.cx,
                 &CROSS_ENTROPY_SIZES_3,
@@ -519,49 +702,110 @@ const _: () = {
                     name: "images",
                     dtype: graven::Dtype::F32,
                     dims: &[
-                        graven::Size { factor: 1, symbols: &[0] },
-                        graven::Size { factor: 1, symbols: &[] },
-                        graven::Size { factor: 28, symbols: &[] },
-                        graven::Size { factor: 28, symbols: &[] },
+                        graven::Size {
+                            factor: 1,
+                            symbols: &[0],
+                        },
+                        graven::Size {
+                            factor: 1,
+                            symbols: &[],
+                        },
+                        graven::Size {
+                            factor: 28,
+                            symbols: &[],
+                        },
+                        graven::Size {
+                            factor: 28,
+                            symbols: &[],
+                        },
                     ],
                     classes: None,
                 },
                 graven::InputPlan {
                     name: "labels",
                     dtype: graven::Dtype::I64,
-                    dims: &[graven::Size { factor: 1, symbols: &[0] }],
+                    dims: &[
+                        graven::Size {
+                            factor: 1,
+                            symbols: &[0],
+                        },
+                    ],
                     classes: Some(10),
                 },
             ],
             outputs: &[
-                graven::OutputPlan { dtype: graven::Dtype::F32, dims: &[], copied_from: Some(0) },
-                graven::OutputPlan { dtype: graven::Dtype::I64, dims: &[], copied_from: Some(1) },
+                graven::OutputPlan {
+                    dtype: graven::Dtype::F32,
+                    dims: &[],
+                    copied_from: Some(0),
+                },
+                graven::OutputPlan {
+                    dtype: graven::Dtype::I64,
+                    dims: &[],
+                    copied_from: Some(1),
+                },
             ],
             values: &[
-                graven::ValuePlan { dtype: graven::Dtype::F32, size: graven::Size { factor: 1, symbols: &[] } },
-                graven::ValuePlan { dtype: graven::Dtype::I64, size: graven::Size { factor: 1, symbols: &[] } },
-                graven::ValuePlan { dtype: graven::Dtype::F32, size: graven::Size { factor: 1, symbols: &[] } },
+                graven::ValuePlan {
+                    dtype: graven::Dtype::F32,
+                    size: graven::Size {
+                        factor: 1,
+                        symbols: &[],
+                    },
+                },
+                graven::ValuePlan {
+                    dtype: graven::Dtype::I64,
+                    size: graven::Size {
+                        factor: 1,
+                        symbols: &[],
+                    },
+                },
+                graven::ValuePlan {
+                    dtype: graven::Dtype::F32,
+                    size: graven::Size {
+                        factor: 1,
+                        symbols: &[],
+                    },
+                },
             ],
             stages: &[
                 graven::Stage {
                     whole: &[],
-                    loops: &[graven::LoopPlan {
-                        extent: graven::Size { factor: 1, symbols: &[0] },
-                        tiles_per_chunk: 1,
-                        floats: 110592,
-                        ints: 32,
-                        reads: &[graven::Place::Input(0)],
-                        int_reads: &[graven::Place::Input(1)],
-                        writes: &[],
-                        int_writes: &[],
-                        sums: 16,
-                        int_sums: 16,
-                        results: &[graven::SumPlan { from: CROSS_ENTROPY_SUM, to: graven::SumTarget::Value(2) }],
-                        int_results: &[graven::SumPlan { from: CORRECT_SUM, to: graven::SumTarget::Value(1) }],
-                        tile: &[tile_of_samples],
-                    }],
+                    loops: &[
+                        graven::LoopPlan {
+                            extent: graven::Size {
+                                factor: 1,
+                                symbols: &[0],
+                            },
+                            tiles_per_chunk: 1,
+                            floats: 110592,
+                            ints: 32,
+                            reads: &[graven::Place::Input(0)],
+                            int_reads: &[graven::Place::Input(1)],
+                            writes: &[],
+                            int_writes: &[],
+                            sums: 16,
+                            int_sums: 16,
+                            results: &[
+                                graven::SumPlan {
+                                    from: CROSS_ENTROPY_SUM,
+                                    to: graven::SumTarget::Value(2),
+                                },
+                            ],
+                            int_results: &[
+                                graven::SumPlan {
+                                    from: CORRECT_SUM,
+                                    to: graven::SumTarget::Value(1),
+                                },
+                            ],
+                            tile: &[tile_of_samples],
+                        },
+                    ],
                 },
-                graven::Stage { whole: &[whole_tensors], loops: &[] },
+                graven::Stage {
+                    whole: &[whole_tensors],
+                    loops: &[],
+                },
             ],
             gradients: &[],
             parameters: 33056,
@@ -684,8 +928,10 @@ const _: () = {
         };
         /// Parameter `conv1.bias`, [6].
         const CONV1_BIAS: std::ops::Range<usize> = 160..166;
-        const RELU_SIZES: kernels::cpu::map::Map<2, 2> =
-            kernels::cpu::map::Map { dims: [6, 9216], strides: [[9216, 1], [1, 0]] };
+        const RELU_SIZES: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [6, 9216],
+            strides: [[9216, 1], [1, 0]],
+        };
         const MAX_POOL2D_SIZES: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
             channels: 6,
             height: 24,
@@ -709,8 +955,10 @@ const _: () = {
         };
         /// Parameter `conv2.bias`, [12].
         const CONV2_BIAS: std::ops::Range<usize> = 1984..1996;
-        const RELU_SIZES_2: kernels::cpu::map::Map<2, 2> =
-            kernels::cpu::map::Map { dims: [12, 1024], strides: [[1024, 1], [1, 0]] };
+        const RELU_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [12, 1024],
+            strides: [[1024, 1], [1, 0]],
+        };
         const MAX_POOL2D_SIZES_2: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
             channels: 12,
             height: 8,
@@ -721,60 +969,132 @@ const _: () = {
         };
         /// Parameter `fc1.weight`, [120, 192].
         const FC1_WEIGHT: std::ops::Range<usize> = 2000..25040;
-        const FC1_SIZES: kernels::linear::Sizes =
-            kernels::linear::Sizes { vectors: 1, in_features: 192, out_features: 120, transposed: false };
+        const FC1_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
+            vectors: 1,
+            in_features: 192,
+            out_features: 120,
+            transposed: false,
+        };
         /// Parameter `fc1.bias`, [120].
         const FC1_BIAS: std::ops::Range<usize> = 25040..25160;
-        const RELU_SIZES_3: kernels::cpu::map::Map<2, 2> =
-            kernels::cpu::map::Map { dims: [120, 16], strides: [[16, 1], [1, 0]] };
+        const RELU_SIZES_3: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [120, 16],
+            strides: [[16, 1], [1, 0]],
+        };
         /// Parameter `fc2.weight`, [60, 120].
         const FC2_WEIGHT: std::ops::Range<usize> = 25168..32368;
-        const FC2_SIZES: kernels::linear::Sizes =
-            kernels::linear::Sizes { vectors: 1, in_features: 120, out_features: 60, transposed: false };
+        const FC2_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
+            vectors: 1,
+            in_features: 120,
+            out_features: 60,
+            transposed: false,
+        };
         /// Parameter `fc2.bias`, [60].
         const FC2_BIAS: std::ops::Range<usize> = 32368..32428;
-        const RELU_SIZES_4: kernels::cpu::map::Map<2, 2> =
-            kernels::cpu::map::Map { dims: [60, 16], strides: [[16, 1], [1, 0]] };
+        const RELU_SIZES_4: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [60, 16],
+            strides: [[16, 1], [1, 0]],
+        };
         /// Parameter `out.weight`, [10, 60].
         const OUT_WEIGHT: std::ops::Range<usize> = 32432..33032;
-        const OUT_SIZES: kernels::linear::Sizes =
-            kernels::linear::Sizes { vectors: 1, in_features: 60, out_features: 10, transposed: false };
+        const OUT_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
+            vectors: 1,
+            in_features: 60,
+            out_features: 10,
+            transposed: false,
+        };
         /// Parameter `out.bias`, [10].
         const OUT_BIAS: std::ops::Range<usize> = 33040..33050;
-        const OUT_SIZES_2: kernels::cpu::map::Map<2, 2> =
-            kernels::cpu::map::Map { dims: [10, 16], strides: [[16, 1], [1, 0]] };
-        const CROSS_ENTROPY_SIZES: kernels::softmax::Axis = kernels::softmax::Axis { outer: 1, size: 10, inner: 16 };
-        const CROSS_ENTROPY_SIZES_2: kernels::reduce::Sum<1> =
-            kernels::reduce::Sum { dims: [16], summed: [true], samples: Some(0) };
-        const CORRECT_SIZES: kernels::softmax::Axis = kernels::softmax::Axis { outer: 1, size: 10, inner: 16 };
-        const CORRECT_SIZES_2: kernels::argmax::Count =
-            kernels::argmax::Count { samples: 16, features: 1, samples_last: true, tile: true };
-        const CROSS_ENTROPY_GRAD_SIZES: kernels::cpu::map::Map<0, 1> =
-            kernels::cpu::map::Map { dims: [16], strides: [] };
-        const CROSS_ENTROPY_GRAD_SIZES_2: kernels::softmax::Axis =
-            kernels::softmax::Axis { outer: 1, size: 10, inner: 16 };
-        const OUT_GRAD_SIZES: kernels::reduce::Sum<2> =
-            kernels::reduce::Sum { dims: [10, 16], summed: [false, true], samples: Some(1) };
-        const OUT_GRAD_SIZES_2: kernels::linear::Sizes =
-            kernels::linear::Sizes { vectors: 1, in_features: 10, out_features: 60, transposed: true };
-        const OUT_GRAD_SIZES_3: kernels::linear::GradSizes =
-            kernels::linear::GradSizes { vectors: 1, rows: 10, columns: 60 };
-        const RELU_GRAD_SIZES: kernels::cpu::map::Map<2, 1> =
-            kernels::cpu::map::Map { dims: [960], strides: [[1], [1]] };
-        const FC2_GRAD_SIZES: kernels::reduce::Sum<2> =
-            kernels::reduce::Sum { dims: [60, 16], summed: [false, true], samples: Some(1) };
-        const FC2_GRAD_SIZES_2: kernels::linear::Sizes =
-            kernels::linear::Sizes { vectors: 1, in_features: 60, out_features: 120, transposed: true };
-        const FC2_GRAD_SIZES_3: kernels::linear::GradSizes =
-            kernels::linear::GradSizes { vectors: 1, rows: 60, columns: 120 };
-        const RELU_GRAD_SIZES_2: kernels::cpu::map::Map<2, 1> =
-            kernels::cpu::map::Map { dims: [1920], strides: [[1], [1]] };
-        const FC1_GRAD_SIZES: kernels::reduce::Sum<2> =
-            kernels::reduce::Sum { dims: [120, 16], summed: [false, true], samples: Some(1) };
-        const FC1_GRAD_SIZES_2: kernels::linear::Sizes =
-            kernels::linear::Sizes { vectors: 1, in_features: 120, out_features: 192, transposed: true };
-        const FC1_GRAD_SIZES_3: kernels::linear::GradSizes =
-            kernels::linear::GradSizes { vectors: 1, rows: 120, columns: 192 };
+        const OUT_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [10, 16],
+            strides: [[16, 1], [1, 0]],
+        };
+        const CROSS_ENTROPY_SIZES: kernels::softmax::Axis = kernels::softmax::Axis {
+            outer: 1,
+            size: 10,
+            inner: 16,
+        };
+        const CROSS_ENTROPY_SIZES_2: kernels::reduce::Sum<1> = kernels::reduce::Sum {
+            dims: [16],
+            summed: [true],
+            samples: Some(0),
+        };
+        const CORRECT_SIZES: kernels::softmax::Axis = kernels::softmax::Axis {
+            outer: 1,
+            size: 10,
+            inner: 16,
+        };
+        const CORRECT_SIZES_2: kernels::argmax::Count = kernels::argmax::Count {
+            samples: 16,
+            features: 1,
+            samples_last: true,
+            tile: true,
+        };
+        const CROSS_ENTROPY_GRAD_SIZES: kernels::cpu::map::Map<0, 1> = kernels::cpu::map::Map {
+            dims: [16],
+            strides: [],
+        };
+        const CROSS_ENTROPY_GRAD_SIZES_2: kernels::softmax::Axis = kernels::softmax::Axis {
+            outer: 1,
+            size: 10,
+            inner: 16,
+        };
+        const OUT_GRAD_SIZES: kernels::reduce::Sum<2> = kernels::reduce::Sum {
+            dims: [10, 16],
+            summed: [false, true],
+            samples: Some(1),
+        };
+        const OUT_GRAD_SIZES_2: kernels::linear::Sizes = kernels::linear::Sizes {
+            vectors: 1,
+            in_features: 10,
+            out_features: 60,
+            transposed: true,
+        };
+        const OUT_GRAD_SIZES_3: kernels::linear::GradSizes = kernels::linear::GradSizes {
+            vectors: 1,
+            rows: 10,
+            columns: 60,
+        };
+        const RELU_GRAD_SIZES: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
+            dims: [960],
+            strides: [[1], [1]],
+        };
+        const FC2_GRAD_SIZES: kernels::reduce::Sum<2> = kernels::reduce::Sum {
+            dims: [60, 16],
+            summed: [false, true],
+            samples: Some(1),
+        };
+        const FC2_GRAD_SIZES_2: kernels::linear::Sizes = kernels::linear::Sizes {
+            vectors: 1,
+            in_features: 60,
+            out_features: 120,
+            transposed: true,
+        };
+        const FC2_GRAD_SIZES_3: kernels::linear::GradSizes = kernels::linear::GradSizes {
+            vectors: 1,
+            rows: 60,
+            columns: 120,
+        };
+        const RELU_GRAD_SIZES_2: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
+            dims: [1920],
+            strides: [[1], [1]],
+        };
+        const FC1_GRAD_SIZES: kernels::reduce::Sum<2> = kernels::reduce::Sum {
+            dims: [120, 16],
+            summed: [false, true],
+            samples: Some(1),
+        };
+        const FC1_GRAD_SIZES_2: kernels::linear::Sizes = kernels::linear::Sizes {
+            vectors: 1,
+            in_features: 120,
+            out_features: 192,
+            transposed: true,
+        };
+        const FC1_GRAD_SIZES_3: kernels::linear::GradSizes = kernels::linear::GradSizes {
+            vectors: 1,
+            rows: 120,
+            columns: 192,
+        };
         const MAX_POOL2D_GRAD_SIZES: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
             channels: 12,
             height: 8,
@@ -783,10 +1103,15 @@ const _: () = {
             stride: [2, 2],
             padding: [0, 0],
         };
-        const RELU_GRAD_SIZES_3: kernels::cpu::map::Map<2, 1> =
-            kernels::cpu::map::Map { dims: [12288], strides: [[1], [1]] };
-        const CONV2_GRAD_SIZES: kernels::reduce::Sum<3> =
-            kernels::reduce::Sum { dims: [12, 64, 16], summed: [false, true, true], samples: Some(2) };
+        const RELU_GRAD_SIZES_3: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
+            dims: [12288],
+            strides: [[1], [1]],
+        };
+        const CONV2_GRAD_SIZES: kernels::reduce::Sum<3> = kernels::reduce::Sum {
+            dims: [12, 64, 16],
+            summed: [false, true, true],
+            samples: Some(2),
+        };
         const CONV2_GRAD_SIZES_2: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
             in_channels: 6,
             out_channels: 12,
@@ -817,10 +1142,15 @@ const _: () = {
             stride: [2, 2],
             padding: [0, 0],
         };
-        const RELU_GRAD_SIZES_4: kernels::cpu::map::Map<2, 1> =
-            kernels::cpu::map::Map { dims: [55296], strides: [[1], [1]] };
-        const CONV1_GRAD_SIZES: kernels::reduce::Sum<3> =
-            kernels::reduce::Sum { dims: [6, 576, 16], summed: [false, true, true], samples: Some(2) };
+        const RELU_GRAD_SIZES_4: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
+            dims: [55296],
+            strides: [[1], [1]],
+        };
+        const CONV1_GRAD_SIZES: kernels::reduce::Sum<3> = kernels::reduce::Sum {
+            dims: [6, 576, 16],
+            summed: [false, true, true],
+            samples: Some(2),
+        };
         const CONV1_GRAD_SIZES_2: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
             in_channels: 1,
             out_channels: 6,
@@ -832,14 +1162,20 @@ const _: () = {
             dilation: [1, 1],
             groups: 1,
         };
-        const CROSS_ENTROPY_SIZES_3: kernels::cpu::map::Map<1, 0> = kernels::cpu::map::Map { dims: [], strides: [[]] };
+        const CROSS_ENTROPY_SIZES_3: kernels::cpu::map::Map<1, 0> = kernels::cpu::map::Map {
+            dims: [],
+            strides: [[]],
+        };
         /// One tile: 16 samples pass through every operation of the loop over N samples.
         #[inline(never)]
         fn tile_of_samples(tile: &mut graven::Tile<'_>) {
             let N = tile.symbols[0];
             tile.load_samples(0, IMAGES, 784);
             /// `conv1`: conv2d, [N, 1, 28, 28] and [6, 1, 5, 5] -> [N, 6, 24, 24], 86400 multiply-adds a sample.
-            let [images, conv1_scratch, conv1] = graven::disjoint(tile.floats, [IMAGES, CONV1_SCRATCH, CONV1]);
+            let [images, conv1_scratch, conv1] = graven::disjoint(
+                tile.floats,
+                [IMAGES, CONV1_SCRATCH, CONV1],
+            );
             kernels::conv2d::forward(
                 &tile.cx,
                 &CONV1_SIZES,
@@ -862,7 +1198,10 @@ const _: () = {
             let [relu, max_pool2d] = graven::disjoint(tile.floats, [RELU, MAX_POOL2D]);
             kernels::pool2d::max_forward(&tile.cx, &MAX_POOL2D_SIZES, relu, max_pool2d);
             /// `conv2`: conv2d, [N, 6, 12, 12] and [12, 6, 5, 5] -> [N, 12, 8, 8], 115200 multiply-adds a sample.
-            let [max_pool2d, conv2_scratch, conv2] = graven::disjoint(tile.floats, [MAX_POOL2D, CONV2_SCRATCH, CONV2]);
+            let [max_pool2d, conv2_scratch, conv2] = graven::disjoint(
+                tile.floats,
+                [MAX_POOL2D, CONV2_SCRATCH, CONV2],
+            );
             kernels::conv2d::forward(
                 &tile.cx,
                 &CONV2_SIZES,
@@ -882,11 +1221,25 @@ const _: () = {
                 |[a, b]: [f32; 2]| math::max(a + b, 0.0),
             );
             /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
-            let [relu_2, max_pool2d_2] = graven::disjoint(tile.floats, [RELU_2, MAX_POOL2D_2]);
-            kernels::pool2d::max_forward(&tile.cx, &MAX_POOL2D_SIZES_2, relu_2, max_pool2d_2);
+            let [relu_2, max_pool2d_2] = graven::disjoint(
+                tile.floats,
+                [RELU_2, MAX_POOL2D_2],
+            );
+            kernels::pool2d::max_forward(
+                &tile.cx,
+                &MAX_POOL2D_SIZES_2,
+                relu_2,
+                max_pool2d_2,
+            );
             /// `fc1`: linear, [N, 192] and [120, 192] -> [N, 120], 23040 multiply-adds a sample.
             let [max_pool2d_2, fc1] = graven::disjoint(tile.floats, [MAX_POOL2D_2, FC1]);
-            kernels::linear::forward(&tile.cx, &FC1_SIZES, max_pool2d_2, &tile.parameters[FC1_WEIGHT], fc1);
+            kernels::linear::forward(
+                &tile.cx,
+                &FC1_SIZES,
+                max_pool2d_2,
+                &tile.parameters[FC1_WEIGHT],
+                fc1,
+            );
             /// `relu`: relu(add(a, b)), [N, 120] and [120] -> [N, 120], 240 multiply-adds a sample.
             let [fc1, relu_3] = graven::disjoint(tile.floats, [FC1, RELU_3]);
             kernels::cpu::map::map(
@@ -899,7 +1252,13 @@ const _: () = {
             );
             /// `fc2`: linear, [N, 120] and [60, 120] -> [N, 60], 7200 multiply-adds a sample.
             let [relu_3, fc2] = graven::disjoint(tile.floats, [RELU_3, FC2]);
-            kernels::linear::forward(&tile.cx, &FC2_SIZES, relu_3, &tile.parameters[FC2_WEIGHT], fc2);
+            kernels::linear::forward(
+                &tile.cx,
+                &FC2_SIZES,
+                relu_3,
+                &tile.parameters[FC2_WEIGHT],
+                fc2,
+            );
             /// `relu`: relu(add(a, b)), [N, 60] and [60] -> [N, 60], 120 multiply-adds a sample.
             let [fc2, relu_4] = graven::disjoint(tile.floats, [FC2, RELU_4]);
             kernels::cpu::map::map(
@@ -912,7 +1271,13 @@ const _: () = {
             );
             /// `out`: linear, [N, 60] and [10, 60] -> [N, 10], 600 multiply-adds a sample.
             let [relu_4, out] = graven::disjoint(tile.floats, [RELU_4, OUT]);
-            kernels::linear::forward(&tile.cx, &OUT_SIZES, relu_4, &tile.parameters[OUT_WEIGHT], out);
+            kernels::linear::forward(
+                &tile.cx,
+                &OUT_SIZES,
+                relu_4,
+                &tile.parameters[OUT_WEIGHT],
+                out,
+            );
             /// `out`: add(a, b), [N, 10] and [10] -> [N, 10], 10 multiply-adds a sample.
             let [out, out_2] = graven::disjoint(tile.floats, [OUT, OUT_2]);
             kernels::cpu::map::map(
@@ -925,9 +1290,18 @@ const _: () = {
             );
             tile.load_int_samples(0, LABELS, 1);
             /// `cross_entropy`: cross_entropy, [N, 10] and [N] of i64 -> [N], 80 multiply-adds a sample.
-            let [out_2, cross_entropy] = graven::disjoint(tile.floats, [OUT_2, CROSS_ENTROPY]);
+            let [out_2, cross_entropy] = graven::disjoint(
+                tile.floats,
+                [OUT_2, CROSS_ENTROPY],
+            );
             let [labels] = graven::disjoint(tile.ints, [LABELS]);
-            kernels::cross_entropy::forward(&tile.cx, &CROSS_ENTROPY_SIZES, out_2, labels, cross_entropy);
+            kernels::cross_entropy::forward(
+                &tile.cx,
+                &CROSS_ENTROPY_SIZES,
+                out_2,
+                labels,
+                cross_entropy,
+            );
             /// `cross_entropy`: sum, [N] -> [], 1 multiply-adds a sample.
             let [cross_entropy] = graven::disjoint(tile.floats, [CROSS_ENTROPY]);
             kernels::reduce::sum_into(
@@ -942,9 +1316,18 @@ const _: () = {
             kernels::argmax::argmax(&tile.cx, &CORRECT_SIZES, out_2, correct);
             /// `correct`: count_equal, [N] of i64 and [N] of i64 -> [] of i64, 1 multiply-adds a sample.
             let [labels, correct] = graven::disjoint(tile.ints, [LABELS, CORRECT]);
-            kernels::argmax::count_equal(&tile.cx, &CORRECT_SIZES_2, correct, labels, &mut tile.int_sums[CORRECT_SUM]);
+            kernels::argmax::count_equal(
+                &tile.cx,
+                &CORRECT_SIZES_2,
+                correct,
+                labels,
+                &mut tile.int_sums[CORRECT_SUM],
+            );
             /// `cross_entropy_grad`: mul'(1, 1 / N),  -> [N], 1 multiply-adds a sample.
-            let [cross_entropy_grad] = graven::disjoint(tile.floats, [CROSS_ENTROPY_GRAD]);
+            let [cross_entropy_grad] = graven::disjoint(
+                tile.floats,
+                [CROSS_ENTROPY_GRAD],
+            );
             kernels::cpu::map::map(
                 &tile.cx,
                 &CROSS_ENTROPY_GRAD_SIZES,
@@ -954,8 +1337,10 @@ const _: () = {
                 |[]: [f32; 0]| 1.0 * (1.0 / N as f32),
             );
             /// `cross_entropy_grad`: cross_entropy_grad, [N, 10] and [N] of i64 and [N] -> [N, 10], 80 multiply-adds a sample.
-            let [out_2, cross_entropy_grad, cross_entropy_grad_2] =
-                graven::disjoint(tile.floats, [OUT_2, CROSS_ENTROPY_GRAD, CROSS_ENTROPY_GRAD_2]);
+            let [out_2, cross_entropy_grad, cross_entropy_grad_2] = graven::disjoint(
+                tile.floats,
+                [OUT_2, CROSS_ENTROPY_GRAD, CROSS_ENTROPY_GRAD_2],
+            );
             let [labels] = graven::disjoint(tile.ints, [LABELS]);
             kernels::cross_entropy::grad(
                 &tile.cx,
@@ -966,10 +1351,21 @@ const _: () = {
                 cross_entropy_grad_2,
             );
             /// `out_grad`: sum, [N, 10] -> [10], 10 multiply-adds a sample.
-            let [cross_entropy_grad_2] = graven::disjoint(tile.floats, [CROSS_ENTROPY_GRAD_2]);
-            kernels::reduce::sum_into(&tile.cx, &OUT_GRAD_SIZES, cross_entropy_grad_2, &mut tile.sums[OUT_GRAD_SUM]);
+            let [cross_entropy_grad_2] = graven::disjoint(
+                tile.floats,
+                [CROSS_ENTROPY_GRAD_2],
+            );
+            kernels::reduce::sum_into(
+                &tile.cx,
+                &OUT_GRAD_SIZES,
+                cross_entropy_grad_2,
+                &mut tile.sums[OUT_GRAD_SUM],
+            );
             /// `out_grad`: linear, [N, 10] and [10, 60] -> [N, 60], 600 multiply-adds a sample.
-            let [cross_entropy_grad_2, out_grad] = graven::disjoint(tile.floats, [CROSS_ENTROPY_GRAD_2, OUT_GRAD]);
+            let [cross_entropy_grad_2, out_grad] = graven::disjoint(
+                tile.floats,
+                [CROSS_ENTROPY_GRAD_2, OUT_GRAD],
+            );
             kernels::linear::forward(
                 &tile.cx,
                 &OUT_GRAD_SIZES_2,
@@ -977,14 +1373,23 @@ const _: () = {
                 &tile.parameters[OUT_WEIGHT],
                 out_grad,
             );
-            let [cross_entropy_grad_2, cross_entropy_grad_rows] =
-                graven::disjoint(tile.floats, [CROSS_ENTROPY_GRAD_2, CROSS_ENTROPY_GRAD_ROWS]);
-            kernels::cpu::layout::rows_from_samples(&tile.cx, 10, cross_entropy_grad_2, cross_entropy_grad_rows);
+            let [cross_entropy_grad_2, cross_entropy_grad_rows] = graven::disjoint(
+                tile.floats,
+                [CROSS_ENTROPY_GRAD_2, CROSS_ENTROPY_GRAD_ROWS],
+            );
+            kernels::cpu::layout::rows_from_samples(
+                &tile.cx,
+                10,
+                cross_entropy_grad_2,
+                cross_entropy_grad_rows,
+            );
             let [relu_4, relu_rows] = graven::disjoint(tile.floats, [RELU_4, RELU_ROWS]);
             kernels::cpu::layout::rows_from_samples(&tile.cx, 60, relu_4, relu_rows);
             /// `out_grad`: outer_sum, [N, 10] and [N, 60] -> [10, 60], 600 multiply-adds a sample.
-            let [cross_entropy_grad_rows, relu_rows] =
-                graven::disjoint(tile.floats, [CROSS_ENTROPY_GRAD_ROWS, RELU_ROWS]);
+            let [cross_entropy_grad_rows, relu_rows] = graven::disjoint(
+                tile.floats,
+                [CROSS_ENTROPY_GRAD_ROWS, RELU_ROWS],
+            );
             kernels::linear::grad_weight(
                 &tile.cx,
                 &OUT_GRAD_SIZES_3,
@@ -993,7 +1398,10 @@ const _: () = {
                 &mut tile.sums[OUT_GRAD_SUM_2],
             );
             /// `relu_grad`: relu'(a, b), [N, 60] and [N, 60] -> [N, 60], 60 multiply-adds a sample.
-            let [relu_4, out_grad, relu_grad] = graven::disjoint(tile.floats, [RELU_4, OUT_GRAD, RELU_GRAD]);
+            let [relu_4, out_grad, relu_grad] = graven::disjoint(
+                tile.floats,
+                [RELU_4, OUT_GRAD, RELU_GRAD],
+            );
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_GRAD_SIZES,
@@ -1004,16 +1412,44 @@ const _: () = {
             );
             /// `fc2_grad`: sum, [N, 60] -> [60], 60 multiply-adds a sample.
             let [relu_grad] = graven::disjoint(tile.floats, [RELU_GRAD]);
-            kernels::reduce::sum_into(&tile.cx, &FC2_GRAD_SIZES, relu_grad, &mut tile.sums[FC2_GRAD_SUM]);
+            kernels::reduce::sum_into(
+                &tile.cx,
+                &FC2_GRAD_SIZES,
+                relu_grad,
+                &mut tile.sums[FC2_GRAD_SUM],
+            );
             /// `fc2_grad`: linear, [N, 60] and [60, 120] -> [N, 120], 7200 multiply-adds a sample.
-            let [relu_grad, fc2_grad] = graven::disjoint(tile.floats, [RELU_GRAD, FC2_GRAD]);
-            kernels::linear::forward(&tile.cx, &FC2_GRAD_SIZES_2, relu_grad, &tile.parameters[FC2_WEIGHT], fc2_grad);
-            let [relu_grad, relu_grad_rows] = graven::disjoint(tile.floats, [RELU_GRAD, RELU_GRAD_ROWS]);
-            kernels::cpu::layout::rows_from_samples(&tile.cx, 60, relu_grad, relu_grad_rows);
-            let [relu_3, relu_rows_2] = graven::disjoint(tile.floats, [RELU_3, RELU_ROWS_2]);
+            let [relu_grad, fc2_grad] = graven::disjoint(
+                tile.floats,
+                [RELU_GRAD, FC2_GRAD],
+            );
+            kernels::linear::forward(
+                &tile.cx,
+                &FC2_GRAD_SIZES_2,
+                relu_grad,
+                &tile.parameters[FC2_WEIGHT],
+                fc2_grad,
+            );
+            let [relu_grad, relu_grad_rows] = graven::disjoint(
+                tile.floats,
+                [RELU_GRAD, RELU_GRAD_ROWS],
+            );
+            kernels::cpu::layout::rows_from_samples(
+                &tile.cx,
+                60,
+                relu_grad,
+                relu_grad_rows,
+            );
+            let [relu_3, relu_rows_2] = graven::disjoint(
+                tile.floats,
+                [RELU_3, RELU_ROWS_2],
+            );
             kernels::cpu::layout::rows_from_samples(&tile.cx, 120, relu_3, relu_rows_2);
             /// `fc2_grad`: outer_sum, [N, 60] and [N, 120] -> [60, 120], 7200 multiply-adds a sample.
-            let [relu_grad_rows, relu_rows_2] = graven::disjoint(tile.floats, [RELU_GRAD_ROWS, RELU_ROWS_2]);
+            let [relu_grad_rows, relu_rows_2] = graven::disjoint(
+                tile.floats,
+                [RELU_GRAD_ROWS, RELU_ROWS_2],
+            );
             kernels::linear::grad_weight(
                 &tile.cx,
                 &FC2_GRAD_SIZES_3,
@@ -1022,7 +1458,10 @@ const _: () = {
                 &mut tile.sums[FC2_GRAD_SUM_2],
             );
             /// `relu_grad`: relu'(a, b), [N, 120] and [N, 120] -> [N, 120], 120 multiply-adds a sample.
-            let [relu_3, fc2_grad, relu_grad_2] = graven::disjoint(tile.floats, [RELU_3, FC2_GRAD, RELU_GRAD_2]);
+            let [relu_3, fc2_grad, relu_grad_2] = graven::disjoint(
+                tile.floats,
+                [RELU_3, FC2_GRAD, RELU_GRAD_2],
+            );
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_GRAD_SIZES_2,
@@ -1033,17 +1472,49 @@ const _: () = {
             );
             /// `fc1_grad`: sum, [N, 120] -> [120], 120 multiply-adds a sample.
             let [relu_grad_2] = graven::disjoint(tile.floats, [RELU_GRAD_2]);
-            kernels::reduce::sum_into(&tile.cx, &FC1_GRAD_SIZES, relu_grad_2, &mut tile.sums[FC1_GRAD_SUM]);
+            kernels::reduce::sum_into(
+                &tile.cx,
+                &FC1_GRAD_SIZES,
+                relu_grad_2,
+                &mut tile.sums[FC1_GRAD_SUM],
+            );
             /// `fc1_grad`: linear, [N, 120] and [120, 192] -> [N, 192], 23040 multiply-adds a sample.
-            let [relu_grad_2, fc1_grad] = graven::disjoint(tile.floats, [RELU_GRAD_2, FC1_GRAD]);
-            kernels::linear::forward(&tile.cx, &FC1_GRAD_SIZES_2, relu_grad_2, &tile.parameters[FC1_WEIGHT], fc1_grad);
-            let [relu_grad_2, relu_grad_rows_2] = graven::disjoint(tile.floats, [RELU_GRAD_2, RELU_GRAD_ROWS_2]);
-            kernels::cpu::layout::rows_from_samples(&tile.cx, 120, relu_grad_2, relu_grad_rows_2);
-            let [max_pool2d_2, max_pool2d_rows] = graven::disjoint(tile.floats, [MAX_POOL2D_2, MAX_POOL2D_ROWS]);
-            kernels::cpu::layout::rows_from_samples(&tile.cx, 192, max_pool2d_2, max_pool2d_rows);
+            let [relu_grad_2, fc1_grad] = graven::disjoint(
+                tile.floats,
+                [RELU_GRAD_2, FC1_GRAD],
+            );
+            kernels::linear::forward(
+                &tile.cx,
+                &FC1_GRAD_SIZES_2,
+                relu_grad_2,
+                &tile.parameters[FC1_WEIGHT],
+                fc1_grad,
+            );
+            let [relu_grad_2, relu_grad_rows_2] = graven::disjoint(
+                tile.floats,
+                [RELU_GRAD_2, RELU_GRAD_ROWS_2],
+            );
+            kernels::cpu::layout::rows_from_samples(
+                &tile.cx,
+                120,
+                relu_grad_2,
+                relu_grad_rows_2,
+            );
+            let [max_pool2d_2, max_pool2d_rows] = graven::disjoint(
+                tile.floats,
+                [MAX_POOL2D_2, MAX_POOL2D_ROWS],
+            );
+            kernels::cpu::layout::rows_from_samples(
+                &tile.cx,
+                192,
+                max_pool2d_2,
+                max_pool2d_rows,
+            );
             /// `fc1_grad`: outer_sum, [N, 120] and [N, 192] -> [120, 192], 23040 multiply-adds a sample.
-            let [relu_grad_rows_2, max_pool2d_rows] =
-                graven::disjoint(tile.floats, [RELU_GRAD_ROWS_2, MAX_POOL2D_ROWS]);
+            let [relu_grad_rows_2, max_pool2d_rows] = graven::disjoint(
+                tile.floats,
+                [RELU_GRAD_ROWS_2, MAX_POOL2D_ROWS],
+            );
             kernels::linear::grad_weight(
                 &tile.cx,
                 &FC1_GRAD_SIZES_3,
@@ -1052,8 +1523,10 @@ const _: () = {
                 &mut tile.sums[FC1_GRAD_SUM_2],
             );
             /// `max_pool2d_grad`: max_pool2d_grad, [N, 12, 8, 8] and [N, 12, 4, 4] and [N, 12, 4, 4] -> [N, 12, 8, 8], 768 multiply-adds a sample.
-            let [relu_2, max_pool2d_2, fc1_grad, max_pool2d_grad] =
-                graven::disjoint(tile.floats, [RELU_2, MAX_POOL2D_2, FC1_GRAD, MAX_POOL2D_GRAD]);
+            let [relu_2, max_pool2d_2, fc1_grad, max_pool2d_grad] = graven::disjoint(
+                tile.floats,
+                [RELU_2, MAX_POOL2D_2, FC1_GRAD, MAX_POOL2D_GRAD],
+            );
             kernels::pool2d::max_grad(
                 &tile.cx,
                 &MAX_POOL2D_GRAD_SIZES,
@@ -1063,8 +1536,10 @@ const _: () = {
                 max_pool2d_grad,
             );
             /// `relu_grad`: relu'(a, b), [N, 12, 8, 8] and [N, 12, 8, 8] -> [N, 12, 8, 8], 768 multiply-adds a sample.
-            let [relu_2, max_pool2d_grad, relu_grad_3] =
-                graven::disjoint(tile.floats, [RELU_2, MAX_POOL2D_GRAD, RELU_GRAD_3]);
+            let [relu_2, max_pool2d_grad, relu_grad_3] = graven::disjoint(
+                tile.floats,
+                [RELU_2, MAX_POOL2D_GRAD, RELU_GRAD_3],
+            );
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_GRAD_SIZES_3,
@@ -1075,10 +1550,17 @@ const _: () = {
             );
             /// `conv2_grad`: sum, [N, 12, 8, 8] -> [12], 768 multiply-adds a sample.
             let [relu_grad_3] = graven::disjoint(tile.floats, [RELU_GRAD_3]);
-            kernels::reduce::sum_into(&tile.cx, &CONV2_GRAD_SIZES, relu_grad_3, &mut tile.sums[CONV2_GRAD_SUM]);
+            kernels::reduce::sum_into(
+                &tile.cx,
+                &CONV2_GRAD_SIZES,
+                relu_grad_3,
+                &mut tile.sums[CONV2_GRAD_SUM],
+            );
             /// `conv2_grad`: conv2d_grad_input, [N, 12, 8, 8] and [12, 6, 5, 5] -> [N, 6, 12, 12], 115200 multiply-adds a sample.
-            let [relu_grad_3, conv2_grad_scratch, conv2_grad] =
-                graven::disjoint(tile.floats, [RELU_GRAD_3, CONV2_GRAD_SCRATCH, CONV2_GRAD]);
+            let [relu_grad_3, conv2_grad_scratch, conv2_grad] = graven::disjoint(
+                tile.floats,
+                [RELU_GRAD_3, CONV2_GRAD_SCRATCH, CONV2_GRAD],
+            );
             kernels::conv2d::grad_input(
                 &tile.cx,
                 &CONV2_GRAD_SIZES_2,
@@ -1088,7 +1570,10 @@ const _: () = {
                 conv2_grad_scratch,
             );
             /// `conv2_grad`: conv2d_grad_weight, [N, 12, 8, 8] and [N, 6, 12, 12] -> [12, 6, 5, 5], 115200 multiply-adds a sample.
-            let [max_pool2d, relu_grad_3] = graven::disjoint(tile.floats, [MAX_POOL2D, RELU_GRAD_3]);
+            let [max_pool2d, relu_grad_3] = graven::disjoint(
+                tile.floats,
+                [MAX_POOL2D, RELU_GRAD_3],
+            );
             kernels::conv2d::grad_weight(
                 &tile.cx,
                 &CONV2_GRAD_SIZES_3,
@@ -1098,8 +1583,10 @@ const _: () = {
                 &mut [],
             );
             /// `max_pool2d_grad`: max_pool2d_grad, [N, 6, 24, 24] and [N, 6, 12, 12] and [N, 6, 12, 12] -> [N, 6, 24, 24], 3456 multiply-adds a sample.
-            let [relu, max_pool2d, conv2_grad, max_pool2d_grad_2] =
-                graven::disjoint(tile.floats, [RELU, MAX_POOL2D, CONV2_GRAD, MAX_POOL2D_GRAD_2]);
+            let [relu, max_pool2d, conv2_grad, max_pool2d_grad_2] = graven::disjoint(
+                tile.floats,
+                [RELU, MAX_POOL2D, CONV2_GRAD, MAX_POOL2D_GRAD_2],
+            );
             kernels::pool2d::max_grad(
                 &tile.cx,
                 &MAX_POOL2D_GRAD_SIZES_2,
@@ -1109,8 +1596,10 @@ const _: () = {
                 max_pool2d_grad_2,
             );
             /// `relu_grad`: relu'(a, b), [N, 6, 24, 24] and [N, 6, 24, 24] -> [N, 6, 24, 24], 3456 multiply-adds a sample.
-            let [relu, max_pool2d_grad_2, relu_grad_4] =
-                graven::disjoint(tile.floats, [RELU, MAX_POOL2D_GRAD_2, RELU_GRAD_4]);
+            let [relu, max_pool2d_grad_2, relu_grad_4] = graven::disjoint(
+                tile.floats,
+                [RELU, MAX_POOL2D_GRAD_2, RELU_GRAD_4],
+            );
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_GRAD_SIZES_4,
@@ -1121,9 +1610,17 @@ const _: () = {
             );
             /// `conv1_grad`: sum, [N, 6, 24, 24] -> [6], 3456 multiply-adds a sample.
             let [relu_grad_4] = graven::disjoint(tile.floats, [RELU_GRAD_4]);
-            kernels::reduce::sum_into(&tile.cx, &CONV1_GRAD_SIZES, relu_grad_4, &mut tile.sums[CONV1_GRAD_SUM]);
+            kernels::reduce::sum_into(
+                &tile.cx,
+                &CONV1_GRAD_SIZES,
+                relu_grad_4,
+                &mut tile.sums[CONV1_GRAD_SUM],
+            );
             /// `conv1_grad`: conv2d_grad_weight, [N, 6, 24, 24] and [N, 1, 28, 28] -> [6, 1, 5, 5], 86400 multiply-adds a sample.
-            let [images, relu_grad_4] = graven::disjoint(tile.floats, [IMAGES, RELU_GRAD_4]);
+            let [images, relu_grad_4] = graven::disjoint(
+                tile.floats,
+                [IMAGES, RELU_GRAD_4],
+            );
             kernels::conv2d::grad_weight(
                 &tile.cx,
                 &CONV1_GRAD_SIZES_2,
@@ -1138,7 +1635,10 @@ const _: () = {
         fn whole_tensors(whole: &mut graven::Whole<'_>) {
             let N = whole.symbols[0];
             /// `cross_entropy`: mul(a, 1 / N), [] -> [], 1 multiply-adds a sample.
-            let [value_0, value_2] = graven::disjoint(whole.floats, [whole.slots[0].clone(), whole.slots[2].clone()]);
+            let [value_0, value_2] = graven::disjoint(
+                whole.floats,
+                [whole.slots[0].clone(), whole.slots[2].clone()],
+            );
             kernels::cpu::map::map(
                 &whole.cx,
                 &CROSS_ENTROPY_SIZES_3,
@@ -1156,61 +1656,150 @@ const _: () = {
                     name: "images",
                     dtype: graven::Dtype::F32,
                     dims: &[
-                        graven::Size { factor: 1, symbols: &[0] },
-                        graven::Size { factor: 1, symbols: &[] },
-                        graven::Size { factor: 28, symbols: &[] },
-                        graven::Size { factor: 28, symbols: &[] },
+                        graven::Size {
+                            factor: 1,
+                            symbols: &[0],
+                        },
+                        graven::Size {
+                            factor: 1,
+                            symbols: &[],
+                        },
+                        graven::Size {
+                            factor: 28,
+                            symbols: &[],
+                        },
+                        graven::Size {
+                            factor: 28,
+                            symbols: &[],
+                        },
                     ],
                     classes: None,
                 },
                 graven::InputPlan {
                     name: "labels",
                     dtype: graven::Dtype::I64,
-                    dims: &[graven::Size { factor: 1, symbols: &[0] }],
+                    dims: &[
+                        graven::Size {
+                            factor: 1,
+                            symbols: &[0],
+                        },
+                    ],
                     classes: Some(10),
                 },
             ],
             outputs: &[
-                graven::OutputPlan { dtype: graven::Dtype::F32, dims: &[], copied_from: Some(0) },
-                graven::OutputPlan { dtype: graven::Dtype::I64, dims: &[], copied_from: Some(1) },
+                graven::OutputPlan {
+                    dtype: graven::Dtype::F32,
+                    dims: &[],
+                    copied_from: Some(0),
+                },
+                graven::OutputPlan {
+                    dtype: graven::Dtype::I64,
+                    dims: &[],
+                    copied_from: Some(1),
+                },
             ],
             values: &[
-                graven::ValuePlan { dtype: graven::Dtype::F32, size: graven::Size { factor: 1, symbols: &[] } },
-                graven::ValuePlan { dtype: graven::Dtype::I64, size: graven::Size { factor: 1, symbols: &[] } },
-                graven::ValuePlan { dtype: graven::Dtype::F32, size: graven::Size { factor: 1, symbols: &[] } },
+                graven::ValuePlan {
+                    dtype: graven::Dtype::F32,
+                    size: graven::Size {
+                        factor: 1,
+                        symbols: &[],
+                    },
+                },
+                graven::ValuePlan {
+                    dtype: graven::Dtype::I64,
+                    size: graven::Size {
+                        factor: 1,
+                        symbols: &[],
+                    },
+                },
+                graven::ValuePlan {
+                    dtype: graven::Dtype::F32,
+                    size: graven::Size {
+                        factor: 1,
+                        symbols: &[],
+                    },
+                },
             ],
             stages: &[
                 graven::Stage {
                     whole: &[],
-                    loops: &[graven::LoopPlan {
-                        extent: graven::Size { factor: 1, symbols: &[0] },
-                        tiles_per_chunk: 1,
-                        floats: 178432,
-                        ints: 32,
-                        reads: &[graven::Place::Input(0)],
-                        int_reads: &[graven::Place::Input(1)],
-                        writes: &[],
-                        int_writes: &[],
-                        sums: 33072,
-                        int_sums: 16,
-                        results: &[
-                            graven::SumPlan { from: CROSS_ENTROPY_SUM, to: graven::SumTarget::Value(2) },
-                            graven::SumPlan { from: OUT_GRAD_SUM, to: graven::SumTarget::Gradient(33040) },
-                            graven::SumPlan { from: OUT_GRAD_SUM_2, to: graven::SumTarget::Gradient(32432) },
-                            graven::SumPlan { from: FC2_GRAD_SUM, to: graven::SumTarget::Gradient(32368) },
-                            graven::SumPlan { from: FC2_GRAD_SUM_2, to: graven::SumTarget::Gradient(25168) },
-                            graven::SumPlan { from: FC1_GRAD_SUM, to: graven::SumTarget::Gradient(25040) },
-                            graven::SumPlan { from: FC1_GRAD_SUM_2, to: graven::SumTarget::Gradient(2000) },
-                            graven::SumPlan { from: CONV2_GRAD_SUM, to: graven::SumTarget::Gradient(1984) },
-                            graven::SumPlan { from: CONV2_GRAD_SUM_2, to: graven::SumTarget::Gradient(176) },
-                            graven::SumPlan { from: CONV1_GRAD_SUM, to: graven::SumTarget::Gradient(160) },
-                            graven::SumPlan { from: CONV1_GRAD_SUM_2, to: graven::SumTarget::Gradient(0) },
-                        ],
-                        int_results: &[graven::SumPlan { from: CORRECT_SUM, to: graven::SumTarget::Value(1) }],
-                        tile: &[tile_of_samples],
-                    }],
+                    loops: &[
+                        graven::LoopPlan {
+                            extent: graven::Size {
+                                factor: 1,
+                                symbols: &[0],
+                            },
+                            tiles_per_chunk: 1,
+                            floats: 178432,
+                            ints: 32,
+                            reads: &[graven::Place::Input(0)],
+                            int_reads: &[graven::Place::Input(1)],
+                            writes: &[],
+                            int_writes: &[],
+                            sums: 33072,
+                            int_sums: 16,
+                            results: &[
+                                graven::SumPlan {
+                                    from: CROSS_ENTROPY_SUM,
+                                    to: graven::SumTarget::Value(2),
+                                },
+                                graven::SumPlan {
+                                    from: OUT_GRAD_SUM,
+                                    to: graven::SumTarget::Gradient(33040),
+                                },
+                                graven::SumPlan {
+                                    from: OUT_GRAD_SUM_2,
+                                    to: graven::SumTarget::Gradient(32432),
+                                },
+                                graven::SumPlan {
+                                    from: FC2_GRAD_SUM,
+                                    to: graven::SumTarget::Gradient(32368),
+                                },
+                                graven::SumPlan {
+                                    from: FC2_GRAD_SUM_2,
+                                    to: graven::SumTarget::Gradient(25168),
+                                },
+                                graven::SumPlan {
+                                    from: FC1_GRAD_SUM,
+                                    to: graven::SumTarget::Gradient(25040),
+                                },
+                                graven::SumPlan {
+                                    from: FC1_GRAD_SUM_2,
+                                    to: graven::SumTarget::Gradient(2000),
+                                },
+                                graven::SumPlan {
+                                    from: CONV2_GRAD_SUM,
+                                    to: graven::SumTarget::Gradient(1984),
+                                },
+                                graven::SumPlan {
+                                    from: CONV2_GRAD_SUM_2,
+                                    to: graven::SumTarget::Gradient(176),
+                                },
+                                graven::SumPlan {
+                                    from: CONV1_GRAD_SUM,
+                                    to: graven::SumTarget::Gradient(160),
+                                },
+                                graven::SumPlan {
+                                    from: CONV1_GRAD_SUM_2,
+                                    to: graven::SumTarget::Gradient(0),
+                                },
+                            ],
+                            int_results: &[
+                                graven::SumPlan {
+                                    from: CORRECT_SUM,
+                                    to: graven::SumTarget::Value(1),
+                                },
+                            ],
+                            tile: &[tile_of_samples],
+                        },
+                    ],
                 },
-                graven::Stage { whole: &[whole_tensors], loops: &[] },
+                graven::Stage {
+                    whole: &[whole_tensors],
+                    loops: &[],
+                },
             ],
             gradients: &[],
             parameters: 33056,
@@ -1257,7 +1846,13 @@ const _: () = {
                 bound: 0.2f32,
                 trained: true,
             },
-            graven::ParameterPlan { name: "conv1.bias", dims: &[6], offset: 160, bound: 0.2f32, trained: true },
+            graven::ParameterPlan {
+                name: "conv1.bias",
+                dims: &[6],
+                offset: 160,
+                bound: 0.2f32,
+                trained: true,
+            },
             graven::ParameterPlan {
                 name: "conv2.weight",
                 dims: &[12, 6, 5, 5],
@@ -1293,7 +1888,13 @@ const _: () = {
                 bound: 0.09128709f32,
                 trained: true,
             },
-            graven::ParameterPlan { name: "fc2.bias", dims: &[60], offset: 32368, bound: 0.09128709f32, trained: true },
+            graven::ParameterPlan {
+                name: "fc2.bias",
+                dims: &[60],
+                offset: 32368,
+                bound: 0.09128709f32,
+                trained: true,
+            },
             graven::ParameterPlan {
                 name: "out.weight",
                 dims: &[10, 60],
@@ -1301,7 +1902,13 @@ const _: () = {
                 bound: 0.12909944f32,
                 trained: true,
             },
-            graven::ParameterPlan { name: "out.bias", dims: &[10], offset: 33040, bound: 0.12909944f32, trained: true },
+            graven::ParameterPlan {
+                name: "out.bias",
+                dims: &[10],
+                offset: 33040,
+                bound: 0.12909944f32,
+                trained: true,
+            },
         ],
         length: 33056,
     };
@@ -1312,7 +1919,10 @@ const _: () = {
         ///
         /// `t`: `[N, 1, 28, 28]` -> `[N, 10]`.
         /// The module has 32998 parameters.
-        pub fn forward(&self, t: &::graven::Tensor) -> ::graven::Result<::graven::Tensor> {
+        pub fn forward(
+            &self,
+            t: &::graven::Tensor,
+        ) -> ::graven::Result<::graven::Tensor> {
             let mut output = ::graven::Tensor::empty();
             self.forward_into(t, &mut output)?;
             Ok(output)
@@ -1323,8 +1933,17 @@ const _: () = {
         ///
         /// `t`: `[N, 1, 28, 28]` -> `[N, 10]`.
         /// The module has 32998 parameters.
-        pub fn forward_into(&self, t: &::graven::Tensor, output: &mut ::graven::Tensor) -> ::graven::Result<()> {
-            graven::run(forward_plan(), graven::bind(self, &MODULE, forward_plan())?, &[t.into()], &mut [output.into()])
+        pub fn forward_into(
+            &self,
+            t: &::graven::Tensor,
+            output: &mut ::graven::Tensor,
+        ) -> ::graven::Result<()> {
+            graven::run(
+                forward_plan(),
+                graven::bind(self, &MODULE, forward_plan())?,
+                &[t.into()],
+                &mut [output.into()],
+            )
         }
         /// Mean loss, and how many of the batch were classified correctly.
         ///
@@ -1372,9 +1991,12 @@ const _: () = {
             &self,
             images: &::graven::Tensor,
             labels: &::graven::Tensor<i64>,
-        ) -> ::graven::Result<(::graven::Tensor, ::graven::Tensor<i64>, ::graven::Gradients)> {
+        ) -> ::graven::Result<
+            (::graven::Tensor, ::graven::Tensor<i64>, ::graven::Gradients),
+        > {
             let mut gradients = graven::gradients(self, &MODULE, loss_grad_plan())?;
-            let (output_0, output_1) = self.loss_grad_into(images, labels, &mut gradients)?;
+            let (output_0, output_1) = self
+                .loss_grad_into(images, labels, &mut gradients)?;
             Ok((output_0, output_1, gradients))
         }
         /// Mean loss, and how many of the batch were classified correctly.

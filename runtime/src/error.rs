@@ -14,7 +14,6 @@ use crate::shape::{MAX_RANK, Shape};
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// What went wrong.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// A tensor would have more than [`MAX_RANK`] axes.
@@ -186,6 +185,13 @@ impl std::error::Error for Error {
             Self::Io { source, .. } => Some(source),
             _ => None,
         }
+    }
+}
+
+/// The message itself: `fn main() -> graven::Result<()>` prints an error by its `Debug` form, and people read it.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -205,6 +205,11 @@ macro_rules! network {
     ($($block:tt)*) => { $crate::__private::macros::network! { ($crate) $($block)* } };
 }
 
+/// The program of the README compiles as it stands.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 /// Everything that a program with a network needs.
 pub mod prelude {
     pub use crate::data::*;

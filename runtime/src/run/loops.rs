@@ -39,7 +39,6 @@ pub(super) struct Call<'a> {
 struct Cut {
     n_samples: usize,
     n_tiles: usize,
-    tiles_per_chunk: usize,
     n_chunks: usize,
 }
 
@@ -49,13 +48,13 @@ impl Cut {
         let n_tiles = n_samples.div_ceil(LANES);
         let max_chunks = if plan.sums + plan.int_sums > 0 { MAX_CHUNKS } else { MAX_CHUNKS_WITHOUT_SUMS };
         let tiles_per_chunk = plan.tiles_per_chunk.max(n_tiles.div_ceil(max_chunks)).max(1);
-        Self { n_samples, n_tiles, tiles_per_chunk, n_chunks: n_tiles.div_ceil(tiles_per_chunk) }
+        Self { n_samples, n_tiles, n_chunks: n_tiles.div_ceil(tiles_per_chunk) }
     }
 
-    /// The tiles of a chunk.
+    /// The tiles of a chunk: chunks differ by one tile at most, so that threads finish together.
     fn tiles(&self, chunk: usize) -> Range<usize> {
-        let first = chunk * self.tiles_per_chunk;
-        first..self.n_tiles.min(first + self.tiles_per_chunk)
+        let first = |chunk: usize| chunk * self.n_tiles / self.n_chunks;
+        first(chunk)..first(chunk + 1)
     }
 
     /// The samples of a tile.

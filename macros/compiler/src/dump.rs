@@ -1,12 +1,16 @@
 //! The text forms of the stages, on the standard error stream of the compiler: `GRAVEN_DUMP=graph,schedule cargo build`.
 //!
-//! `GRAVEN_DUMP=all` prints every stage; `GRAVEN_DUMP_FUNCTION=Network::loss_grad` only those of one function.
+//! The stages are `syntax`, `graph` (of a `_grad` function: differentiated), `simplified`, `schedule`, `memory` and `code`;
+//! `GRAVEN_DUMP=all` prints every one; `GRAVEN_DUMP_FUNCTION=Network::loss_grad` only those of one function.
 
 use std::fmt::Write as _;
+
+use proc_macro2::TokenStream;
 
 use crate::graph::Graph;
 use crate::memory;
 use crate::schedule::{Schedule, schedule};
+use crate::syntax::Module;
 
 /// The text form of every stage of a function, with the name of the stage.
 #[must_use]
@@ -20,17 +24,31 @@ pub fn text_forms(graph: &Graph) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Prints the stages that the environment asks for.
+/// Prints the stages of a function that the environment asks for.
 pub(crate) fn print(function: &str, graph: &Graph) {
     let Ok(wanted) = std::env::var("GRAVEN_DUMP") else { return };
     if std::env::var("GRAVEN_DUMP_FUNCTION").is_ok_and(|only| only != function) {
         return;
     }
     for (stage, text) in text_forms(graph) {
-        if wanted.split(',').any(|word| word.trim() == stage || word.trim() == "all") {
+        if asks(&wanted, stage) {
             eprintln!("== {function}: {stage} ==\n{text}");
         }
     }
+}
+
+/// Prints what was parsed, and what was written for it, if the environment asks for that.
+pub(crate) fn print_module(module: &Module, code: &TokenStream) {
+    let Ok(wanted) = std::env::var("GRAVEN_DUMP") else { return };
+    for (stage, text) in [("syntax", module.to_string()), ("code", code.to_string())] {
+        if asks(&wanted, stage) {
+            eprintln!("== {}: {stage} ==\n{text}", module.name);
+        }
+    }
+}
+
+fn asks(wanted: &str, stage: &str) -> bool {
+    wanted.split(',').any(|word| word.trim() == stage || word.trim() == "all")
 }
 
 /// Where every buffer of every loop stands.

@@ -13,6 +13,7 @@ use syn::{Path, braced, bracketed, parenthesized};
 
 use crate::check;
 use crate::diagnostics::{Errors, at_site};
+use crate::dump;
 use crate::emit;
 use crate::syntax::{Assertion, Module, parse_description, parse_input, parse_struct, path_key};
 
@@ -215,6 +216,7 @@ fn finish(state: &State) -> TokenStream {
     }
     let mut errors = Errors::of_block(block);
     let compiled = compile(krate, &module, !without_struct, &assertions, &mut errors);
+    dump::print_module(&module, &compiled);
     // A module that is wrong says so once: whoever uses it emits stubs without a word.
     let wrong = !errors.is_empty() || module.wrong || module.nested.iter().any(|(_, nested)| nested.wrong);
     let wrong = wrong.then(|| quote!(wrong));

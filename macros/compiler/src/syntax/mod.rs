@@ -1,6 +1,7 @@
 //! Parse: from tokens to a [`Module`] and its [`Function`]s, with their spans. Nothing is decided here, and no operation is known.
 
 mod parse;
+mod print;
 
 use proc_macro2::{Ident, Span, TokenStream};
 use syn::{Attribute, Block, Expr, Path, Visibility};

@@ -1,6 +1,6 @@
 //! What the CPU kernels share: the instruction set, lanes of floats, layouts, elementwise loops, vectorisable mathematics.
 //!
-//! A kernel is written once, as an `#[inline(always)]` function over [`lanes::Lanes`] (one vector of 16 floats), and
+//! A kernel is written once, as an `#[inline(always)]` function over `lanes::Lanes` (one vector of 16 floats), and
 //! `instantiate!` makes one `#[target_feature]` function per instruction set from it, with a `match` on [`Isa`] in front.
 //! An [`Isa`] can only be had from detection, which is what the calls into those functions rest on.
 //!
@@ -182,7 +182,7 @@ impl Context {
     }
 }
 
-/// Makes `$name` from `$generic`, a function over [`lanes::Lanes`]: one `#[target_feature]` function per instruction set and
+/// Makes `$name` from `$generic`, a function over `lanes::Lanes`: one `#[target_feature]` function per instruction set and
 /// a `match` in front. `unsafe fn`s stay unsafe: what `$generic` asks of its caller, `$name` asks as well.
 macro_rules! instantiate {
     ($(#[$attribute:meta])* $visibility:vis unsafe fn $name:ident = $generic:ident($($argument:ident: $type:ty),* $(,)?)) => {

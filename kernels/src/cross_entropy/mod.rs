@@ -12,7 +12,7 @@ use crate::dim::{Dtype, Type};
 use crate::op::{Array, Batching, Builder, Call, Differentiated, Kernel, Mistake, Op, Operand, Value};
 use crate::softmax::axis_fields;
 
-/// logits [N, C, ..], labels [N, ..] -> −log softmax(logits)[label], [N, ..]; or its gradient with respect to the logits:
+/// logits [N, C, ..], labels [N, ..] -> −log softmax(logits) at the label, [N, ..]; or its gradient with respect to the logits:
 /// logits, labels, grad_output -> (softmax(logits) − one_hot(label)) · grad_output.
 #[derive(Debug, Clone)]
 pub struct CrossEntropyOp {

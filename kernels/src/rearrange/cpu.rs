@@ -19,7 +19,7 @@ pub fn gather_i64<const RANK: usize>(_cx: &Context, gather: &Gather<RANK>, input
     copy(&gather.dims, &gather.strides, gather.offset, input, output);
 }
 
-/// Puts `inputs` side by side along one axis: [outer, sizes[j], inner] each -> output [outer, Σ sizes, inner].
+/// Puts `inputs` side by side along one axis: `[outer, sizes[j], inner]` each -> output `[outer, Σ sizes, inner]`.
 ///
 /// Panics if a slice does not have its size.
 pub fn cat<const PARTS: usize>(_cx: &Context, cat: &Cat<PARTS>, inputs: [&[f32]; PARTS], output: &mut [f32]) {

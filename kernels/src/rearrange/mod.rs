@@ -21,7 +21,7 @@ pub struct Gather<const RANK: usize> {
     pub offset: usize,
 }
 
-/// Several inputs side by side along one axis. Input `j` is [outer, sizes[j], inner].
+/// Several inputs side by side along one axis. Input `j` is `[outer, sizes[j], inner]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cat<const PARTS: usize> {
     /// Product of the sizes before the axis.

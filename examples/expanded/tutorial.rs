@@ -18,6 +18,7 @@ pub struct Network {
     dead_code,
     non_local_definitions,
     non_snake_case,
+    non_upper_case_globals,
     unused_doc_comments,
     unused_imports,
     unused_qualifications,
@@ -158,7 +159,6 @@ const _: () = {
         /// One tile: 16 samples pass through every operation of the loop over N samples.
         #[inline(never)]
         fn tile_of_samples(tile: &mut graven::Tile<'_>) {
-            let N = tile.symbols[0];
             tile.load_samples(0, T, 784);
             /// `conv1`: conv2d, [N, 1, 28, 28] and [6, 1, 5, 5] -> [N, 6, 24, 24], 86400 multiply-adds a sample.
             let [t, conv1_scratch, conv1] = graven::disjoint(
@@ -521,7 +521,6 @@ const _: () = {
         /// One tile: 16 samples pass through every operation of the loop over N samples.
         #[inline(never)]
         fn tile_of_samples(tile: &mut graven::Tile<'_>) {
-            let N = tile.symbols[0];
             tile.load_samples(0, IMAGES, 784);
             /// `conv1`: conv2d, [N, 1, 28, 28] and [6, 1, 5, 5] -> [N, 6, 24, 24], 86400 multiply-adds a sample.
             let [images, conv1_scratch, conv1] = graven::disjoint(
@@ -1912,6 +1911,44 @@ const _: () = {
         ],
         length: 33056,
     };
+    /// Where editors look layers up; it is never called.
+    fn layers(network: &Network) {
+        {
+            /// Conv2d(1, 6, kernel_size=(5, 5), stride=(1, 1))
+            ///
+            /// `[N, 1, 28, 28]` -> `[N, 6, 24, 24]`, 156 parameters in 624 bytes, 89,856 multiply-adds a sample.
+            const conv1: () = ();
+            let _ = (&network.conv1, conv1);
+        }
+        {
+            /// Conv2d(6, 12, kernel_size=(5, 5), stride=(1, 1))
+            ///
+            /// `[N, 6, 12, 12]` -> `[N, 12, 8, 8]`, 1,812 parameters in 7,248 bytes, 115,968 multiply-adds a sample.
+            const conv2: () = ();
+            let _ = (&network.conv2, conv2);
+        }
+        {
+            /// Linear(in_features=192, out_features=120, bias=True)
+            ///
+            /// `[N, 192]` -> `[N, 120]`, 23,160 parameters in 92,640 bytes, 23,160 multiply-adds a sample.
+            const fc1: () = ();
+            let _ = (&network.fc1, fc1);
+        }
+        {
+            /// Linear(in_features=120, out_features=60, bias=True)
+            ///
+            /// `[N, 120]` -> `[N, 60]`, 7,260 parameters in 29,040 bytes, 7,260 multiply-adds a sample.
+            const fc2: () = ();
+            let _ = (&network.fc2, fc2);
+        }
+        {
+            /// Linear(in_features=60, out_features=10, bias=True)
+            ///
+            /// `[N, 60]` -> `[N, 10]`, 610 parameters in 2,440 bytes, 610 multiply-adds a sample.
+            const out: () = ();
+            let _ = (&network.out, out);
+        }
+    }
     impl Network {
         /// The logits of ten classes.
         ///
@@ -1919,6 +1956,22 @@ const _: () = {
         ///
         /// `t`: `[N, 1, 28, 28]` -> `[N, 10]`.
         /// The module has 32998 parameters.
+        ///
+        /// | layer | input | output | parameters | bytes | multiply-adds |
+        /// | - | - | - | -: | -: | -: |
+        /// | `conv1` | `[N, 1, 28, 28]` | `[N, 6, 24, 24]` | 156 | 624 | 89,856 |
+        /// | `relu` | `[N, 6, 24, 24]` | `[N, 6, 24, 24]` |  |  | 3,456 |
+        /// | `max_pool2d` | `[N, 6, 24, 24]` | `[N, 6, 12, 12]` |  |  | 3,456 |
+        /// | `conv2` | `[N, 6, 12, 12]` | `[N, 12, 8, 8]` | 1,812 | 7,248 | 115,968 |
+        /// | `relu` | `[N, 12, 8, 8]` | `[N, 12, 8, 8]` |  |  | 768 |
+        /// | `max_pool2d` | `[N, 12, 8, 8]` | `[N, 12, 4, 4]` |  |  | 768 |
+        /// | `reshape` | `[N, 12, 4, 4]` | `[N, 192]` |  |  |  |
+        /// | `fc1` | `[N, 192]` | `[N, 120]` | 23,160 | 92,640 | 23,160 |
+        /// | `relu` | `[N, 120]` | `[N, 120]` |  |  | 120 |
+        /// | `fc2` | `[N, 120]` | `[N, 60]` | 7,260 | 29,040 | 7,260 |
+        /// | `relu` | `[N, 60]` | `[N, 60]` |  |  | 60 |
+        /// | `out` | `[N, 60]` | `[N, 10]` | 610 | 2,440 | 610 |
+        /// | total | | | 32,998 | 131,992 | 245,482 |
         pub fn forward(
             &self,
             t: &::graven::Tensor,
@@ -1951,6 +2004,24 @@ const _: () = {
         ///
         /// `images`: `[N, 1, 28, 28]`, `labels`: `[N] of i64` -> `[]`, `[] of i64`.
         /// The module has 32998 parameters.
+        ///
+        /// | layer | input | output | parameters | bytes | multiply-adds |
+        /// | - | - | - | -: | -: | -: |
+        /// | `conv1` | `[N, 1, 28, 28]` | `[N, 6, 24, 24]` | 156 | 624 | 89,856 |
+        /// | `relu` | `[N, 6, 24, 24]` | `[N, 6, 24, 24]` |  |  | 3,456 |
+        /// | `max_pool2d` | `[N, 6, 24, 24]` | `[N, 6, 12, 12]` |  |  | 3,456 |
+        /// | `conv2` | `[N, 6, 12, 12]` | `[N, 12, 8, 8]` | 1,812 | 7,248 | 115,968 |
+        /// | `relu` | `[N, 12, 8, 8]` | `[N, 12, 8, 8]` |  |  | 768 |
+        /// | `max_pool2d` | `[N, 12, 8, 8]` | `[N, 12, 4, 4]` |  |  | 768 |
+        /// | `reshape` | `[N, 12, 4, 4]` | `[N, 192]` |  |  |  |
+        /// | `fc1` | `[N, 192]` | `[N, 120]` | 23,160 | 92,640 | 23,160 |
+        /// | `relu` | `[N, 120]` | `[N, 120]` |  |  | 120 |
+        /// | `fc2` | `[N, 120]` | `[N, 60]` | 7,260 | 29,040 | 7,260 |
+        /// | `relu` | `[N, 60]` | `[N, 60]` |  |  | 60 |
+        /// | `out` | `[N, 60]` | `[N, 10]` | 610 | 2,440 | 610 |
+        /// | `cross_entropy` | `[N, 10]` | `[]` |  |  | 82 |
+        /// | `correct` | `[N, 10]` | `[]` |  |  | 11 |
+        /// | total | | | 32,998 | 131,992 | 245,575 |
         pub fn loss(
             &self,
             images: &::graven::Tensor,
@@ -2049,6 +2120,135 @@ const _: () = {
         }
     }
     impl ::graven::Model for Network {
+        const SUMMARY: &'static graven::SummaryPlan = &graven::SummaryPlan {
+            function: "Network::forward",
+            inputs: &[("t", "[N, 1, 28, 28]")],
+            rows: &[
+                graven::SummaryRow {
+                    layer: "conv1",
+                    kind: "Conv2d",
+                    input: "[N, 1, 28, 28]",
+                    output: "[N, 6, 24, 24]",
+                    parameters: 156,
+                    shared: false,
+                    multiply_adds: 89856,
+                    kept_bytes: 0,
+                },
+                graven::SummaryRow {
+                    layer: "",
+                    kind: "relu",
+                    input: "[N, 6, 24, 24]",
+                    output: "[N, 6, 24, 24]",
+                    parameters: 0,
+                    shared: false,
+                    multiply_adds: 3456,
+                    kept_bytes: 13824,
+                },
+                graven::SummaryRow {
+                    layer: "",
+                    kind: "max_pool2d",
+                    input: "[N, 6, 24, 24]",
+                    output: "[N, 6, 12, 12]",
+                    parameters: 0,
+                    shared: false,
+                    multiply_adds: 3456,
+                    kept_bytes: 3456,
+                },
+                graven::SummaryRow {
+                    layer: "conv2",
+                    kind: "Conv2d",
+                    input: "[N, 6, 12, 12]",
+                    output: "[N, 12, 8, 8]",
+                    parameters: 1812,
+                    shared: false,
+                    multiply_adds: 115968,
+                    kept_bytes: 0,
+                },
+                graven::SummaryRow {
+                    layer: "",
+                    kind: "relu",
+                    input: "[N, 12, 8, 8]",
+                    output: "[N, 12, 8, 8]",
+                    parameters: 0,
+                    shared: false,
+                    multiply_adds: 768,
+                    kept_bytes: 3072,
+                },
+                graven::SummaryRow {
+                    layer: "",
+                    kind: "max_pool2d",
+                    input: "[N, 12, 8, 8]",
+                    output: "[N, 12, 4, 4]",
+                    parameters: 0,
+                    shared: false,
+                    multiply_adds: 768,
+                    kept_bytes: 768,
+                },
+                graven::SummaryRow {
+                    layer: "",
+                    kind: "reshape",
+                    input: "[N, 12, 4, 4]",
+                    output: "[N, 192]",
+                    parameters: 0,
+                    shared: false,
+                    multiply_adds: 0,
+                    kept_bytes: 0,
+                },
+                graven::SummaryRow {
+                    layer: "fc1",
+                    kind: "Linear",
+                    input: "[N, 192]",
+                    output: "[N, 120]",
+                    parameters: 23160,
+                    shared: false,
+                    multiply_adds: 23160,
+                    kept_bytes: 0,
+                },
+                graven::SummaryRow {
+                    layer: "",
+                    kind: "relu",
+                    input: "[N, 120]",
+                    output: "[N, 120]",
+                    parameters: 0,
+                    shared: false,
+                    multiply_adds: 120,
+                    kept_bytes: 480,
+                },
+                graven::SummaryRow {
+                    layer: "fc2",
+                    kind: "Linear",
+                    input: "[N, 120]",
+                    output: "[N, 60]",
+                    parameters: 7260,
+                    shared: false,
+                    multiply_adds: 7260,
+                    kept_bytes: 0,
+                },
+                graven::SummaryRow {
+                    layer: "",
+                    kind: "relu",
+                    input: "[N, 60]",
+                    output: "[N, 60]",
+                    parameters: 0,
+                    shared: false,
+                    multiply_adds: 60,
+                    kept_bytes: 240,
+                },
+                graven::SummaryRow {
+                    layer: "out",
+                    kind: "Linear",
+                    input: "[N, 60]",
+                    output: "[N, 10]",
+                    parameters: 610,
+                    shared: false,
+                    multiply_adds: 610,
+                    kept_bytes: 0,
+                },
+            ],
+            notes: &[],
+            parameters: 32998,
+            multiply_adds: 245482,
+        };
         fn plan() -> &'static graven::ModulePlan {
             &MODULE
         }

@@ -167,18 +167,23 @@ impl Arguments {
         for axis in written {
             let own = if axis < 0 { axis + rank } else { axis };
             if !(0..rank).contains(&own) {
+                let nearest = if axis < 0 { 0 } else { rank - 1 };
+                // In a list of several axes the list is what would be replaced.
+                let one = self.axes(name).is_some_and(|axes| axes.len() == 1);
                 return Err(Mistake::new(format!(
                     "{{layer}} has {name} {axis}, but its input {ty} has {}",
                     crate::layers::axes(ty.rank())
                 ))
                 .at(name)
+                .fits((one && rank > 0).then_some(nearest))
                 .help(match rank {
-                    0 => format!("leave {name} out: the input is a single number"),
-                    _ => format!("write a {name} from 0 to {}, or -1 for the last", rank - 1),
+                    0 => format!("leave `{name}` out: the input is a single number"),
+                    1 => "the only axis is 0".to_owned(),
+                    _ => format!("the axes are 0 to {}, or -1 for the last", rank - 1),
                 }));
             }
             if axes.contains(&(own as usize)) {
-                return Err(Mistake::new(format!("{{layer}} names axis {axis} twice"))
+                return Err(Mistake::new(format!("{{layer}} names axis {axis} of its input {ty} twice"))
                     .at(name)
                     .help("name each axis once"));
             }

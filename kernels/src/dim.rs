@@ -3,12 +3,15 @@
 use std::fmt;
 
 /// One size: `factor` times the product of its symbols, `28`, `N` or `N * 28`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Dim {
     factor: usize,
     /// Sorted, so that equal products are equal values.
     symbols: Vec<String>,
 }
+
+/// Symbols of a product: squaring a square again and again would double them without end.
+const MAX_SYMBOLS: usize = 64;
 
 impl Dim {
     /// A size known at compile time.
@@ -41,10 +44,21 @@ impl Dim {
         &self.symbols
     }
 
-    /// The product, unless its factor overflows.
+    /// The product, unless its factor overflows or it has more symbols than any shape needs.
     #[must_use]
     pub fn times(&self, other: &Dim) -> Option<Dim> {
         let factor = self.factor.checked_mul(other.factor)?;
+        if self.symbols.len() + other.symbols.len() > MAX_SYMBOLS {
+            return None;
+        }
+        if self.symbols.is_empty() || other.symbols.is_empty() {
+            let symbols = if self.symbols.is_empty() { &other.symbols } else { &self.symbols };
+            return Some(if symbols.is_empty() {
+                Dim::known(factor)
+            } else {
+                Dim { factor, symbols: symbols.clone() }
+            });
+        }
         let mut symbols = [self.symbols.as_slice(), &other.symbols].concat();
         symbols.sort();
         Some(Dim { factor, symbols })
@@ -68,6 +82,17 @@ impl Dim {
     #[must_use]
     pub fn product<'a>(dims: impl IntoIterator<Item = &'a Dim>) -> Option<Dim> {
         dims.into_iter().try_fold(Dim::known(1), |product, dim| product.times(dim))
+    }
+}
+
+impl Clone for Dim {
+    /// Most sizes are numbers, and the compiler, which runs unoptimised, copies them all the time.
+    fn clone(&self) -> Dim {
+        if self.symbols.is_empty() {
+            Dim::known(self.factor)
+        } else {
+            Dim { factor: self.factor, symbols: self.symbols.clone() }
+        }
     }
 }
 
@@ -149,6 +174,20 @@ impl fmt::Display for Type {
 pub fn list<T: fmt::Display>(items: &[T]) -> String {
     let items: Vec<String> = items.iter().map(ToString::to_string).collect();
     format!("[{}]", items.join(", "))
+}
+
+/// `45,626`
+#[must_use]
+pub fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! The functions that users call in `network!`, by PyTorch's names. One row each: its arguments, and the operations it
 //! stands for.
 
+use std::rc::Rc;
+
 use crate::argmax::{argmax_axis, count_equal_elements};
 use crate::arguments::{Arguments, Kind, Parameter, optional, required};
 use crate::cross_entropy::cross_entropy_rows;
 use crate::dim::{Dim, Type, list};
 use crate::matmul::matmul_values;
 use crate::op::{Builder, Mistake, Scalar, Value};
-use crate::pointwise::apply;
+use crate::pointwise::{Pointwise, apply};
 use crate::pool2d::{Pooling, pool2d};
 use crate::rearrange::{cat_axis, permute_axes, reshape};
 use crate::reduce::sum_axes;
@@ -65,7 +67,8 @@ macro_rules! loss {
                     "{{layer}} compares tensors of one shape, but was given {ty} and {other}"
                 ))
                 .at("target")
-                .help("reshape one of them: a loss that broadcasts would be wrong in silence"));
+                .help("`reshape` one of them: a loss that broadcasts would be wrong in silence")
+                .declare(1, Type { dtype: other.dtype, ..ty }));
             }
             let elements = apply(builder, $row, &[input, target])?;
             reduce(builder, elements, arguments)
@@ -100,6 +103,11 @@ pub static FUNCTIONS: &[Function] = &[
         match exponent.as_number() {
             Some(2.0) => apply(builder, "square", &[input]),
             Some(1.0) => Ok(input),
+            // x^0 is 1 everywhere, 0 included, and its gradient 0.
+            Some(0.0) => {
+                let dims = builder.ty(input).dims;
+                builder.apply(Rc::new(Pointwise::constant(Scalar::number(1.0), dims)), &[])
+            }
             Some(0.5) => apply(builder, "sqrt", &[input]),
             _ => {
                 let exponent = builder.scalar(exponent);
@@ -271,7 +279,12 @@ fn adaptive_avg_pool2d(builder: &mut dyn Builder, arguments: &Arguments) -> Resu
             output[0], output[1]
         ))
         .at("output_size")
-        .help("write an output_size that divides height and width; 1 always does"));
+        .fits(
+            (1..output[0].max(output[1]).min(4096))
+                .rev()
+                .filter(|size| image.iter().all(|image| image.is_multiple_of(*size))),
+        )
+        .help("it must divide height and width; 1 always does"));
     }
     let window = [image[0] / output[0], image[1] / output[1]];
     pool2d(builder, Pooling::Avg, input, window, window, [0; 2])
@@ -281,12 +294,14 @@ fn reshape_to(builder: &mut dyn Builder, arguments: &Arguments) -> Result<Value,
     let input = arguments.tensor("input");
     let ty = builder.ty(input);
     let shape = arguments.shape("shape").unwrap_or_default();
-    let print =
-        || list(&shape.iter().map(|dim| dim.as_ref().map_or("-1".to_owned(), ToString::to_string)).collect::<Vec<_>>());
+    let print = |shape: &[Option<Dim>]| {
+        list(&shape.iter().map(|dim| dim.as_ref().map_or("-1".to_owned(), ToString::to_string)).collect::<Vec<_>>())
+    };
     if shape.iter().filter(|dim| dim.is_none()).count() > 1 {
-        return Err(Mistake::new(format!("{{layer}} has more than one -1 in {}", print()))
+        return Err(Mistake::new(format!("{{layer}} has more than one -1 in {} for its input {ty}", print(&shape)))
             .at("shape")
-            .help("write every size but one; -1 stands for the one that is left"));
+            .fits(sample_shape(&ty).filter(|_| shape.len() == 2))
+            .help("-1 stands for one size, the one that is left"));
     }
     let total = ty.elements().ok_or_else(|| too_large(&ty))?;
     let given = Dim::product(shape.iter().flatten()).ok_or_else(|| too_large(&ty))?;
@@ -296,26 +311,74 @@ fn reshape_to(builder: &mut dyn Builder, arguments: &Arguments) -> Result<Value,
         let batch = ty.dims.first().filter(|dim| dim.as_known().is_none());
         let hard_coded =
             batch.filter(|_| shape.first().is_some_and(|dim| dim.as_ref().is_some_and(|dim| dim.as_known().is_some())));
-        let help = match (hard_coded, ty.features()) {
-            (Some(batch), _) => {
-                format!("the batch `{batch}` is known only at run time: write `-1` or `{batch}` as the first size")
+        let mut with_batch = shape.clone();
+        if let (Some(batch), Some(first)) = (hard_coded, with_batch.first_mut()) {
+            *first = Some(batch.clone());
+        }
+        let with_batch = print(&with_batch);
+        let (fits, help) = match (hard_coded, sample_shape(&ty)) {
+            (Some(batch), Some(flat)) => {
+                let flat = if shape.len() == 2 { vec![flat] } else { Vec::new() };
+                ([flat, vec![with_batch]].concat(), format!("the batch `{batch}` is known only at run time"))
             }
-            (None, Some(_)) if batch.is_some() => {
-                "write `[-1, {input_sizes}]`, which keeps the elements of a sample together".to_owned()
+            (None, Some(flat)) => {
+                (vec![flat], format!("each sample has {} elements", ty.features().unwrap_or_default()))
             }
-            (None, _) => format!("write sizes whose product is {total}"),
+            (_, None) => (Vec::new(), format!("the product of the sizes must be {total}")),
         };
         let fit = if shape.iter().any(Option::is_none) { "are no multiple of" } else { "are not" };
         return Err(Mistake::new(format!(
             "{{layer}} cannot turn {ty} into {}: {total} elements {fit} {given}",
-            print()
+            print(&shape)
         ))
         .at("shape")
+        .fits(fits)
         .help(help));
     }
     let rest = rest.unwrap_or(Dim::known(1));
-    let dims = shape.into_iter().map(|dim| dim.unwrap_or_else(|| rest.clone())).collect();
+    let written = print(&shape);
+    let inferred = shape.iter().position(Option::is_none);
+    let dims: Vec<Dim> = shape.into_iter().map(|dim| dim.unwrap_or_else(|| rest.clone())).collect();
+    check_samples(&ty, &dims, inferred, &written)?;
     reshape(builder, input, dims)
+}
+
+/// `[-1, 12 * 4 * 4]` for a batch [N, 12, 4, 4]: what keeps the elements of each sample together. The placeholder is filled in
+/// by who words the mistake.
+fn sample_shape(ty: &Type) -> Option<String> {
+    let batch = ty.dims.first().filter(|dim| dim.as_known().is_none());
+    batch.and(ty.features()).map(|_| "[-1, {input_sizes}]".to_owned())
+}
+
+/// A batch that is reshaped stays a batch: its samples are neither cut in pieces by a -1 nor mixed with each other. The count
+/// of elements fits in both cases, so a network would train in silence on rows that belong to no sample.
+fn check_samples(ty: &Type, dims: &[Dim], inferred: Option<usize>, written: &str) -> Result<(), Mistake> {
+    let Some(batch) = ty.dims.first().filter(|dim| dim.as_known().is_none()) else { return Ok(()) };
+    let fits = sample_shape(ty).filter(|_| dims.len() == 2);
+    let Some(position) = dims.iter().position(|dim| dim.as_known().is_none()) else { return Ok(()) };
+    let before = Dim::product(&dims[..position]).unwrap_or(Dim::known(1));
+    if before != Dim::known(1) {
+        return Err(Mistake::new(format!(
+            "{{layer}} to {} would mix the samples of {ty}: the batch `{batch}` stands first in memory, not on axis {position}",
+            list(dims)
+        ))
+        .at("shape")
+        .fits(fits)
+        .help("`reshape` moves no element; `permute` moves an axis"));
+    }
+    // [N, T, C] to [N * T, C] takes whole axes into the batch, which is what losses over sequences do.
+    let whole_axes = (1..=ty.rank()).any(|end| Dim::product(&ty.dims[..end]).as_ref() == Some(&dims[position]));
+    let split = inferred == Some(position) && dims[position].over(batch).is_some() && !whole_axes;
+    if split {
+        return Err(Mistake::new(format!(
+            "{{layer}} to {written} would cut each sample of {ty} in pieces: it gives {}",
+            list(dims)
+        ))
+        .at("shape")
+        .fits(fits)
+        .help(format!("if pieces are meant, say so: `{}` instead of `-1`", dims[position])));
+    }
+    Ok(())
 }
 
 fn flatten(builder: &mut dyn Builder, arguments: &Arguments) -> Result<Value, Mistake> {
@@ -324,7 +387,9 @@ fn flatten(builder: &mut dyn Builder, arguments: &Arguments) -> Result<Value, Mi
     if ty.rank() == 0 {
         return reshape(builder, input, vec![Dim::known(1)]);
     }
-    let start = arguments.axes_of("start_dim", &ty)?.map_or(0, |axes| axes[0]);
+    // What nearly everyone means: one axis for each sample.
+    let each_sample = |mistake: Mistake| mistake.fits((ty.rank() > 1).then_some(1));
+    let start = arguments.axes_of("start_dim", &ty).map_err(each_sample)?.map_or(0, |axes| axes[0]);
     let end = arguments.axes_of("end_dim", &ty)?.map_or(ty.rank() - 1, |axes| axes[0]);
     if end < start {
         return Err(Mistake::new(format!("{{layer}} ends at axis {end} before it starts at axis {start}"))

@@ -128,7 +128,8 @@ pub static LAYERS: &[Layer] = &[
             Some(p) if (0.0..=1.0).contains(&p) => Ok(()),
             Some(p) => Err(Mistake::new(format!("{{layer}} has p = {p}, but a probability lies in 0..1"))
                 .at("p")
-                .help("write a number from 0.0 (drop nothing) to 1.0 (drop all)")),
+                .fits((1.0..=100.0).contains(&p).then(|| format!("{:?}", p / 100.0)))
+                .help("0.0 drops nothing, 1.0 drops all")),
             None => Err(Mistake::new("{layer} needs p at compile time").at("p").help("write a number")),
         },
         weights: |_| Vec::new(),
@@ -194,7 +195,12 @@ fn check_conv2d(arguments: &Arguments) -> Result<(), Mistake> {
                 "{{layer}} has {groups} groups, which do not divide its {channels} {name}"
             ))
             .at("groups")
-            .help(format!("write a `groups` that divides {channels}")));
+            .fits((1..groups.min(4096)).rev().filter(|groups| {
+                ["in_channels", "out_channels"]
+                    .iter()
+                    .all(|name| arguments.size(name).is_none_or(|channels| channels.is_multiple_of(*groups)))
+            }))
+            .help("it must divide `in_channels` and `out_channels`"));
         }
     }
     Ok(())
@@ -236,11 +242,12 @@ fn check_features(input: &Type, in_features: usize) -> Result<(), Mistake> {
         return Err(Mistake::new(format!(
             "{{layer}} takes {in_features} features, but the last axis of its input {input} has {last}"
         ))
-        .help("flatten each sample first: `.flatten(1)`"));
+        .at("input")
+        .help("write `{argument}.flatten(1)`, which makes one axis of each sample"));
     }
     let mistake = Mistake::new(format!("{{layer}} takes {in_features} features, but its input has {last}"));
     Err(match last.as_known() {
-        Some(_) => mistake.at("in_features").help("write `in_features = {last_size}`, or leave it out"),
+        Some(_) => mistake.at("in_features").help("write `{last_size}`, or leave `in_features` out"),
         None => mistake.help(format!("`{last}` is known only at run time: `reshape` the input to [.., {in_features}]")),
     })
 }
@@ -253,7 +260,7 @@ pub fn infer(layer: &Layer, arguments: &mut Arguments, input: &Type) -> Result<(
     let Some(name) = layer.inferred.filter(|name| !arguments.has(name)) else { return Ok(()) };
     let Some(size) = (layer.infer)(input) else {
         return Err(Mistake::new(format!("{{layer}} cannot infer {name} from its input {input}"))
-            .help(format!("write `{name} = ..`, or give it an input of the right rank")));
+            .help(format!("give it an input of the right rank, or add `{name} = ..`")));
     };
     arguments.set(name, Given::Size(size));
     (layer.check)(arguments)

@@ -24,6 +24,9 @@ use crate::pointwise::Formula;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Value(pub usize);
 
+/// Values that a mistake offers for an argument at most: each is tried on the whole network.
+pub const MOST_FITS: usize = 16;
+
 /// What is wrong with an operation's inputs or arguments, in words for the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
@@ -37,12 +40,24 @@ pub struct Mistake {
     pub trace: Option<usize>,
     /// The size is bound only by the run, so the same call may be right in another place.
     pub needs_known_size: bool,
+    /// What `argument` could be instead, best first. The first that everything behind the call allows stands before the help.
+    pub fits: Vec<String>,
+    /// The input (by position) that was declared as something else, and what it should be.
+    pub declared: Option<Box<(usize, Type)>>,
 }
 
 impl Mistake {
     /// A mistake without further parts.
     pub fn new(message: impl Into<String>) -> Mistake {
-        Mistake { message: message.into(), argument: None, help: None, trace: Some(0), needs_known_size: false }
+        Mistake {
+            message: message.into(),
+            argument: None,
+            help: None,
+            trace: Some(0),
+            needs_known_size: false,
+            fits: Vec::new(),
+            declared: None,
+        }
     }
 
     /// Names the argument to edit.
@@ -56,6 +71,20 @@ impl Mistake {
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Mistake {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Says what the argument could be instead, best first.
+    #[must_use]
+    pub fn fits<T: fmt::Display>(mut self, fits: impl IntoIterator<Item = T>) -> Mistake {
+        self.fits = fits.into_iter().map(|fit| fit.to_string()).collect();
+        self
+    }
+
+    /// Says which type an input should have been declared with.
+    #[must_use]
+    pub fn declare(mut self, input: usize, ty: Type) -> Mistake {
+        self.declared = Some(Box::new((input, ty)));
         self
     }
 
@@ -383,6 +412,12 @@ pub trait Op: fmt::Debug {
 
     /// Multiply-adds for one sample (batched) or for the complete tensors.
     fn cost(&self, inputs: &[Type], output: &Type) -> u64;
+
+    /// Rows and columns at the end of the input's last two axes that the operation never reads, because its last window ends
+    /// before them.
+    fn unread(&self) -> [usize; 2] {
+        [0, 0]
+    }
 
     /// For pointwise operations, what happens to an element.
     fn formula(&self) -> Option<&Formula> {

@@ -13,7 +13,6 @@ use crate::op::{
 };
 
 /// A formula with named parameters.
-#[derive(Debug)]
 pub struct Row {
     /// The name of the operation.
     pub name: &'static str,
@@ -26,6 +25,13 @@ pub struct Row {
     /// For each parameter the derivative times `grad`. Its own parameters are named after what they stand for: a parameter
     /// of the operation, `y` for its result, `grad` for the gradient of the result. None where there is none.
     pub derivatives: &'static [Option<Row>],
+}
+
+impl fmt::Debug for Row {
+    /// Name and formula tell every row from every other: a derivative bears the name of its operation.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}({}) = {}", self.name, self.parameters.join(", "), self.text)
+    }
 }
 
 macro_rules! row {
@@ -88,10 +94,10 @@ pub static ROWS: &[Row] = &[
         (|grad, a, b| 2.0 * grad * (b - a))
     ),
     row!("absolute_error", |a, b| abs(a - b), (|grad, a, b| grad * sign(a - b)), (|grad, a, b| grad * sign(b - a))),
-    // max(x, 0) - x t + log(1 + exp(-|x|)): the form that cannot overflow.
+    // max(x, 0) - x t + log1p(exp(-|x|)): the form that neither overflows nor loses small losses.
     row!(
         "bce_with_logits",
-        |x, t| max(x, 0.0) - x * t + log(1.0 + exp(-abs(x))),
+        |x, t| max(x, 0.0) - x * t + log1p(exp(-abs(x))),
         (|grad, x, t| grad * (sigmoid(x) - t)),
         (|grad, x| -grad * x)
     ),
@@ -409,7 +415,7 @@ fn merge(output: &[Dim], strides: Vec<Vec<Dim>>) -> (Vec<Dim>, Vec<Vec<Dim>>) {
 }
 
 /// The functions of formulas in f64, twins of [`cpu::math`](crate::cpu::math).
-use mathematics::{abs, erf, exp, log, max, pow, select, sigmoid, sign, sqrt, tanh};
+use mathematics::{abs, erf, exp, log, log1p, max, pow, select, sigmoid, sign, sqrt, tanh};
 mod mathematics {
     pub(super) fn max(a: f64, b: f64) -> f64 {
         if a > b || a.is_nan() { a } else { b }
@@ -422,6 +428,9 @@ mod mathematics {
     }
     pub(super) fn log(x: f64) -> f64 {
         x.ln()
+    }
+    pub(super) fn log1p(x: f64) -> f64 {
+        x.ln_1p()
     }
     pub(super) fn sqrt(x: f64) -> f64 {
         x.sqrt()

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use graven_kernels::dim::thousands;
+
 use crate::home::elements;
 use crate::plan::{LayerPlan, ModulePlan};
 
@@ -32,11 +34,11 @@ pub fn display(plan: &'static ModulePlan, f: &mut fmt::Formatter<'_>) -> fmt::Re
         write!(f, "{:indent$}({name}): {}", "", layer.description, indent = 2 * open.len() + 2)?;
         match n_parameters {
             0 => writeln!(f)?,
-            n => writeln!(f, "  {} parameters", thousands(n))?,
+            n => writeln!(f, "  {} parameters", thousands(n as u64))?,
         }
     }
     close(f, &mut open, 0)?;
-    write!(f, ")  {} parameters", thousands(plan.parameters.iter().map(elements).sum()))
+    write!(f, ")  {} parameters", thousands(plan.parameters.iter().map(elements).sum::<usize>() as u64))
 }
 
 /// Closes groups until this many are open.
@@ -57,19 +59,6 @@ fn count(plan: &ModulePlan, layer: &LayerPlan, first_parameter: &mut usize) -> u
     let own = plan.parameters.iter().skip(*first_parameter).take(layer.parameters);
     *first_parameter += layer.parameters;
     own.map(elements).sum()
-}
-
-/// `45,626`
-fn thousands(n: usize) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -135,6 +124,5 @@ Network(
   (drop): Dropout(p=0.5)
 )  5,006 parameters";
         assert_eq!(Network.to_string(), expected);
-        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
     }
 }

@@ -1,6 +1,7 @@
 //! The gradients of a network's parameters.
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::floats::Floats;
@@ -18,12 +19,14 @@ pub struct Gradients {
     plan: &'static ModulePlan,
     /// In the layout of the parameters; zero in the gaps.
     values: Floats,
+    /// The parameters that the function gave a gradient; an optimizer moves no other, as in PyTorch.
+    pub(crate) trained: &'static [Range<usize>],
 }
 
 impl Gradients {
     /// Zeros for a module.
     pub(crate) fn zeros(bound: &Bound<'_>, plan: &'static ModulePlan) -> Self {
-        Self { identity: bound.identity(), plan, values: Floats::zeros(bound.length) }
+        Self { identity: bound.identity(), plan, values: Floats::zeros(bound.length), trained: &[] }
     }
 
     /// The keys of the parameters: `conv1.weight`, `conv1.bias`, ...

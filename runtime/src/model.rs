@@ -8,9 +8,10 @@ use crate::error::Result;
 use crate::gradients::Gradients;
 use crate::home::{Home, Parameter, elements};
 use crate::layers::{Conv2d, Dropout, Linear};
-use crate::plan::{ModulePlan, ParameterPlan};
+use crate::plan::{ModulePlan, ParameterPlan, SummaryPlan};
 use crate::seed::Seed;
 use crate::structure::{Builder, Structure, Visitor, bind_for, bind_mut_for};
+use crate::summary::Summary;
 use crate::tensor::Tensor;
 use crate::weights;
 
@@ -45,7 +46,51 @@ impl<M: Module, const LEN: usize> Module for [M; LEN] {}
 /// A module whose sizes are known, and so a network of its own: it can be made, saved and trained.
 pub trait Model: Module + Sized {
     #[doc(hidden)]
+    const SUMMARY: &'static SummaryPlan;
+
+    /// How many numbers the network owns, trained and frozen: a number of compile time, for assertions of your own.
+    ///
+    /// ```
+    /// use graven::prelude::*;
+    ///
+    /// #[derive(Module)]
+    /// struct Network {
+    ///     #[layer(in_features = 64, out_features = 10)]
+    ///     fc: Linear,
+    /// }
+    ///
+    /// network! {
+    ///     impl Network {
+    ///         fn forward(&self, t: Tensor<[N, 64]>) -> Tensor<[N, 10]> {
+    ///             self.fc(t)
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// const _: () = assert!(Network::PARAMETERS == 650 && Network::BYTES <= 4 << 10);
+    /// const _: () = assert!(Network::MULTIPLY_ADDS < 1_000);
+    /// ```
+    const PARAMETERS: usize = Self::SUMMARY.parameters;
+
+    /// The bytes of the parameters, 4 for each. Gradients take as many again in a training step, the moments of
+    /// [`Adam`](crate::Adam) twice as many.
+    const BYTES: usize = 4 * Self::PARAMETERS;
+
+    /// The work of `forward` on one sample (of the first method if there is no `forward`), counted as in
+    /// [`SummaryRow::multiply_adds`](crate::SummaryRow::multiply_adds).
+    const MULTIPLY_ADDS: u64 = Self::SUMMARY.multiply_adds;
+
+    #[doc(hidden)]
     fn plan() -> &'static ModulePlan;
+
+    /// A table of the calls in `forward` (in the first method if there is no `forward`): layer, shape, parameters, work,
+    /// and the bytes that a training step keeps for the backward pass. It needs no network, and runs nothing.
+    ///
+    /// See [`Summary`] for an example.
+    #[must_use]
+    fn summary() -> Summary {
+        Summary::new(Self::plan(), Self::SUMMARY)
+    }
 
     /// Makes the network, its parameters drawn as PyTorch draws them: uniform in bounds that follow from each layer's size.
     ///

@@ -14,7 +14,6 @@ pub use self::sgd::Sgd;
 use crate::error::{Error, Result};
 use crate::floats::{Floats, Shared};
 use crate::gradients::Gradients;
-use crate::home::elements;
 use crate::model::Model;
 use crate::pool;
 use crate::structure::{Identity, bind_mut_for};
@@ -31,7 +30,8 @@ pub trait Optimizer: Rule {
     /// Sets the learning rate, e.g. for a schedule. A value out of range is an error of the next step.
     fn set_lr(&mut self, lr: f64);
 
-    /// Moves the parameters of the network along these gradients. Parameters that are not trained stay.
+    /// Moves the parameters of the network along these gradients. Parameters that are not trained stay, and so do those that
+    /// the differentiated function does not use.
     ///
     /// A network's own `loss_step` does the same in one call.
     ///
@@ -43,9 +43,7 @@ pub trait Optimizer: Rule {
         let mut bound = bind_mut_for(model, M::plan(), "Optimizer::step")?;
         gradients.check(&bound.shared(), "Optimizer::step")?;
         self.prepare(bound.shared().identity(), bound.shared().model)?;
-        let trained = M::plan().parameters.iter().filter(|parameter| parameter.trained);
-        let ranges = trained.map(|parameter| parameter.offset..parameter.offset + elements(parameter));
-        apply(self, ranges, bound.parameters_mut(), gradients.values());
+        apply(self, gradients.trained.iter().cloned(), bound.parameters_mut(), gradients.values());
         Ok(())
     }
 }

@@ -171,6 +171,51 @@ pub struct LayerPlan {
     pub parameters: usize,
 }
 
+/// One call of a layer or a function, as [`Summary`](crate::Summary) shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SummaryRow {
+    /// The path of the layer: `conv1`, `blocks.0.conv1`. Empty for a function such as `relu`.
+    pub layer: &'static str,
+    /// The type of the layer, or the name of the function: `Conv2d`, `max_pool2d`, `+`.
+    pub kind: &'static str,
+    /// The shape of what it is given first: `[N, 1, 28, 28]`.
+    pub input: &'static str,
+    /// The shape of what it gives.
+    pub output: &'static str,
+    /// How many numbers the layer owns; a layer that is called twice has them in both rows.
+    pub parameters: usize,
+    /// An earlier row calls the same layer.
+    pub shared: bool,
+    /// Its work on one sample, as the compiler's cost model counts it: a multiplication with the addition behind it is one,
+    /// and so is an addition, a comparison or a move alone; softmax takes 8 for an element. Views take none.
+    pub multiply_adds: u64,
+    /// Bytes of one sample that it computes in the forward pass of a training step and that the backward pass reads.
+    /// Arguments of the function and parameters, which are there anyway, do not count.
+    pub kept_bytes: u64,
+}
+
+/// What is known of a network as a whole, see [`Summary`](crate::Summary).
+#[derive(Debug)]
+pub struct SummaryPlan {
+    /// The function whose calls these are: `Network::forward`.
+    pub function: &'static str,
+    /// Its arguments with their shapes.
+    pub inputs: &'static [(&'static str, &'static str)],
+    /// Its calls.
+    pub rows: &'static [SummaryRow],
+    /// Sentences that stand below the table.
+    pub notes: &'static [&'static str],
+    /// How many numbers the module owns.
+    pub parameters: usize,
+    /// The sum over the rows.
+    pub multiply_adds: u64,
+}
+
+impl SummaryPlan {
+    /// That of a network without functions.
+    pub const EMPTY: Self = Self { function: "", inputs: &[], rows: &[], notes: &[], parameters: 0, multiply_adds: 0 };
+}
+
 /// The layout of a module's parameters.
 #[derive(Debug)]
 pub struct ModulePlan {

@@ -44,6 +44,7 @@ pub fn run_grad(
     gradients.check(&bound, plan.function)?;
     let mut workspace = bound.workspaces.take();
     arguments::bind_symbols(plan, inputs, &mut workspace.symbols)?;
+    gradients.trained = plan.trained;
     execute(plan, &bound, next_seed(&bound), inputs, outputs, &mut workspace, Some(gradients.values_mut()));
     Ok(())
 }

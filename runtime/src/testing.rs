@@ -32,6 +32,8 @@ impl Structure for Line {
 impl Module for Line {}
 
 impl Model for Line {
+    const SUMMARY: &'static SummaryPlan = &SummaryPlan::EMPTY;
+
     fn plan() -> &'static ModulePlan {
         &LINE
     }
@@ -226,6 +228,8 @@ impl Structure for Pair {
 impl Module for Pair {}
 
 impl Model for Pair {
+    const SUMMARY: &'static SummaryPlan = &SummaryPlan::EMPTY;
+
     fn plan() -> &'static ModulePlan {
         &PAIR
     }

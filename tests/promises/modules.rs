@@ -336,3 +336,91 @@ fn a_parameter_without_a_gradient_is_not_moved_by_weight_decay() {
     assert_eq!(network.unused.weight.to_vec().unwrap(), before);
     assert_ne!(network.fc.weight.to_vec().unwrap(), moved);
 }
+
+network! {
+    fn reshaped_labels(x: Tensor<[N, 2, 5]>, labels: Tensor<[N, 2], i64>) -> (Tensor<[]>, Tensor<[], i64>) {
+        let (x, labels) = (x.reshape([-1, 5]), labels.reshape([-1]));
+        (cross_entropy(x, labels), correct(x, labels))
+    }
+
+    /// One is found in the layout of products, the other in that of images.
+    fn positions_of_both(x: Tensor<[N, 3, 4]>, images: Tensor<[N, 4, 3, 2]>) -> (Tensor<[], i64>, Tensor<[N, 3], i64>) {
+        let products = matmul(x, x.permute([0, 2, 1])).permute([0, 2, 1]);
+        let brightest = argmax(max_pool2d(images, (1, 2)).reshape([-1, 4, 3]), dim = 1);
+        (correct(products, brightest), brightest)
+    }
+
+    /// The pooling walks over a batch of one that a sum has made.
+    fn pooled_sum(images: Tensor<[N, 1, 2, 2]>) -> Tensor<[1, 1, 1, 1]> {
+        max_pool2d(sum(images, dim = 0, keepdim = true), 2)
+    }
+
+    fn outer(x: Tensor<[N]>, y: Tensor<[M]>) -> Tensor<[N, M]> {
+        x.reshape([-1, 1]) * y
+    }
+
+    /// N stands alone only in the second argument.
+    fn pairs(both: Tensor<[N * 2, 3]>, each: Tensor<[N, 3]>) -> Tensor<[]> {
+        sum(both) - sum(each)
+    }
+}
+
+#[test]
+fn reshaped_labels_are_checked_too() {
+    let x = noise(&[3, 2, 5]);
+    let labels = |label: i64| Tensor::new(vec![0, 1, 2, 3, 4, label], [3, 2]).unwrap();
+    assert!(reshaped_labels(&x, &labels(4)).is_ok());
+    let error = reshaped_labels(&x, &labels(77)).unwrap_err().to_string();
+    assert!(error.contains("`labels` holds the label 77 at index 5, but there are 5 classes"), "{error}");
+}
+
+#[test]
+fn integers_change_their_layout() {
+    let (x, images) = (noise(&[21, 3, 4]), noise(&[21, 4, 3, 2]));
+    let (n_equal, brightest) = positions_of_both(&x, &images).unwrap();
+    let mut expected = 0;
+    for n in 0..21 {
+        let product = |i: usize, j: usize| -> f32 {
+            (0..4).map(|k| x.get(&[n, i, k]).unwrap() * x.get(&[n, j, k]).unwrap()).sum()
+        };
+        let bright = |c: usize, h: usize| images.get(&[n, c, h, 0]).unwrap().max(images.get(&[n, c, h, 1]).unwrap());
+        for h in 0..3 {
+            let best = (0..4).max_by(|a, b| bright(*a, h).total_cmp(&bright(*b, h))).unwrap();
+            assert_eq!(brightest.get(&[n, h]), Some(best as i64));
+            // `correct` takes classes on axis 1, so the column h of the products counts.
+            let class = (0..3).max_by(|a, b| product(h, *a).total_cmp(&product(h, *b))).unwrap();
+            expected += i64::from(class == best);
+        }
+    }
+    assert_eq!(n_equal.item().unwrap(), expected);
+}
+
+#[test]
+fn a_sum_over_the_batch_may_be_pooled() {
+    let images = Tensor::new(vec![1.0, 2.0, 3.0, 4.0, 10.0, 1.0, 1.0, 1.0], [2, 1, 2, 2]).unwrap();
+    assert_eq!(pooled_sum(&images).unwrap().as_slice(), [11.0]);
+}
+
+#[test]
+fn a_result_that_no_machine_holds_is_an_error() {
+    let long = Tensor::zeros([1 << 22]).unwrap();
+    let error = outer(&long, &long).unwrap_err().to_string();
+    assert_eq!(error, "a tensor of shape [4194304, 4194304] does not fit into memory");
+    let (x, y) = (Tensor::full([2], 2.0).unwrap(), Tensor::full([3], 5.0).unwrap());
+    assert_eq!(outer(&x, &y).unwrap().as_slice(), [10.0; 6]);
+    let both = Tensor::full([4, 3], 1.0).unwrap();
+    assert_eq!(pairs(&both, &Tensor::full([2, 3], 1.0).unwrap()).unwrap().item().unwrap(), 6.0);
+}
+
+#[test]
+fn an_optimizer_moves_the_same_parameters_as_a_step() {
+    let t = Tensor::full([4, 2], 1.0).unwrap();
+    let mut stepped = crate::new::<Below>(1);
+    let mut applied = crate::new::<Below>(1);
+    stepped.loss_step(&t, &mut AdamW::new(0.1).weight_decay(0.5)).unwrap();
+    let (_, gradients) = applied.loss_grad(&t).unwrap();
+    AdamW::new(0.1).weight_decay(0.5).step(&mut applied, &gradients).unwrap();
+    for ((name, stepped), (_, applied)) in stepped.named_parameters().into_iter().zip(applied.named_parameters()) {
+        assert_eq!(stepped.to_vec().unwrap(), applied.to_vec().unwrap(), "{name}");
+    }
+}

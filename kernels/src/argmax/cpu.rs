@@ -2,7 +2,7 @@
 
 use super::Count;
 use crate::LANES;
-use crate::cpu::Context;
+use crate::cpu::{Context, walk};
 use crate::softmax::Axis;
 
 /// Position of the largest element along the axis, the first one of several; the first NaN if there is one.
@@ -13,8 +13,8 @@ use crate::softmax::Axis;
 pub fn argmax(cx: &Context, axis: &Axis, input: &[f32], output: &mut [i64]) {
     let Axis { outer, size, inner } = *axis;
     assert!(size > 0, "argmax: an axis without elements has no largest one");
-    assert_eq!(input.len(), outer * size * inner, "argmax: the input does not fit {axis:?}");
-    assert_eq!(output.len(), outer * inner, "argmax: the output does not fit {axis:?}");
+    assert_eq!(input.len(), walk::product(&[outer, size, inner]), "argmax: the input does not fit {axis:?}");
+    assert_eq!(output.len(), walk::product(&[outer, inner]), "argmax: the output does not fit {axis:?}");
     cx.isa.run(
         #[inline(always)]
         || {
@@ -45,8 +45,8 @@ pub fn argmax(cx: &Context, axis: &Axis, input: &[f32], output: &mut [i64]) {
 /// Panics if a slice does not have its size.
 pub fn count_equal(cx: &Context, count: &Count, lhs: &[i64], rhs: &[i64], total: &mut [i64]) {
     let Count { samples, features, samples_last, tile } = *count;
-    assert_eq!(lhs.len(), samples * features, "count_equal: lhs does not fit {count:?}");
-    assert_eq!(rhs.len(), samples * features, "count_equal: rhs does not fit {count:?}");
+    assert_eq!(lhs.len(), walk::product(&[samples, features]), "count_equal: lhs does not fit {count:?}");
+    assert_eq!(rhs.len(), walk::product(&[samples, features]), "count_equal: rhs does not fit {count:?}");
     assert_eq!(total.len(), 1, "count_equal: the total is one number");
     let valid = if tile { cx.count.min(samples) } else { samples };
     let equal = |lhs: &[i64], rhs: &[i64]| lhs.iter().zip(rhs).filter(|(lhs, rhs)| lhs == rhs).count() as i64;

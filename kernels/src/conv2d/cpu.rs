@@ -14,7 +14,7 @@ use super::Sizes;
 use crate::LANES;
 use crate::cpu::gemm::{tile_start, tiles};
 use crate::cpu::lanes::{self, Lanes};
-use crate::cpu::{Context, Isa, Kind, instantiate};
+use crate::cpu::{Context, Isa, Kind, instantiate, walk};
 
 /// The convolution of a tile.
 ///
@@ -227,6 +227,8 @@ fn group_channels(sizes: &Sizes) -> [usize; 2] {
 #[track_caller]
 fn check(sizes: &Sizes, kernel: &str, input: usize, weight: usize, output: usize) {
     let Sizes { in_channels, out_channels, height, width, kernel_size, stride, padding, dilation, groups } = *sizes;
+    walk::bounded(&[in_channels, out_channels, height, width, groups]);
+    [kernel_size, stride, padding, dilation].iter().for_each(|pair| walk::bounded(pair));
     let fits = |axis: usize, size: usize| {
         stride[axis] > 0
             && dilation[axis] > 0
@@ -241,17 +243,17 @@ fn check(sizes: &Sizes, kernel: &str, input: usize, weight: usize, output: usize
     );
     assert_eq!(
         input,
-        in_channels * height * width * LANES,
+        walk::product(&[in_channels, height, width, LANES]),
         "conv2d::{kernel}: the input's side does not fit {sizes:?}"
     );
     assert_eq!(
         weight,
-        out_channels * (in_channels / groups) * kernel_size[0] * kernel_size[1],
+        walk::product(&[out_channels, in_channels / groups, kernel_size[0], kernel_size[1]]),
         "conv2d::{kernel}: the weight's side does not fit {sizes:?}"
     );
     assert_eq!(
         output,
-        out_channels * sizes.out_height() * sizes.out_width() * LANES,
+        walk::product(&[out_channels, sizes.out_height(), sizes.out_width(), LANES]),
         "conv2d::{kernel}: the output's side does not fit {sizes:?}"
     );
 }

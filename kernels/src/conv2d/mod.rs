@@ -70,6 +70,9 @@ pub struct Conv2dOp {
     sizes: Sizes,
 }
 
+/// Floats of the largest padded image: no size that the kernels compute overflows below it.
+const MAX_FLOATS: f64 = (1_u64 << 40) as f64;
+
 /// How a convolution moves over its input.
 #[derive(Debug, Clone, Copy)]
 pub struct Geometry {
@@ -102,7 +105,7 @@ pub fn conv2d(builder: &mut dyn Builder, input: Value, weight: Value, geometry: 
     if image[0] != in_channels {
         return Err(Mistake::new(format!("{{layer}} takes {in_channels} channels, but its input has {}", image[0]))
             .at("in_channels")
-            .help(format!("write `in_channels = {}`, or leave it out", image[0])));
+            .help(format!("write `{}`, or leave `in_channels` out", image[0])));
     }
     let kernel_size = [kernel_height, kernel_width];
     for (axis, name) in ["height", "width"].into_iter().enumerate() {
@@ -116,8 +119,20 @@ pub fn conv2d(builder: &mut dyn Builder, input: Value, weight: Value, geometry: 
                 image[axis + 1]
             ))
             .at("kernel_size")
-            .help(format!("write a kernel_size of at most {}, or more padding", (padded - 1) / dilation[axis] + 1)));
+            .fits((1..=(padded - 1) / dilation[axis] + 1).rev().take(crate::op::MOST_FITS))
+            .help(format!("at most {} fits, or more padding", (padded - 1) / dilation[axis] + 1)));
         }
+    }
+    // What its gradients read lies up to a kernel's spread beyond the image on every side.
+    let beyond = |axis: usize| {
+        image[axis + 1] as f64 + 2.0 * padding[axis] as f64 + 2.0 * dilation[axis] as f64 * kernel_size[axis] as f64
+    };
+    let floats = in_channels.max(out_channels) as f64 * beyond(0) * beyond(1);
+    if floats > MAX_FLOATS {
+        return Err(Mistake::new(format!(
+            "{{layer}} with kernel_size {} x {} and padding {} x {} needs more memory for its input {ty} than a machine can address",
+            kernel_size[0], kernel_size[1], padding[0], padding[1]
+        )));
     }
     let sizes = Sizes {
         in_channels,
@@ -226,8 +241,8 @@ impl Op for Conv2dOp {
     }
 
     fn cost(&self, _: &[Type], _: &Type) -> u64 {
-        let kernel = self.sizes.weight().iter().product::<usize>();
-        (kernel * self.sizes.out_height() * self.sizes.out_width()) as u64
+        let positions = [self.sizes.out_height(), self.sizes.out_width()];
+        self.sizes.weight().iter().chain(&positions).fold(1, |product, size| product.saturating_mul(*size as u64))
     }
 
     fn reference(&self, inputs: &[&Array], output: &[usize], _: u64) -> Array {

@@ -1,6 +1,7 @@
 //! Conversions between layouts: complete tensors [N, features], tiles `samples` [features, 16] and `rows` [16, features].
 
 use super::lanes::Lanes;
+use super::walk;
 use super::{Context, instantiate};
 use crate::LANES;
 
@@ -8,8 +9,8 @@ use crate::LANES;
 ///
 /// Panics if a slice does not have 16 * features elements.
 pub fn samples_from_rows(cx: &Context, features: usize, rows: &[f32], samples: &mut [f32]) {
-    assert_eq!(rows.len(), LANES * features, "samples_from_rows: rows is not [16, {features}]");
-    assert_eq!(samples.len(), LANES * features, "samples_from_rows: samples is not [{features}, 16]");
+    assert_eq!(rows.len(), walk::product(&[LANES, features]), "samples_from_rows: rows is not [16, {features}]");
+    assert_eq!(samples.len(), walk::product(&[LANES, features]), "samples_from_rows: samples is not [{features}, 16]");
     // SAFETY: both lengths are checked above; row 15 is the last one.
     unsafe { rows_to_samples(cx.isa, features, LANES - 1, rows.as_ptr(), samples.as_mut_ptr()) };
 }
@@ -18,10 +19,29 @@ pub fn samples_from_rows(cx: &Context, features: usize, rows: &[f32], samples: &
 ///
 /// Panics if a slice does not have 16 * features elements.
 pub fn rows_from_samples(cx: &Context, features: usize, samples: &[f32], rows: &mut [f32]) {
-    assert_eq!(samples.len(), LANES * features, "rows_from_samples: samples is not [{features}, 16]");
-    assert_eq!(rows.len(), LANES * features, "rows_from_samples: rows is not [16, {features}]");
+    assert_eq!(samples.len(), walk::product(&[LANES, features]), "rows_from_samples: samples is not [{features}, 16]");
+    assert_eq!(rows.len(), walk::product(&[LANES, features]), "rows_from_samples: rows is not [16, {features}]");
     // SAFETY: both lengths are checked above.
     unsafe { samples_to_rows(cx.isa, features, LANES, samples.as_ptr(), rows.as_mut_ptr()) };
+}
+
+/// [`samples_from_rows`] of integers.
+pub fn samples_from_rows_i64(_cx: &Context, features: usize, rows: &[i64], samples: &mut [i64]) {
+    transpose(features, LANES, rows, samples);
+}
+
+/// [`rows_from_samples`] of integers.
+pub fn rows_from_samples_i64(_cx: &Context, features: usize, samples: &[i64], rows: &mut [i64]) {
+    transpose(LANES, features, samples, rows);
+}
+
+/// from [columns, rows] -> into [rows, columns]
+fn transpose(rows: usize, columns: usize, from: &[i64], into: &mut [i64]) {
+    let elements = walk::product(&[rows, columns]);
+    assert!(from.len() == elements && into.len() == elements, "a slice is not [{rows}, {columns}]");
+    for (index, element) in into.iter_mut().enumerate() {
+        *element = from[index % columns * rows + index / columns];
+    }
 }
 
 /// Samples `cx.first..cx.first + cx.count` of the complete tensor `full` [N, features] -> samples [features, 16]; the lanes
@@ -29,7 +49,7 @@ pub fn rows_from_samples(cx: &Context, features: usize, samples: &[f32], rows: &
 ///
 /// Panics if `full` has fewer samples, or if `samples` does not have 16 * features elements.
 pub fn load_samples(cx: &Context, features: usize, full: &[f32], samples: &mut [f32]) {
-    assert_eq!(samples.len(), LANES * features, "load_samples: samples is not [{features}, 16]");
+    assert_eq!(samples.len(), walk::product(&[LANES, features]), "load_samples: samples is not [{features}, 16]");
     let rows = tile(cx, features, full);
     // SAFETY: `rows` has cx.count rows, so the last one is cx.count − 1; the length of `samples` is checked above.
     unsafe { rows_to_samples(cx.isa, features, cx.count - 1, rows.as_ptr(), samples.as_mut_ptr()) };
@@ -37,7 +57,7 @@ pub fn load_samples(cx: &Context, features: usize, full: &[f32], samples: &mut [
 
 /// [`load_samples`] of integers.
 pub fn load_samples_i64(cx: &Context, features: usize, full: &[i64], samples: &mut [i64]) {
-    assert_eq!(samples.len(), LANES * features, "load_samples_i64: samples is not [{features}, 16]");
+    assert_eq!(samples.len(), walk::product(&[LANES, features]), "load_samples_i64: samples is not [{features}, 16]");
     let rows = tile(cx, features, full);
     for lane in 0..LANES {
         let row = &rows[lane.min(cx.count - 1) * features..][..features];
@@ -64,18 +84,28 @@ pub fn load_rows_i64(cx: &Context, features: usize, full: &[i64], rows: &mut [i6
 ///
 /// Panics if `samples` does not have 16 * features or `output` not count * features elements.
 pub fn store_samples(cx: &Context, features: usize, samples: &[f32], output: &mut [f32]) {
-    assert_eq!(samples.len(), LANES * features, "store_samples: samples is not [{features}, 16]");
+    assert_eq!(samples.len(), walk::product(&[LANES, features]), "store_samples: samples is not [{features}, 16]");
     assert!(cx.count <= LANES, "store_samples: a tile holds {LANES} samples, not {}", cx.count);
-    assert_eq!(output.len(), cx.count * features, "store_samples: output is not [{}, {features}]", cx.count);
+    assert_eq!(
+        output.len(),
+        walk::product(&[cx.count, features]),
+        "store_samples: output is not [{}, {features}]",
+        cx.count
+    );
     // SAFETY: both lengths are checked above.
     unsafe { samples_to_rows(cx.isa, features, cx.count, samples.as_ptr(), output.as_mut_ptr()) };
 }
 
 /// [`store_samples`] of integers.
 pub fn store_samples_i64(cx: &Context, features: usize, samples: &[i64], output: &mut [i64]) {
-    assert_eq!(samples.len(), LANES * features, "store_samples_i64: samples is not [{features}, 16]");
+    assert_eq!(samples.len(), walk::product(&[LANES, features]), "store_samples_i64: samples is not [{features}, 16]");
     assert!(cx.count <= LANES, "store_samples_i64: a tile holds {LANES} samples, not {}", cx.count);
-    assert_eq!(output.len(), cx.count * features, "store_samples_i64: output is not [{}, {features}]", cx.count);
+    assert_eq!(
+        output.len(),
+        walk::product(&[cx.count, features]),
+        "store_samples_i64: output is not [{}, {features}]",
+        cx.count
+    );
     for lane in 0..cx.count {
         let row = &mut output[lane * features..][..features];
         for (element, sample) in row.iter_mut().zip(samples[lane..].iter().step_by(LANES)) {
@@ -97,7 +127,7 @@ pub fn store_rows_i64(cx: &Context, features: usize, rows: &[i64], output: &mut 
 }
 
 fn load_rows_of<T: Copy>(cx: &Context, features: usize, full: &[T], rows: &mut [T]) {
-    assert_eq!(rows.len(), LANES * features, "load_rows: rows is not [16, {features}]");
+    assert_eq!(rows.len(), walk::product(&[LANES, features]), "load_rows: rows is not [16, {features}]");
     let valid = tile(cx, features, full);
     rows[..valid.len()].copy_from_slice(valid);
     for lane in cx.count..LANES {
@@ -106,8 +136,13 @@ fn load_rows_of<T: Copy>(cx: &Context, features: usize, full: &[T], rows: &mut [
 }
 
 fn store_rows_of<T: Copy>(cx: &Context, features: usize, rows: &[T], output: &mut [T]) {
-    assert_eq!(rows.len(), LANES * features, "store_rows: rows is not [16, {features}]");
-    assert_eq!(output.len(), cx.count * features, "store_rows: output is not [{}, {features}]", cx.count);
+    assert_eq!(rows.len(), walk::product(&[LANES, features]), "store_rows: rows is not [16, {features}]");
+    assert_eq!(
+        output.len(),
+        walk::product(&[cx.count, features]),
+        "store_rows: output is not [{}, {features}]",
+        cx.count
+    );
     output.copy_from_slice(&rows[..cx.count * features]);
 }
 

@@ -22,6 +22,12 @@ pub(crate) fn product(dims: &[usize]) -> usize {
     dims.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim)).expect("the tensor is too large")
 }
 
+/// Panics unless every size fits into 31 bits, so that no sum and no product of two of them overflows.
+#[track_caller]
+pub(crate) fn bounded(sizes: &[usize]) {
+    assert!(sizes.iter().all(|&size| size < 1 << 31), "a size of {sizes:?} is too large");
+}
+
 /// Moves `index` on to the next position over `dims`, the last axis fastest, and `offsets` with it: offset j moves by
 /// `strides(j, axis)` with each step along an axis. Behind the last position everything is back at the start.
 #[inline(always)]

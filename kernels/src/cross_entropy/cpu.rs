@@ -3,7 +3,7 @@
 use crate::LANES;
 use crate::cpu::lanes::Lanes;
 use crate::cpu::math::{self, exp_of, log_of};
-use crate::cpu::{Context, instantiate};
+use crate::cpu::{Context, instantiate, walk};
 use crate::softmax::{Axis, Columns, Row, each_columns};
 
 /// log Σ e^x − x\[label\] along the axis.
@@ -33,9 +33,21 @@ pub fn grad(cx: &Context, axis: &Axis, logits: &[f32], labels: &[i64], grad_outp
 
 #[track_caller]
 fn check(axis: &Axis, kernel: &str, logits: usize, labels: usize, rows: usize) {
-    assert_eq!(logits, axis.outer * axis.size * axis.inner, "cross_entropy::{kernel}: the logits do not fit {axis:?}");
-    assert_eq!(labels, axis.outer * axis.inner, "cross_entropy::{kernel}: the labels do not fit {axis:?}");
-    assert_eq!(rows, axis.outer * axis.inner, "cross_entropy::{kernel}: the losses' side does not fit {axis:?}");
+    assert_eq!(
+        logits,
+        walk::product(&[axis.outer, axis.size, axis.inner]),
+        "cross_entropy::{kernel}: the logits do not fit {axis:?}"
+    );
+    assert_eq!(
+        labels,
+        walk::product(&[axis.outer, axis.inner]),
+        "cross_entropy::{kernel}: the labels do not fit {axis:?}"
+    );
+    assert_eq!(
+        rows,
+        walk::product(&[axis.outer, axis.inner]),
+        "cross_entropy::{kernel}: the losses' side does not fit {axis:?}"
+    );
 }
 
 /// The label as an index, if it is one.

@@ -39,9 +39,11 @@ impl Op for CrossEntropyOp {
                 .help("give the output of the last layer, before any softmax"));
         }
         if labels.dtype != Dtype::I64 {
+            let declared = Type { dtype: Dtype::I64, ..labels.clone() };
             let mut mistake = Mistake::new(format!("{{layer}} takes labels of i64, but was given floats {labels}"))
                 .at("target")
-                .help("declare them as `Tensor<[N], i64>`");
+                .help(format!("labels are an argument: `labels: Tensor<{}, i64>`", crate::dim::list(&labels.dims)))
+                .declare(1, declared);
             mistake.trace = Some(1);
             return Err(mistake);
         }
@@ -53,7 +55,8 @@ impl Op for CrossEntropyOp {
                 crate::dim::list(&rows)
             ))
             .at("target")
-            .help(format!("declare the labels as `Tensor<{}, i64>`", crate::dim::list(&rows))));
+            .help(format!("labels are an argument: `labels: Tensor<{}, i64>`", crate::dim::list(&rows)))
+            .declare(1, Type::i64(rows)));
         }
         Ok(if self.gradient { logits.clone() } else { Type::f32(rows) })
     }

@@ -1,7 +1,7 @@
 //! CPU kernel of dropout.
 
 use super::Sizes;
-use crate::cpu::Context;
+use crate::cpu::{Context, walk};
 use crate::rng;
 
 /// Zero with probability p, else x / (1 − p).
@@ -12,8 +12,8 @@ use crate::rng;
 /// Panics if a slice does not have its size.
 pub fn dropout(cx: &Context, sizes: &Sizes, input: &[f32], output: &mut [f32]) {
     let Sizes { p, stream, samples, features, samples_last } = *sizes;
-    assert_eq!(input.len(), samples * features, "dropout: the input does not fit {sizes:?}");
-    assert_eq!(output.len(), samples * features, "dropout: the output does not fit {sizes:?}");
+    assert_eq!(input.len(), walk::product(&[samples, features]), "dropout: the input does not fit {sizes:?}");
+    assert_eq!(output.len(), walk::product(&[samples, features]), "dropout: the output does not fit {sizes:?}");
     let scale = 1.0 / (1.0 - p);
     let mask = Mask { p, scale, seed: cx.seed, stream, first: cx.first as u64, features: features as u64 };
     let row = if samples_last { samples } else { sizes.features }.max(1);

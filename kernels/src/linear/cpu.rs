@@ -2,8 +2,8 @@
 
 use super::{GradSizes, Sizes};
 use crate::LANES;
-use crate::cpu::Context;
 use crate::cpu::gemm::{self, Product};
+use crate::cpu::{Context, walk};
 
 /// The product of a tile in the `samples` layout.
 ///
@@ -56,18 +56,18 @@ pub fn forward_rows(cx: &Context, sizes: &Sizes, input: &[f32], weight: &[f32], 
 /// Panics if a slice is too short for the vectors that are read, or if `grad` does not have its size.
 pub fn grad_weight(cx: &Context, sizes: &GradSizes, lhs: &[f32], rhs: &[f32], grad: &mut [f32]) {
     let GradSizes { vectors, rows, columns } = *sizes;
-    let n = cx.count * vectors;
+    let n = walk::product(&[cx.count, vectors]);
     assert!(
-        lhs.len() >= n * rows,
+        lhs.len() >= walk::product(&[n, rows]),
         "linear::grad_weight: lhs has {} elements, {n} vectors of {rows} are read",
         lhs.len()
     );
     assert!(
-        rhs.len() >= n * columns,
+        rhs.len() >= walk::product(&[n, columns]),
         "linear::grad_weight: rhs has {} elements, {n} vectors of {columns} are read",
         rhs.len()
     );
-    assert_eq!(grad.len(), rows * columns, "linear::grad_weight: grad is not [{rows}, {columns}]");
+    assert_eq!(grad.len(), walk::product(&[rows, columns]), "linear::grad_weight: grad is not [{rows}, {columns}]");
     // SAFETY: the lengths are checked above. The left matrix of this product is the transpose of `lhs`.
     unsafe {
         gemm::row_major(cx.isa, [rows, n, columns], [1, rows], true, lhs.as_ptr(), rhs.as_ptr(), grad.as_mut_ptr());
@@ -77,9 +77,21 @@ pub fn grad_weight(cx: &Context, sizes: &GradSizes, lhs: &[f32], rhs: &[f32], gr
 #[track_caller]
 fn check(sizes: &Sizes, kernel: &str, lanes: usize, input: usize, weight: usize, output: usize) {
     let Sizes { vectors, in_features, out_features, .. } = *sizes;
-    assert_eq!(input, vectors * in_features * lanes, "linear::{kernel}: the input does not fit {sizes:?}");
-    assert_eq!(weight, in_features * out_features, "linear::{kernel}: the weight does not fit {sizes:?}");
-    assert_eq!(output, vectors * out_features * lanes, "linear::{kernel}: the output does not fit {sizes:?}");
+    assert_eq!(
+        input,
+        walk::product(&[vectors, in_features, lanes]),
+        "linear::{kernel}: the input does not fit {sizes:?}"
+    );
+    assert_eq!(
+        weight,
+        walk::product(&[in_features, out_features]),
+        "linear::{kernel}: the weight does not fit {sizes:?}"
+    );
+    assert_eq!(
+        output,
+        walk::product(&[vectors, out_features, lanes]),
+        "linear::{kernel}: the output does not fit {sizes:?}"
+    );
 }
 
 #[cfg(test)]

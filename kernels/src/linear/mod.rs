@@ -124,8 +124,8 @@ impl Op for LinearOp {
 
     fn cost(&self, inputs: &[Type], output: &Type) -> u64 {
         let (in_features, _) = self.features(&inputs[1]);
-        (in_features.factor() * output.features().unwrap_or_else(|| output.elements().map_or(0, |dim| dim.factor())))
-            as u64
+        let outputs = output.features().unwrap_or_else(|| output.elements().map_or(0, |dim| dim.factor()));
+        (in_features.factor() as u64).saturating_mul(outputs as u64)
     }
 
     fn reference(&self, inputs: &[&Array], output: &[usize], _: u64) -> Array {
@@ -177,8 +177,8 @@ impl Op for OuterSumOp {
     }
 
     fn cost(&self, inputs: &[Type], output: &Type) -> u64 {
-        let vectors = inputs[0].dims.iter().rev().skip(1).map(Dim::factor).product::<usize>();
-        (vectors * output.elements().map_or(0, |dim| dim.factor())) as u64
+        let vectors = inputs[0].dims.iter().rev().skip(1).map(|dim| dim.factor() as u64);
+        vectors.fold(output.elements().map_or(0, |dim| dim.factor() as u64), u64::saturating_mul)
     }
 
     fn reference(&self, inputs: &[&Array], output: &[usize], _: u64) -> Array {

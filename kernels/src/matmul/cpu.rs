@@ -2,8 +2,8 @@
 
 use super::Sizes;
 use crate::LANES;
-use crate::cpu::Context;
 use crate::cpu::gemm::{self, Product};
+use crate::cpu::{Context, walk};
 
 /// `batch` products: lhs [batch, m, k, inner] · rhs [batch, k, n, inner] -> output [batch, m, n, inner], with the transposes
 /// and missing batch axes that `sizes` names; `inner` is 1 or 16.
@@ -13,9 +13,9 @@ pub fn matmul(cx: &Context, sizes: &Sizes, lhs: &[f32], rhs: &[f32], output: &mu
     let Sizes { batch, m, k, n, inner, transpose_lhs, transpose_rhs, lhs_batched, rhs_batched } = *sizes;
     assert!(inner == 1 || inner == LANES, "matmul: `inner` is 1 or {LANES}, not {inner}");
     let batches = |batched: bool| if batched { batch } else { 1 };
-    assert_eq!(lhs.len(), batches(lhs_batched) * m * k * inner, "matmul: lhs does not fit {sizes:?}");
-    assert_eq!(rhs.len(), batches(rhs_batched) * k * n * inner, "matmul: rhs does not fit {sizes:?}");
-    assert_eq!(output.len(), batch * m * n * inner, "matmul: output does not fit {sizes:?}");
+    assert_eq!(lhs.len(), walk::product(&[batches(lhs_batched), m, k, inner]), "matmul: lhs does not fit {sizes:?}");
+    assert_eq!(rhs.len(), walk::product(&[batches(rhs_batched), k, n, inner]), "matmul: rhs does not fit {sizes:?}");
+    assert_eq!(output.len(), walk::product(&[batch, m, n, inner]), "matmul: output does not fit {sizes:?}");
     let lhs_steps = if transpose_lhs { [inner, m * inner] } else { [k * inner, inner] };
     for i in 0..batch {
         let lhs = if lhs_batched { &lhs[i * m * k * inner..][..m * k * inner] } else { lhs };

@@ -59,11 +59,18 @@ pub fn matmul_values(builder: &mut dyn Builder, lhs: Value, rhs: Value) -> Resul
     let inner = &left.dims[left.rank() - 1];
     let other = &right.dims[right.rank() - 2];
     if inner != other {
-        return Err(Mistake::new(format!(
-            "{{layer}} cannot multiply {left} with {right}: {inner} columns meet {other} rows"
-        ))
-        .of_all_inputs()
-        .help("the last size of the left operand must be the last but one of the right; `permute` swaps axes"));
+        let mistake =
+            Mistake::new(format!("{{layer}} cannot multiply {left} with {right}: {inner} columns meet {other} rows"))
+                .of_all_inputs();
+        if right.dims[right.rank() - 1] == *inner {
+            let mut axes: Vec<usize> = (0..right.rank()).collect();
+            axes.swap(right.rank() - 2, right.rank() - 1);
+            return Err(mistake
+                .at("other")
+                .help(format!("write `permute({{argument}}, {axes:?})`, which swaps its rows and columns")));
+        }
+        return Err(mistake
+            .help("the last size of the left operand must be the last but one of the right; `permute` swaps axes"));
     }
     if right.rank() == 2 {
         return crate::linear::linear(builder, lhs, rhs, true);
@@ -164,7 +171,7 @@ impl Op for MatmulOp {
 
     fn cost(&self, inputs: &[Type], output: &Type) -> u64 {
         let [_, k, _, _] = self.sizes(inputs);
-        k.factor() as u64 * output.elements().map_or(0, |dim| dim.factor() as u64)
+        (k.factor() as u64).saturating_mul(output.elements().map_or(0, |dim| dim.factor() as u64))
     }
 
     fn reference(&self, inputs: &[&Array], output: &[usize], _: u64) -> Array {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Sizes;
 use crate::LANES;
 use crate::cpu::lanes::Lanes;
-use crate::cpu::{Context, instantiate};
+use crate::cpu::{Context, instantiate, walk};
 
 /// Largest element of every window; NaN if there is one in it.
 ///
@@ -67,6 +67,8 @@ pub fn avg_grad(cx: &Context, sizes: &Sizes, grad_output: &[f32], grad_input: &m
 #[track_caller]
 fn check(sizes: &Sizes, kernel: &str, input: usize, output: usize) {
     let Sizes { channels, height, width, kernel_size, stride, padding } = *sizes;
+    walk::bounded(&[channels, height, width]);
+    [kernel_size, stride, padding].iter().for_each(|pair| walk::bounded(pair));
     let fits = |axis: usize, size: usize| {
         // With at most half a window of padding, every window meets the image.
         stride[axis] > 0
@@ -74,8 +76,12 @@ fn check(sizes: &Sizes, kernel: &str, input: usize, output: usize) {
             && (1..=size + 2 * padding[axis]).contains(&kernel_size[axis])
     };
     assert!(fits(0, height) && fits(1, width), "pool2d::{kernel}: {sizes:?} has windows without elements");
-    assert_eq!(input, channels * height * width * LANES, "pool2d::{kernel}: the input's side does not fit {sizes:?}");
-    let outputs = channels * sizes.out_height() * sizes.out_width() * LANES;
+    assert_eq!(
+        input,
+        walk::product(&[channels, height, width, LANES]),
+        "pool2d::{kernel}: the input's side does not fit {sizes:?}"
+    );
+    let outputs = walk::product(&[channels, sizes.out_height(), sizes.out_width(), LANES]);
     assert_eq!(output, outputs, "pool2d::{kernel}: the output's side does not fit {sizes:?}");
 }
 

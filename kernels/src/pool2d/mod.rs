@@ -102,7 +102,8 @@ pub fn pool2d(
                 padding[axis], kernel_size[axis]
             ))
             .at("padding")
-            .help(format!("write a padding of at most {}", kernel_size[axis] / 2)));
+            .fits((0..=kernel_size[axis] / 2).rev().take(crate::op::MOST_FITS))
+            .help(format!("at most {} is allowed", kernel_size[axis] / 2)));
         }
         if kernel_size[axis] > image[axis + 1] + 2 * padding[axis] {
             return Err(Mistake::new(format!(
@@ -112,7 +113,8 @@ pub fn pool2d(
                 kernel_size[axis]
             ))
             .at("kernel_size")
-            .help(format!("write a kernel_size of at most {}", image[axis + 1] + 2 * padding[axis])));
+            .fits((1..=image[axis + 1] + 2 * padding[axis]).rev().take(crate::op::MOST_FITS))
+            .help(format!("at most {} fits", image[axis + 1] + 2 * padding[axis])));
         }
     }
     let sizes = Sizes { channels: image[0], height: image[1], width: image[2], kernel_size, stride, padding };
@@ -196,7 +198,22 @@ impl Op for Pool2dOp {
 
     fn cost(&self, _: &[Type], _: &Type) -> u64 {
         let sizes = &self.sizes;
-        (sizes.channels * sizes.out_height() * sizes.out_width() * sizes.kernel_size[0] * sizes.kernel_size[1]) as u64
+        let [rows, columns] = sizes.kernel_size;
+        [sizes.channels, sizes.out_height(), sizes.out_width(), rows, columns]
+            .into_iter()
+            .fold(1, |product, size| product.saturating_mul(size as u64))
+    }
+
+    fn unread(&self) -> [usize; 2] {
+        let Sizes { height, width, kernel_size, stride, padding, .. } = self.sizes;
+        // What the windows leave of the padded image begins in the padding.
+        let unread = |size: usize, axis: usize| {
+            ((size + 2 * padding[axis] - kernel_size[axis]) % stride[axis]).saturating_sub(padding[axis])
+        };
+        match self.kind {
+            Kind::Max | Kind::Avg => [unread(height, 0), unread(width, 1)],
+            Kind::MaxGrad | Kind::AvgGrad => [0, 0],
+        }
     }
 
     fn reference(&self, inputs: &[&Array], output: &[usize], _: u64) -> Array {

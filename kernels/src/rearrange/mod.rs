@@ -238,6 +238,7 @@ impl Op for CatOp {
                 ))
                 .at("dim")
                 .of_all_inputs()
+                .fits([axis])
                 .help("all sizes but the one along `dim` must be equal"));
             }
             let size = input.dims[self.axis]

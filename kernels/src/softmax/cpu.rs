@@ -4,7 +4,7 @@ use super::Axis;
 use crate::LANES;
 use crate::cpu::lanes::Lanes;
 use crate::cpu::math::{self, exp_of, log_of};
-use crate::cpu::{Context, instantiate};
+use crate::cpu::{Context, instantiate, walk};
 
 /// e^x / Σ e^x along the axis. input, output [outer, size, inner].
 ///
@@ -26,7 +26,7 @@ pub fn log_softmax(cx: &Context, axis: &Axis, input: &[f32], output: &mut [f32])
 
 #[track_caller]
 fn check(axis: &Axis, kernel: &str, input: usize, output: usize) {
-    let elements = axis.outer * axis.size * axis.inner;
+    let elements = walk::product(&[axis.outer, axis.size, axis.inner]);
     assert_eq!(input, elements, "softmax::{kernel}: the input does not fit {axis:?}");
     assert_eq!(output, elements, "softmax::{kernel}: the output does not fit {axis:?}");
 }

@@ -5,6 +5,7 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::rc::Rc;
+use std::time::Instant;
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, format_ident, quote};
@@ -15,11 +16,29 @@ use crate::check;
 use crate::diagnostics::{Errors, at_site};
 use crate::dump;
 use crate::emit;
-use crate::syntax::{Assertion, Module, parse_description, parse_input, parse_struct, path_key};
+use crate::syntax::{Assertion, Module, check_depth, parse_description, parse_input, parse_struct, path_key};
+
+/// What all doors share: tokens nested deeper than the stack allows are a mistake, and `GRAVEN_TIME=1` prints how long the
+/// answer took.
+fn door(name: &str, input: TokenStream, answer: fn(TokenStream) -> TokenStream) -> TokenStream {
+    let start = std::env::var_os("GRAVEN_TIME").map(|_| Instant::now());
+    let output = match check_depth(&input) {
+        Ok(()) => answer(input),
+        Err(mistake) => mistake.to_compile_error(),
+    };
+    if let Some(start) = start {
+        eprintln!("graven: {name} took {:.3} ms", 1000.0 * start.elapsed().as_secs_f64());
+    }
+    output
+}
 
 /// `#[derive(Module)]`: hides the tokens of the struct for the `network!` that follows in the same module.
 #[must_use]
 pub fn derive_module(item: TokenStream) -> TokenStream {
+    door("derive_module", item, hide)
+}
+
+fn hide(item: TokenStream) -> TokenStream {
     let module = match parse_struct(item.clone()) {
         Ok(module) => module,
         Err(error) => return error.to_compile_error(),
@@ -93,6 +112,10 @@ fn krate(input: ParseStream<'_>) -> syn::Result<TokenStream> {
 /// Takes `(crate) block`.
 #[must_use]
 pub fn network(input: TokenStream) -> TokenStream {
+    door("network", input, start)
+}
+
+fn start(input: TokenStream) -> TokenStream {
     struct Start(TokenStream, TokenStream);
     impl Parse for Start {
         fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
@@ -125,6 +148,10 @@ pub fn network(input: TokenStream) -> TokenStream {
 /// The answer of the struct: `{ struct } (crate) { block }`.
 #[must_use]
 pub fn network_struct(input: TokenStream) -> TokenStream {
+    door("network_struct", input, with_struct)
+}
+
+fn with_struct(input: TokenStream) -> TokenStream {
     struct Answer(State);
     impl Parse for Answer {
         fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
@@ -166,6 +193,10 @@ pub fn network_struct(input: TokenStream) -> TokenStream {
 /// that answers.
 #[must_use]
 pub fn network_module(input: TokenStream) -> TokenStream {
+    door("network_module", input, with_module)
+}
+
+fn with_module(input: TokenStream) -> TokenStream {
     struct Answer(State);
     impl Parse for Answer {
         fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
@@ -216,6 +247,7 @@ fn finish(state: &State) -> TokenStream {
     }
     let mut errors = Errors::of_block(block);
     let compiled = compile(krate, &module, !without_struct, &assertions, &mut errors);
+    errors.settle(&description, &check::count_mistakes);
     dump::print_module(&module, &compiled);
     // A module that is wrong says so once: whoever uses it emits stubs without a word.
     let wrong = !errors.is_empty() || module.wrong || module.nested.iter().any(|(_, nested)| nested.wrong);
@@ -246,6 +278,18 @@ pub(crate) fn compile(
             ),
         );
         return TokenStream::new();
+    }
+    if let Some(path) = module.weights.first().filter(|_| !has_struct || !module.sizes.is_empty()) {
+        let message = if has_struct {
+            let name = &module.name;
+            format!(
+                "`{name}` has sizes, so no file can hold its weights\nhelp: name the file in the network that uses it"
+            )
+        } else {
+            "functions own no weights\nhelp: put this into the block of a struct".to_owned()
+        };
+        errors.at(path, message);
+        return stubs();
     }
     if !module.sizes.is_empty() {
         // Checked where it is used, with its sizes put in.

@@ -10,7 +10,7 @@ use quote::quote;
 use crate::check;
 use crate::diagnostics::Errors;
 use crate::graph::{Graph, Kind};
-use crate::syntax::parse_description;
+use crate::syntax::{check_depth, parse_description};
 
 /// The graphs of one function.
 #[derive(Debug)]
@@ -41,6 +41,9 @@ pub struct Inspected {
 /// assert!(inspect(quote!(), wrong).unwrap_err()[0].contains("3 and 4 do not fit"));
 /// ```
 pub fn inspect(structure: TokenStream, block: TokenStream) -> Result<Vec<Inspected>, Vec<String>> {
+    for tokens in [&structure, &block] {
+        check_depth(tokens).map_err(|mistake| vec![mistake.to_string()])?;
+    }
     let plain = structure.is_empty();
     let structure = if plain {
         quote!(
@@ -49,13 +52,14 @@ pub fn inspect(structure: TokenStream, block: TokenStream) -> Result<Vec<Inspect
     } else {
         structure
     };
-    let (mut module, _) =
-        parse_description(quote!({ #structure } { #block } {})).map_err(|error| vec![error.to_string()])?;
+    let description = quote!({ #structure } { #block } {});
+    let (mut module, _) = parse_description(description.clone()).map_err(|error| vec![error.to_string()])?;
     if plain {
         module.name = Ident::new("_Functions", Span::call_site());
     }
     let mut errors = Errors::default();
     let checked = check::check(&Rc::new(module), &mut errors);
+    errors.settle(&description, &check::count_mistakes);
     if !errors.is_empty() {
         return Err(errors.messages());
     }
@@ -80,7 +84,8 @@ pub fn inspect(structure: TokenStream, block: TokenStream) -> Result<Vec<Inspect
 /// ```
 #[must_use]
 pub fn expand(krate: &TokenStream, structure: &TokenStream, block: &TokenStream) -> TokenStream {
-    let (module, assertions) = match parse_description(quote!({ #structure } { #block } {})) {
+    let read = [structure, block].into_iter().try_for_each(check_depth);
+    let (module, assertions) = match read.and_then(|()| parse_description(quote!({ #structure } { #block } {}))) {
         Ok(parsed) => parsed,
         Err(error) => return error.to_compile_error(),
     };

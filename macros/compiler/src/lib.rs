@@ -4,6 +4,8 @@
 //! differentiates; [`schedule`] fuses, cuts into stages and loops over samples, and chooses layouts; [`memory`] places the
 //! buffers; `emit` writes Rust. Every stage has a text form, see `GRAVEN_DUMP` in ARCHITECTURE.md, and a verifier.
 
+extern crate proc_macro;
+
 mod expand;
 
 pub mod syntax;

@@ -40,6 +40,8 @@ impl FashionMnist {
     /// What the labels 0..10 stand for.
     pub const CLASS_NAMES: [&'static str; Self::CLASSES] =
         ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"];
+    /// The channels of an image: it is grey.
+    pub const CHANNELS: usize = 1;
     /// The height of an image in pixels.
     pub const HEIGHT: usize = 28;
     /// The width of an image in pixels.
@@ -74,6 +76,8 @@ impl Mnist {
     pub const CLASSES: usize = 10;
     /// What the labels 0..10 stand for.
     pub const CLASS_NAMES: [&'static str; Self::CLASSES] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+    /// The channels of an image: it is grey.
+    pub const CHANNELS: usize = 1;
     /// The height of an image in pixels.
     pub const HEIGHT: usize = 28;
     /// The width of an image in pixels.

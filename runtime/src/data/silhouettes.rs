@@ -38,6 +38,8 @@ impl Silhouettes {
     pub const CLASSES: usize = FashionMnist::CLASSES;
     /// What the labels 0..10 stand for.
     pub const CLASS_NAMES: [&'static str; Self::CLASSES] = FashionMnist::CLASS_NAMES;
+    /// The channels of an image: it is grey.
+    pub const CHANNELS: usize = 1;
     /// The height of an image in pixels.
     pub const HEIGHT: usize = SIDE;
     /// The width of an image in pixels.

@@ -69,7 +69,36 @@ pub(super) fn bind_symbols(plan: &Plan, inputs: &[Argument<'_>], symbols: &mut V
             return Err(mismatch(plan, input, shape, note));
         }
     }
+    check_memory(plan, symbols)?;
     plan.inputs.iter().zip(inputs).try_for_each(|(input, argument)| check_labels(plan, input, argument))
+}
+
+/// Below this many bytes nobody asks whether there is room.
+const LARGE: usize = 1 << 30;
+
+/// An outer product of two long vectors may be larger than any machine: that is an error, not an abort.
+fn check_memory(plan: &Plan, symbols: &[usize]) -> Result<()> {
+    let elements = |sizes: &[Size]| {
+        sizes.iter().try_fold(1_usize, |elements, size| {
+            let value =
+                size.symbols.iter().try_fold(size.factor, |value, &symbol| value.checked_mul(symbols[symbol]))?;
+            elements.checked_mul(value)
+        })
+    };
+    let outputs = plan.outputs.iter().map(|output| output.dims);
+    let values = plan.values.iter().map(|value| std::slice::from_ref(&value.size));
+    for sizes in outputs.chain(values) {
+        let fits = elements(sizes)
+            .and_then(|elements| elements.checked_mul(size_of::<i64>()))
+            .is_some_and(|bytes| bytes < LARGE || Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
+        if !fits {
+            let dims = sizes.iter().map(|size| {
+                size.symbols.iter().fold(size.factor, |value, &symbol| value.saturating_mul(symbols[symbol]))
+            });
+            return Err(Error::TooLarge { dims: dims.collect() });
+        }
+    }
+    Ok(())
 }
 
 fn bind_input(

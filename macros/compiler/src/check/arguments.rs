@@ -51,7 +51,7 @@ pub(crate) fn assign<'a>(
         if assigned.iter().any(|(own, _)| own.name == parameter.name)
             || parameters[..n_before].iter().any(|own| own.name == parameter.name)
         {
-            errors.at(expression, format!("{whose} is given `{}` twice\nhelp: write it once", parameter.name));
+            errors.at(expression, format!("{whose} is given `{}` twice\nhelp: remove one of them", parameter.name));
             continue;
         }
         assigned.push((parameter, value));
@@ -64,10 +64,10 @@ pub(crate) fn assign<'a>(
         match missing.as_slice() {
             [] => {}
             [one] => errors
-                .at(at, format!("{whose} misses `{}`\nhelp: write `{}`: {}", one.name, write[0], one.kind.describe())),
+                .at(at, format!("{whose} misses `{}`\nhelp: add `{}`: {}", one.name, write[0], one.kind.describe())),
             several => {
                 let names: Vec<String> = several.iter().map(|parameter| format!("`{}`", parameter.name)).collect();
-                errors.at(at, format!("{whose} misses {}\nhelp: write `{}`", names.join(" and "), write.join(", ")));
+                errors.at(at, format!("{whose} misses {}\nhelp: add `{}`", names.join(" and "), write.join(", ")));
             }
         }
     }
@@ -141,30 +141,51 @@ pub(crate) fn constant(kind: Kind, expression: &Expr, names: &Names) -> Option<R
 /// The largest argument of a layer: what is made of a few of them does not overflow.
 const MAX_SIZE: i128 = i32::MAX as i128;
 
-/// "`padding` of `conv1` is `-1`, but must be ...".
-pub(crate) fn wrong_kind(whose: &str, parameter: &Parameter, expression: &Expr, reason: &str) -> String {
+/// Reports an argument of the wrong kind: "`padding` of `conv1` is `-1`, but must be ...".
+pub(crate) fn report_kind(whose: &str, parameter: &Parameter, expression: &Expr, reason: &str, errors: &mut Errors) {
     // A name that is not declared is explained on its own.
     if reason.contains("not declared") {
-        return reason.to_owned();
+        errors.at(expression, reason);
+        return;
     }
-    let shown = super::text(expression);
-    if let Expr::Lit(syn::ExprLit { lit: Lit::Str(string), .. }) = expression
-        && !matches!(parameter.kind, Kind::Word(_))
-    {
-        let number = string.value();
-        let help = if number.parse::<f64>().is_ok() {
-            format!("\nhelp: write `{} = {number}`, without quotes", parameter.name)
-        } else {
-            String::new()
-        };
-        return format!(
-            "`{}` of {whose} is the string `{shown}`, but must be {}{help}",
-            parameter.name,
-            parameter.kind.describe()
-        );
+    let (shown, wanted) = (super::text(expression), parameter.kind.describe());
+    let (name, fits) = (parameter.name, fits(parameter.kind, expression));
+    let message = match expression {
+        Expr::Lit(syn::ExprLit { lit: Lit::Str(_), .. }) if !matches!(parameter.kind, Kind::Word(_)) => {
+            format!("`{name}` of {whose} is the string `{shown}`, but must be {wanted}")
+        }
+        _ => {
+            let reason = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
+            format!("`{name}` of {whose} is `{shown}`{reason}, but must be {wanted}")
+        }
+    };
+    errors.open(expression, message.clone(), message, fits, None, Vec::new());
+}
+
+/// What could stand for an argument of the wrong kind: the numbers near it that are allowed, or the word that is nearest.
+fn fits(kind: Kind, expression: &Expr) -> Vec<String> {
+    let text = match expression {
+        Expr::Lit(syn::ExprLit { lit: Lit::Str(string), .. }) => string.value(),
+        other => super::text(other),
+    };
+    let number = text.parse::<f64>().ok().filter(|number| number.abs() < 1e9);
+    match (kind, number) {
+        (Kind::Size | Kind::Pair(_), Some(number)) => {
+            let least = if let Kind::Pair(least) = kind { least } else { 1 };
+            let number = number.max(least as f64);
+            let near = [number.floor(), number.ceil()].map(|number| number as usize);
+            let mut fits = near.to_vec();
+            fits.extend(near[1]..near[1] + 8);
+            fits.dedup();
+            fits.iter().map(ToString::to_string).collect()
+        }
+        (Kind::Number, Some(_)) => vec![text],
+        (Kind::Axis | Kind::Axes, Some(number)) => vec![(number as i64).to_string()],
+        (Kind::Word(words), _) => {
+            nearest(&text, words.iter().copied()).map(|word| format!("{word:?}")).into_iter().collect()
+        }
+        _ => Vec::new(),
     }
-    let reason = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
-    format!("`{}` of {whose} is `{shown}`{reason}, but must be {}", parameter.name, parameter.kind.describe())
 }
 
 fn at_least(number: &Number, least: usize) -> Result<usize, String> {
@@ -210,7 +231,7 @@ pub(crate) fn layer_arguments(
     for (parameter, expression) in assigned {
         match constant(parameter.kind, expression, names) {
             Some(Ok(given)) => arguments.set(parameter.name, given),
-            Some(Err(reason)) => errors.at(expression, wrong_kind(&whose, parameter, expression, &reason)),
+            Some(Err(reason)) => report_kind(&whose, parameter, expression, &reason, errors),
             None => errors.at(expression, format!("`{}` of {whose} must be known at compile time", parameter.name)),
         }
         tokens.insert(parameter.name, expression.to_token_stream());

@@ -14,13 +14,14 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{BinOp, Block, Expr, ExprMethodCall, Member as FieldName, Pat, Stmt, UnOp};
 
-use super::arguments::{assign, constant, elements, wrong_kind};
+use super::arguments::{assign, constant, elements, report_kind};
 use super::explain::{self, Record};
 use super::instance::{Instance, LayerInstance, Member};
 use super::number::{Number, evaluate};
+use super::summary::{self, Call};
 use super::{signature, text};
 use crate::diagnostics::{Errors, did_you_mean, nearest};
-use crate::graph::{Graph, GraphInput, Kind};
+use crate::graph::{Graph, GraphInput, Kind, too_large};
 use crate::syntax::{Function, Module};
 
 /// What an expression stands for.
@@ -36,11 +37,16 @@ pub(crate) enum Item {
     Unknown,
 }
 
-/// The elements of 8 bytes that fit into an address space: sizes beyond are mistakes, and sums of sizes below do not overflow.
-const MAX_ELEMENTS: usize = isize::MAX as usize / 8;
-
 /// Functions that call each other deeper than this are taken for endless.
 const MAX_DEPTH: usize = 64;
+
+/// Expressions inside of each other, through inlined calls, that the stack of the compiler holds.
+const MAX_NESTED: usize = 1024;
+
+/// Expressions that are walked, and operations that are recorded, for one function once its loops and calls are unrolled: a
+/// network of a thousand layers has a tenth of them. More would keep the compiler busy for minutes.
+const MAX_WALKED: usize = 1 << 17;
+const MAX_OPERATIONS: usize = 1 << 14;
 
 /// One function of the emitted program, its callees included.
 pub(crate) struct Body<'a> {
@@ -51,9 +57,16 @@ pub(crate) struct Body<'a> {
     root: Rc<Instance>,
     parameters: HashMap<(usize, usize), Value>,
     records: Vec<Record>,
+    /// The calls, for the summary.
+    summary: Vec<Call>,
     /// Functions being inlined, innermost last.
     calls: Vec<Frame>,
     n_streams: u64,
+    /// Expressions around the one that is walked, and all that were walked.
+    nested: usize,
+    walked: usize,
+    /// There were too many of them, which was reported.
+    exhausted: bool,
     /// A size must be known that only a caller can give.
     needs_known_size: bool,
 }
@@ -64,6 +77,13 @@ struct Frame {
     function: String,
     names: super::number::Names,
     scopes: Vec<HashMap<String, Item>>,
+}
+
+impl Frame {
+    /// `forward`, `blocks.0.forward`.
+    fn path(&self) -> String {
+        format!("{}{}", self.instance.path, self.function)
+    }
 }
 
 impl<'a> Body<'a> {
@@ -81,14 +101,19 @@ impl<'a> Body<'a> {
             root: Rc::clone(root),
             parameters: HashMap::new(),
             records: Vec::new(),
+            summary: Vec::new(),
             calls: Vec::new(),
             n_streams: 0,
+            nested: 0,
+            walked: 0,
+            exhausted: false,
             needs_known_size: false,
         }
     }
 
-    pub(crate) fn finish(self) -> Graph {
-        self.graph
+    pub(crate) fn finish(self) -> (Graph, Vec<Call>) {
+        self.errors.add_work(self.walked);
+        (self.graph, self.summary)
     }
 
     /// Whether the function needs sizes that its signature leaves open (besides the batch), so that only its callers can use it.
@@ -100,6 +125,7 @@ impl<'a> Body<'a> {
     pub(crate) fn root_arguments(&mut self, function: &Function) -> Vec<Item> {
         let mut names = self.root.names.clone();
         let mut items = Vec::new();
+        function.arguments.iter().for_each(|argument| signature::bind_symbols(&argument.ty, &mut names));
         for argument in &function.arguments {
             let Some(ty) = signature::declare(&argument.ty, &mut names, self.errors) else {
                 items.push(Item::Unknown);
@@ -145,20 +171,31 @@ impl<'a> Body<'a> {
             );
             return None;
         }
+        for (argument, item) in function.arguments.iter().zip(&items) {
+            if let Item::Tensor(value) = item {
+                signature::bind_given(&argument.ty, &self.graph.ty(*value), &mut names);
+            }
+        }
         for (argument, item) in function.arguments.iter().zip(items) {
             if let Item::Tensor(value) = &item {
                 let given = self.graph.ty(*value);
                 if let Err(declared) = signature::unify(&argument.ty, &given, &mut names, self.errors) {
                     if let Some(declared) = declared {
-                        let mut note = self.note(*value);
-                        if nested {
-                            let _ = write!(note, "\nnote: `{whose}` is a `{}`", instance.type_name());
-                            note += &fitting(instance, &argument.ty.dims, &given.dims);
-                        }
-                        self.errors.at(
-                            at,
-                            format!("`{whose}` takes `{}` {declared}, but was given {given}{note}", argument.name),
+                        let mut message = format!(
+                            "`{whose}` takes `{}` {declared}, but was given {given}{}",
+                            argument.name,
+                            self.note(*value)
                         );
+                        if nested {
+                            let _ = write!(message, "\nnote: `{whose}` is a `{}`", instance.type_name());
+                        }
+                        match fitting(instance, &argument.ty.dims, &given.dims) {
+                            Some(sizes) if nested => {
+                                let help = format!("write `{sizes}`: `{whose}: {}<{sizes}>`", instance.module.name);
+                                self.errors.at(&instance.sizes, format!("{message}\nhelp: {help}"));
+                            }
+                            _ => self.errors.at(at, message),
+                        }
                     }
                     return None;
                 }
@@ -220,10 +257,7 @@ impl<'a> Body<'a> {
                 let message = format!(
                     "`{}` returns {given}, but its signature says {promised}{note}\nhelp: write `{}`",
                     function.name,
-                    match given.dtype {
-                        graven_kernels::dim::Dtype::F32 => graven_kernels::dim::list(&given.dims),
-                        graven_kernels::dim::Dtype::I64 => format!("{}, i64", graven_kernels::dim::list(&given.dims)),
-                    }
+                    signature::inner(&given)
                 );
                 self.errors.at_span(ty.span, message);
                 return None;
@@ -299,7 +333,7 @@ impl<'a> Body<'a> {
                     Some(variable) => *variable = item,
                     None => self.errors.at(
                         &assign.left,
-                        format!("no variable is called `{name}`\nhelp: write `let mut {name} = ..;` first"),
+                        format!("no variable is called `{name}`\nhelp: declare it first: `let mut {name} = ..;`"),
                     ),
                 }
             }
@@ -312,7 +346,7 @@ impl<'a> Body<'a> {
                 self.expression(other);
                 if self.errors.len() == n_errors {
                     let shown = text(other);
-                    self.errors.at(other, format!("the value of `{shown}` is computed and dropped\nhelp: write `let t = {shown};` and use it, or remove it"));
+                    self.errors.at(other, format!("the value of `{shown}` is computed and dropped\nhelp: write `let t = {shown}` and use it, or remove it"));
                 }
             }
         }
@@ -342,13 +376,16 @@ impl<'a> Body<'a> {
                 Item::Member(Member::Array(members)) => members.into_iter().map(Item::Member).collect(),
                 Item::Unknown => return,
                 _ => {
-                    self.errors.at(&for_loop.expr, "a loop walks over an array of modules, or a range\nhelp: write `for block in &self.blocks { t = block(t); }`");
+                    self.errors.at(&for_loop.expr, "a loop walks over an array of modules, or a range\nhelp: `for block in &self.blocks { t = block(t); }`");
                     return;
                 }
             },
         };
         let items: Vec<Item> = items;
         for item in items {
+            if !self.affordable(&for_loop.expr) {
+                return;
+            }
             self.frame().scopes.push(HashMap::new());
             self.bind(&for_loop.pat, item);
             let result = self.block(&for_loop.body);
@@ -390,6 +427,38 @@ impl<'a> Body<'a> {
     }
 
     fn expression(&mut self, expression: &Expr) -> Item {
+        if !self.affordable(expression) {
+            return Item::Unknown;
+        }
+        self.nested += 1;
+        let item = self.item(expression);
+        self.nested -= 1;
+        item
+    }
+
+    /// Whether an expression may be walked in the stack and the time that a compiler has. Says once that it may not.
+    fn affordable(&mut self, expression: &Expr) -> bool {
+        self.walked += 1;
+        let too_long = self.walked > MAX_WALKED || self.graph.nodes.len() > MAX_OPERATIONS;
+        if self.exhausted || !too_long && self.nested < MAX_NESTED {
+            return !self.exhausted;
+        }
+        self.exhausted = true;
+        let name = self.calls.first().map_or(String::new(), |frame| frame.function.clone());
+        let message = if too_long {
+            format!(
+                "`{name}` is too long: with its loops and calls unrolled it has more than {MAX_OPERATIONS} operations\nhelp: let the loops run less often"
+            )
+        } else {
+            format!(
+                "`{name}` is nested too deeply: with its calls inlined, {MAX_NESTED} expressions stand inside of each other\nhelp: give parts of them names: `let t = ..;`"
+            )
+        };
+        self.errors.at(expression, message);
+        false
+    }
+
+    fn item(&mut self, expression: &Expr) -> Item {
         match expression {
             Expr::Paren(inner) => self.expression(&inner.expr),
             Expr::Group(inner) => self.expression(&inner.expr),
@@ -439,8 +508,17 @@ impl<'a> Body<'a> {
         if let Some(dim) = frame.names.get(&name) {
             return Item::Number(Number::from_dim(dim));
         }
-        let near: Vec<&String> = frame.scopes.iter().flat_map(HashMap::keys).collect();
-        let near = did_you_mean(&name, near.iter().map(|name| name.as_str()));
+        let mut known: Vec<&str> = frame.scopes.iter().flat_map(HashMap::keys).map(String::as_str).collect();
+        known.sort_unstable();
+        known.dedup();
+        let near = match did_you_mean(&name, known.iter().copied()) {
+            near if !near.is_empty() => near,
+            _ => match known.as_slice() {
+                [] => String::new(),
+                [only] => format!("\nhelp: write `{only}`, the only variable so far"),
+                several => format!("\nhelp: the variables so far are {}", quoted(several)),
+            },
+        };
         let message = if name.chars().all(|c| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit()) {
             signature::unknown_name(&path.path)
         } else {
@@ -469,9 +547,10 @@ impl<'a> Body<'a> {
             BinOp::Mul(_) => "mul",
             BinOp::Div(_) => "div",
             BinOp::AddAssign(_) | BinOp::SubAssign(_) | BinOp::MulAssign(_) | BinOp::DivAssign(_) => {
+                let (left, sign) = (text(&binary.left), text(&binary.op).replace('=', ""));
                 self.errors.at(
                     binary,
-                    format!("tensors do not change\nhelp: write `{} = {} ..`", text(&binary.left), text(&binary.left)),
+                    format!("tensors do not change\nhelp: write `{left} = {left} {sign} ({})`", text(&binary.right)),
                 );
                 return Item::Unknown;
             }
@@ -484,6 +563,15 @@ impl<'a> Body<'a> {
         match (left, right) {
             (Item::Unknown, _) | (_, Item::Unknown) => Item::Unknown,
             (Item::Number(left), Item::Number(right)) => match left.binary(&binary.op, &right) {
+                // In a shape, 7 / 2 is 3; beside tensors it would be a wrong number in silence.
+                Ok(_) if left.leaves_a_remainder(&binary.op, &right) => {
+                    let (left, right) = (text(&binary.left), text(&binary.right));
+                    self.errors.at(
+                        binary,
+                        format!("`{left} / {right}` divides whole numbers and leaves a remainder\nhelp: write `{left}.0 / {right}.0`"),
+                    );
+                    Item::Unknown
+                }
                 Ok(number) => Item::Number(number),
                 Err(message) => {
                     self.errors.at(binary, message);
@@ -514,7 +602,10 @@ impl<'a> Body<'a> {
 
     fn pointwise(&mut self, row: &'static str, inputs: &[Value], at: &dyn ToTokens) -> Item {
         self.graph.label = row.to_owned();
-        let result = pointwise::apply(&mut self.graph, row, inputs);
+        let result = match self.stretched(row, inputs) {
+            Some(mistake) => Err(mistake),
+            None => pointwise::apply(&mut self.graph, row, inputs),
+        };
         let sign = match row {
             "add" => "+",
             "sub" => "-",
@@ -523,6 +614,38 @@ impl<'a> Body<'a> {
             other => other,
         };
         self.record(result, sign, inputs, false, &HashMap::new(), at)
+    }
+
+    /// What is wrong with a residual addition `f(t) + t` that fits only because broadcasting stretches an axis of 1 that the
+    /// layers of `f` have widened. Any other stretch is left alone: masks, biases and sums with `keepdim` are meant.
+    fn stretched(&self, row: &str, inputs: &[Value]) -> Option<Mistake> {
+        let [left, right] = inputs else { return None };
+        let (lhs, rhs) = (self.graph.ty(*left), self.graph.ty(*right));
+        if row != "add" || lhs.rank() != rhs.rank() || lhs.rank() < 2 || lhs.dims[0] != rhs.dims[0] {
+            return None;
+        }
+        let one = Dim::known(1);
+        let axis = (1..lhs.rank()).find(|axis| lhs.dims[*axis] != rhs.dims[*axis])?;
+        let (narrow, narrow_ty, wide, wide_ty) = match (&lhs.dims[axis], &rhs.dims[axis]) {
+            (left_size, _) if *left_size == one => (*left, &lhs, *right, &rhs),
+            (_, right_size) if *right_size == one => (*right, &rhs, *left, &lhs),
+            _ => return None,
+        };
+        let size = |value: Value| self.graph.node(value).ty.dims.get(axis).cloned();
+        let (mut value, mut widened) = (wide, false);
+        while value != narrow {
+            let record = self.records.iter().rev().find(|record| record.output == value && record.input < value)?;
+            widened |=
+                record.layer && size(record.input) == Some(one.clone()) && size(record.output) != Some(one.clone());
+            value = record.input;
+        }
+        let (given, wanted) = (&narrow_ty.dims[axis], &wide_ty.dims[axis]);
+        let mistake = Mistake::new(format!(
+            "{{layer}} adds {narrow_ty} to {wide_ty}, which was made of it: {given} would be stretched to {wanted} on axis {axis}"
+        ))
+        .of_all_inputs()
+        .help(format!("bring both to {wanted} first, as by a `Conv2d` with kernel_size 1 or a `Linear` on the shortcut"));
+        widened.then_some(mistake)
     }
 
     fn field(&mut self, field: &syn::ExprField) -> Item {
@@ -680,7 +803,7 @@ impl<'a> Body<'a> {
         {
             // A nested module is one step of a chain, like a layer.
             let label = instance.path.trim_end_matches('.').to_owned();
-            self.records.push(Record { label, input, output: *output, layer: true });
+            self.records.push(Record { label, input, output: *output, layer: true, arguments: Vec::new() });
         }
         match function.output {
             crate::syntax::Output::One(_) => Item::Tensor(values[0]),
@@ -719,8 +842,14 @@ impl<'a> Body<'a> {
         let layers = self.layers;
         let instance = &layers[index];
         let [argument] = arguments else {
-            self.errors
-                .at(at, format!("`{}` takes one tensor, but was given {}", instance.path, tensors(arguments.len())));
+            self.errors.at(
+                at,
+                format!(
+                    "`{}` takes one tensor, but was given {}\nhelp: several become one with `cat([a, b], dim = 1)`",
+                    instance.path,
+                    tensors(arguments.len())
+                ),
+            );
             return Item::Unknown;
         };
         let input = self.expression(argument);
@@ -732,7 +861,9 @@ impl<'a> Body<'a> {
             return Item::Unknown;
         };
         let result = self.layer_output(index, input);
-        self.record(result, &instance.path, &[input], true, &instance.tokens, at)
+        let mut tokens = instance.tokens.clone();
+        tokens.insert("input", argument.to_token_stream());
+        self.record(result, &instance.path, &[input], true, &tokens, at)
     }
 
     fn layer_output(&mut self, index: usize, input: Value) -> Result<Value, Mistake> {
@@ -851,7 +982,7 @@ impl<'a> Body<'a> {
             }
             let value = body.tensor(item);
             if value.is_none() {
-                body.errors.at(expression, wrong_kind(&whose, parameter, expression, ""));
+                report_kind(&whose, parameter, expression, "", body.errors);
             }
             value
         };
@@ -863,7 +994,7 @@ impl<'a> Body<'a> {
                     values.into_iter().collect::<Option<_>>().map(Given::Tensors)
                 }
                 None => {
-                    self.errors.at(expression, wrong_kind(&whose, parameter, expression, ""));
+                    report_kind(&whose, parameter, expression, "", self.errors);
                     None
                 }
             },
@@ -872,7 +1003,7 @@ impl<'a> Body<'a> {
                 match constant(kind, expression, &names)? {
                     Ok(given) => Some(given),
                     Err(reason) => {
-                        self.errors.at(expression, wrong_kind(&whose, parameter, expression, &reason));
+                        report_kind(&whose, parameter, expression, &reason, self.errors);
                         None
                     }
                 }
@@ -884,7 +1015,12 @@ impl<'a> Body<'a> {
     fn note_labels(&mut self, function: &BuiltIn, given: &Arguments) {
         let Some((labels, logits)) = function.labels else { return };
         let classes = self.graph.ty(given.tensor(logits)).dims.get(1).and_then(graven_kernels::dim::Dim::as_known);
-        if let (Kind::Input(index), Some(classes)) = (self.graph.node(given.tensor(labels)).kind.clone(), classes) {
+        // Labels that were reshaped are still those of the user.
+        let mut value = given.tensor(labels);
+        while self.graph.op(value).is_some_and(|op| op.is_view()) {
+            value = self.graph.node(value).inputs[0];
+        }
+        if let (Kind::Input(index), Some(classes)) = (self.graph.node(value).kind.clone(), classes) {
             let input = &mut self.graph.inputs[index];
             input.classes = Some(input.classes.map_or(classes, |own| own.min(classes)));
         }
@@ -900,12 +1036,21 @@ impl<'a> Body<'a> {
         tokens: &HashMap<&'static str, TokenStream>,
         at: &dyn ToTokens,
     ) -> Item {
-        let addressable = |output: Value| too_large(&self.graph.ty(output)).map_or(Ok(output), Err);
-        match result.and_then(addressable) {
+        match result {
             Ok(output) => {
                 if let Some(input) = inputs.first() {
-                    self.records.push(Record { label: label.to_owned(), input: *input, output, layer });
+                    let arguments = Record::moves(tokens);
+                    self.records.push(Record { label: label.to_owned(), input: *input, output, layer, arguments });
                 }
+                self.summary.push(Call {
+                    label: label.to_owned(),
+                    layer,
+                    place: self.calls.last().map_or_else(String::new, Frame::path),
+                    site: if layer && self.calls.len() == 1 { summary::site(at.to_token_stream()) } else { None },
+                    input: inputs.first().copied(),
+                    output,
+                    end: self.graph.nodes.len(),
+                });
                 Item::Tensor(output)
             }
             Err(mistake) => {
@@ -939,19 +1084,42 @@ impl<'a> Body<'a> {
             let _ =
                 write!(message, "\nnote: `{}` is a `{}`", instance.path.trim_end_matches('.'), instance.type_name());
         }
-        if let Some(help) = &mistake.help {
-            let help = match inputs.first().copied() {
-                Some(input) => help
-                    .replace("{last_size}", &explain::last_size(&self.records, &self.graph, input))
-                    .replace("{input_sizes}", &explain::sample_sizes(&self.graph, input)),
-                None => help.clone(),
-            };
-            message += &format!("\nhelp: {help}");
+        if let Some((marked, wanted)) = self.declaration(mistake, inputs) {
+            let wanted = signature::inner(&wanted);
+            self.errors.at_span(marked, format!("{message}\nhelp: write `{wanted}`"));
+            return;
         }
-        match mistake.argument.and_then(|name| tokens.get(name)) {
-            Some(marked) => self.errors.once(marked, &mistake.message, message),
-            None => self.errors.once(at, &mistake.message, message),
+        let marked = mistake.argument.and_then(|name| tokens.get(name));
+        let filled = |text: &String| {
+            let input = inputs.first().copied();
+            let sizes = input.map_or(String::new(), |input| explain::sample_sizes(&self.graph, input));
+            let last = input.map_or(String::new(), |input| explain::last_size(&self.records, &self.graph, input));
+            let argument = marked.map_or(String::new(), operand);
+            text.replace("{last_size}", &last).replace("{input_sizes}", &sizes).replace("{argument}", &argument)
+        };
+        let help = mistake.help.as_ref().map(filled);
+        let mut fits: Vec<String> = mistake.fits.iter().map(filled).collect();
+        fits.extend(help.as_deref().and_then(written).map(ToOwned::to_owned));
+        // Height and width may have gone wrong long before they meet what does not fit.
+        let moved =
+            mistake.trace.is_none() || matches!(mistake.argument, Some("in_features" | "shape" | "kernel_size"));
+        let traced = mistake.trace.map_or(inputs, |position| inputs.get(position..=position).unwrap_or(&[]));
+        let elsewhere =
+            traced.iter().filter(|_| moved).flat_map(|input| explain::edits(&self.records, *input)).collect();
+        let at = marked.cloned().unwrap_or_else(|| at.to_token_stream());
+        if marked.is_none() {
+            fits.clear();
         }
+        self.errors.open(at, &mistake.message, message, fits, help, elsewhere);
+    }
+
+    /// Where an argument of the function is declared that should have another type, and that type.
+    fn declaration(&self, mistake: &Mistake, inputs: &[Value]) -> Option<(proc_macro2::Span, Type)> {
+        let (position, ty) = mistake.declared.as_deref()?;
+        let Kind::Input(index) = self.graph.node(*inputs.get(*position)?).kind else { return None };
+        let [frame] = self.calls.as_slice() else { return None };
+        let function = frame.instance.module.functions.iter().find(|function| function.name == frame.function)?;
+        Some((function.arguments.get(index)?.ty.span, ty.clone()))
     }
 
     fn note(&self, value: Value) -> String {
@@ -964,8 +1132,8 @@ fn returns(expression: &Expr) -> bool {
     !matches!(expression, Expr::ForLoop(_) | Expr::Assign(_))
 }
 
-/// What to write instead of a module whose sizes do not fit an argument: "help: write `Block<128>`".
-fn fitting(instance: &Instance, declared: &[Expr], given: &[Dim]) -> String {
+/// The sizes with which a module would take an argument: `128` for `Block<128>`.
+fn fitting(instance: &Instance, declared: &[Expr], given: &[Dim]) -> Option<String> {
     let mut names = instance.names.clone();
     for (declared, given) in declared.iter().zip(given) {
         names.extend(
@@ -979,11 +1147,7 @@ fn fitting(instance: &Instance, declared: &[Expr], given: &[Dim]) -> String {
     }
     let sizes: Vec<String> =
         instance.module.sizes.iter().filter_map(|size| names.get(&size.to_string())).map(ToString::to_string).collect();
-    if names == instance.names {
-        String::new()
-    } else {
-        format!("\nhelp: write `{}<{}>`", instance.module.name, sizes.join(", "))
-    }
+    (names != instance.names).then(|| sizes.join(", "))
 }
 
 /// "one tensor", "2 tensors".
@@ -995,10 +1159,23 @@ fn tensors(count: usize) -> String {
     }
 }
 
-/// What is wrong with a value that no machine can hold.
-fn too_large(ty: &Type) -> Option<Mistake> {
-    let fits = ty.elements().is_some_and(|elements| elements.factor() <= MAX_ELEMENTS);
-    (!fits).then(|| Mistake::new(format!("{{layer}} gives {ty}, which has more elements than a machine can address")))
+/// "`a`, `b`".
+fn quoted(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}
+
+/// What a help that says "write `X`" says to write.
+fn written(help: &str) -> Option<&str> {
+    help.strip_prefix("write `")?.split('`').next()
+}
+
+/// An argument as it may stand before a method call.
+fn operand(tokens: &TokenStream) -> String {
+    match syn::parse2::<Expr>(tokens.clone()) {
+        Ok(Expr::Binary(_) | Expr::Unary(_) | Expr::Reference(_)) => format!("({})", text(tokens)),
+        _ => text(tokens),
+    }
 }
 
 /// An expression without parentheses and references around it.

@@ -1,8 +1,12 @@
 //! Where a number comes from: the chain of calls that led to a value, and the product behind a flattened size.
 
+use std::collections::HashMap;
+
 use graven_kernels::dim::{Dim, list};
 use graven_kernels::op::Value;
+use proc_macro2::TokenStream;
 
+use crate::diagnostics::Fix;
 use crate::graph::Graph;
 
 /// A call, as messages tell it.
@@ -16,13 +20,62 @@ pub(crate) struct Record {
     pub(crate) output: Value,
     /// Whether it is a layer with parameters, where a chain starts.
     pub(crate) layer: bool,
+    /// The arguments that decide about height and width, as they are written.
+    pub(crate) arguments: Vec<(&'static str, TokenStream)>,
+}
+
+/// The arguments that decide about height and width, the likeliest mistake first, and the largest value to try.
+const MOVES: [(&str, usize); 3] = [("padding", 3), ("stride", 3), ("kernel_size", 7)];
+
+impl Record {
+    /// Those of the arguments of a call that decide about height and width.
+    pub(crate) fn moves(tokens: &HashMap<&'static str, TokenStream>) -> Vec<(&'static str, TokenStream)> {
+        MOVES
+            .iter()
+            .filter_map(|(name, _)| tokens.get_key_value(name))
+            .map(|(name, tokens)| (*name, tokens.clone()))
+            .collect()
+    }
+}
+
+/// Edits of earlier calls that change the height and width of a value: one argument each, the last call first.
+pub(crate) fn edits(records: &[Record], value: Value) -> Vec<Fix> {
+    let mut edits = Vec::new();
+    let mut value = value;
+    while let Some(record) = maker(records, value) {
+        for (name, tokens) in &record.arguments {
+            let Ok(written) = tokens.to_string().parse::<usize>() else { continue };
+            let most = MOVES.iter().find(|(own, _)| own == name).map_or(0, |(_, most)| *most);
+            let mut others: Vec<usize> =
+                (usize::from(*name != "padding")..=most).filter(|other| *other != written).collect();
+            others.sort_by_key(|other| (other.abs_diff(written), *other));
+            let place = if record.layer { "on" } else { "in" };
+            edits.extend(others.into_iter().map(|other| Fix {
+                at: tokens.clone(),
+                write: other.to_string(),
+                words: format!("`{name} = {other}` {place} `{}`", record.label),
+            }));
+        }
+        // A call that gives what it takes (dropout when evaluated) ends the walk.
+        if record.input >= value {
+            break;
+        }
+        value = record.input;
+    }
+    edits
+}
+
+/// The last call that made a value. Calls that gave back what they were given (a flatten of what is flat) are none: the chain
+/// would never end.
+fn maker(records: &[Record], value: Value) -> Option<&Record> {
+    records.iter().rev().find(|record| record.output == value && record.input < value)
 }
 
 /// The chain of calls that led to a value, from the last layer (or the argument) on; calls that keep the shape are left out.
 fn chain<'a>(records: &'a [Record], graph: &Graph, value: Value) -> Vec<&'a Record> {
     let mut chain = Vec::new();
     let mut value = value;
-    while let Some(record) = records.iter().rev().find(|record| record.output == value) {
+    while let Some(record) = maker(records, value) {
         if record.layer || graph.node(record.input).ty.dims != graph.node(record.output).ty.dims {
             chain.push(record);
         }
@@ -63,7 +116,7 @@ pub(crate) fn flattened(records: &[Record], graph: &Graph, value: Value) -> Opti
     let last = graph.node(value).ty.dims.last()?.clone();
     let mut value = value;
     loop {
-        let record = records.iter().rev().find(|record| record.output == value)?;
+        let record = maker(records, value)?;
         let (input, output) = (&graph.node(record.input).ty.dims, &graph.node(record.output).ty.dims);
         if output.last() != Some(&last) || record.layer {
             return None;

@@ -8,7 +8,7 @@ use graven_kernels::arguments::Arguments;
 use graven_kernels::dim::Dim;
 use graven_kernels::layers::{Layer, Weight, layer};
 use proc_macro2::{Ident, TokenStream};
-use quote::ToTokens as _;
+use quote::{ToTokens as _, quote};
 
 use super::number::{Names, Number, evaluate};
 use crate::diagnostics::{Errors, did_you_mean};
@@ -56,6 +56,8 @@ pub(crate) struct Instance {
     pub(crate) module: Rc<Module>,
     /// `encoder.`, or nothing for the network itself.
     pub(crate) path: String,
+    /// Its sizes where they are written, for errors: `16, 32`.
+    pub(crate) sizes: TokenStream,
     /// Constants and sizes.
     pub(crate) names: Names,
     pub(crate) members: Vec<(String, Member)>,
@@ -64,13 +66,17 @@ pub(crate) struct Instance {
 impl Instance {
     /// The name of the type, with its sizes: `BasicBlock<16, 32>`.
     pub(crate) fn type_name(&self) -> String {
-        let sizes: Vec<String> =
-            self.module.sizes.iter().map(|size| self.names[&size.to_string()].to_string()).collect();
+        let sizes: Vec<String> = self.module.sizes.iter().map(|size| self.size_text(&size.to_string())).collect();
         if sizes.is_empty() {
             self.module.name.to_string()
         } else {
             format!("{}<{}>", self.module.name, sizes.join(", "))
         }
+    }
+
+    /// A size as a number; by its name where the module is looked at by itself.
+    fn size_text(&self, name: &str) -> String {
+        self.names.get(name).map_or_else(|| name.to_owned(), ToString::to_string)
     }
 
     /// The modules nested in it, by path, with the names of their types.
@@ -125,19 +131,27 @@ pub(crate) fn constants(module: &Module, names: &mut Names, errors: &mut Errors)
     }
 }
 
-/// Builds the instance of a module.
+/// Modules of an array, which is unrolled.
+const MAX_LENGTH: usize = 4096;
+
+/// Layers and modules of a network, arrays of arrays unrolled.
+const MAX_MEMBERS: usize = 1 << 14;
+
+/// Builds the instance of a module; `n_members` counts the members of all instances.
 pub(crate) fn instantiate(
     module: &Rc<Module>,
     sizes: &[usize],
     path: String,
     frozen: bool,
     layers: &mut Vec<LayerInstance>,
+    n_members: &mut usize,
     errors: &mut Errors,
 ) -> Instance {
     let mut names: Names =
         module.sizes.iter().zip(sizes).map(|(name, size)| (name.to_string(), Dim::known(*size))).collect();
     constants(module, &mut names, errors);
-    let mut instance = Instance { module: Rc::clone(module), path, names, members: Vec::new() };
+    let mut instance =
+        Instance { module: Rc::clone(module), path, sizes: TokenStream::new(), names, members: Vec::new() };
     for (position, field) in module.fields.iter().enumerate() {
         if module.fields[..position].iter().any(|own| own.name == field.name) {
             errors.leave_to_rustc();
@@ -146,12 +160,12 @@ pub(crate) fn instantiate(
         let length = match &field.length {
             None => None,
             Some(length) => match size(length, &instance.names) {
-                Ok(length) if length <= 4096 => Some(length),
+                Ok(length) if length <= MAX_LENGTH => Some(length),
                 Ok(length) => {
                     errors.at(
                         &field.length,
                         format!(
-                            "`{}` has {length} modules; an array is unrolled, so it may have 4096 at most",
+                            "`{}` has {length} modules; an array is unrolled, so it may have {MAX_LENGTH} at most",
                             field.name
                         ),
                     );
@@ -164,8 +178,19 @@ pub(crate) fn instantiate(
             },
         };
         let at = format!("{}{}", instance.path, field.name);
-        let mut element =
-            |path: String| self::member(module, field, path, frozen || field.frozen, &instance.names, layers, errors);
+        let mut element = |path: String| {
+            *n_members += 1;
+            if *n_members > MAX_MEMBERS {
+                let message = format!(
+                    "`{}` is too much: an array is unrolled, and a network may have {MAX_MEMBERS} layers and modules",
+                    field.name
+                );
+                errors.at(&field.name, message);
+                return None;
+            }
+            let frozen = frozen || field.frozen;
+            self::member(module, field, path, frozen, &instance.names, layers, n_members, errors)
+        };
         let member = match length {
             None => element(at),
             Some(length) => {
@@ -196,6 +221,7 @@ fn member(
     frozen: bool,
     names: &Names,
     layers: &mut Vec<LayerInstance>,
+    n_members: &mut usize,
     errors: &mut Errors,
 ) -> Option<Member> {
     let key = path_key(&field.path);
@@ -223,8 +249,9 @@ fn member(
                 }
             }
         }
-        let nested = Rc::new(nested.clone());
-        let instance = instantiate(&nested, &sizes, format!("{path}."), frozen, layers, errors);
+        let mut instance = instantiate(nested, &sizes, format!("{path}."), frozen, layers, n_members, errors);
+        let written = &field.sizes;
+        instance.sizes = quote!(#(#written),*);
         return Some(Member::Module(Rc::new(instance)));
     }
     let Some(layer) = layer(&key) else {
@@ -240,8 +267,8 @@ fn member(
     if let Err(mistake) = (layer.check)(&arguments) {
         let marked =
             mistake.argument.and_then(|name| tokens.get(name)).cloned().unwrap_or_else(|| field.name.to_token_stream());
-        let help = mistake.help.map_or(String::new(), |help| format!("\nhelp: {help}"));
-        errors.at(marked, format!("{}{help}", mistake.message.replace("{layer}", &format!("`{}`", field.name))));
+        let message = mistake.message.replace("{layer}", &format!("`{}`", field.name));
+        errors.open(marked, &message, &message, mistake.fits, mistake.help, Vec::new());
         return None;
     }
     layers.push(LayerInstance {

@@ -4,22 +4,30 @@
 pub(crate) mod arguments;
 mod body;
 mod explain;
+mod header;
 pub(crate) mod instance;
 pub(crate) mod number;
 mod signature;
+pub(crate) mod summary;
 #[cfg(test)]
 mod tests;
+mod weights;
 
+use std::path::PathBuf;
 use std::rc::Rc;
 
+use graven_kernels::LANES;
+use graven_kernels::dim::list;
 use graven_kernels::op::Value;
+use proc_macro2::TokenStream;
 use quote::ToTokens;
 
 use crate::diagnostics::Errors;
 use crate::grad::differentiate;
-use crate::graph::{Graph, Kind, Target};
-use crate::syntax::{Function, Module};
+use crate::graph::{Graph, Kind, MAX_ELEMENTS, Node, Target};
+use crate::syntax::{Function, Module, parse_description};
 use instance::{Instance, LayerInstance, instantiate};
+use summary::{Call, Row};
 
 /// A `network!` block that was checked.
 #[derive(Debug)]
@@ -29,6 +37,8 @@ pub(crate) struct Checked {
     /// The layers of the module, in the order of its fields.
     pub(crate) layers: Vec<LayerInstance>,
     pub(crate) functions: Vec<CheckedFunction>,
+    /// Files of weights that fit, which the code depends on.
+    pub(crate) weights: Vec<PathBuf>,
 }
 
 /// A function that was checked.
@@ -39,6 +49,8 @@ pub(crate) struct CheckedFunction {
     pub(crate) evaluation: Graph,
     /// In training, with the gradients; None if the first result is no scalar.
     pub(crate) training: Option<Graph>,
+    /// Its calls, for docs and the summary.
+    pub(crate) rows: Vec<Row>,
 }
 
 /// The text of tokens as a person would write it, for messages.
@@ -52,23 +64,50 @@ pub(crate) fn text(tokens: &impl ToTokens) -> String {
     text
 }
 
+/// How many mistakes a description has.
+pub(crate) fn count_mistakes(description: TokenStream) -> usize {
+    let Ok((module, _)) = parse_description(description) else { return usize::MAX };
+    let mut errors = Errors::default();
+    evaluate(&Rc::new(module), &mut errors);
+    // What rustc reports counts as one.
+    errors.len().max(usize::from(!errors.is_empty()))
+}
+
 /// Checks the functions of a module without sizes, or functions that belong to no module.
 pub(crate) fn check(module: &Rc<Module>, errors: &mut Errors) -> Checked {
+    let (instance, layers, mut functions) = evaluate(module, errors);
+    if errors.is_empty() {
+        for checked in &mut functions {
+            checked.training = training(checked, &instance, &layers, errors);
+        }
+    }
+    if errors.is_empty()
+        && let Some(summarised) = summarised(&functions)
+    {
+        note_kept(&mut functions[summarised], &instance, &layers, errors);
+    }
+    let weights = if errors.is_empty() { weights::check(module, &layers, errors) } else { Vec::new() };
+    Checked { instance, layers, functions, weights }
+}
+
+/// The layers of a module, and its functions as they run when called directly.
+fn evaluate(module: &Rc<Module>, errors: &mut Errors) -> (Rc<Instance>, Vec<LayerInstance>, Vec<CheckedFunction>) {
     let mut layers = Vec::new();
     module.mistakes.iter().for_each(|mistake| errors.push(mistake.clone()));
-    let instance = Rc::new(instantiate(module, &[], String::new(), false, &mut layers, errors));
+    let instance = Rc::new(instantiate(module, &[], String::new(), false, &mut layers, &mut 0, errors));
     let mut functions = Vec::new();
     // A size that one function implies, another may need, so every function is checked before any is differentiated.
     for function in &module.functions {
-        if let Some(evaluation) = check_function(function, &instance, &layers, false, errors) {
-            functions.push(CheckedFunction { function: function.clone(), evaluation, training: None });
+        if let Some((evaluation, calls)) = check_function(function, &instance, &layers, false, errors) {
+            let rows = summary::rows(&evaluation, &calls, &layers);
+            functions.push(CheckedFunction { function: function.clone(), evaluation, training: None, rows });
         }
     }
     if errors.is_empty() {
         for layer in &layers {
             if let Some(missing) = layer.missing() {
                 let message = format!(
-                    "`{}` needs `{missing}`: no function uses it, so nothing implies it\nhelp: write `{missing} = ..`",
+                    "`{}` needs `{missing}`: no function uses it, so nothing implies it\nhelp: add `{missing} = ..`, or remove the field",
                     layer.path
                 );
                 errors.at(&layer.field, message);
@@ -76,11 +115,47 @@ pub(crate) fn check(module: &Rc<Module>, errors: &mut Errors) -> Checked {
         }
     }
     if errors.is_empty() {
-        for checked in &mut functions {
-            checked.training = training(checked, &instance, &layers, errors);
+        check_parameters(&layers, errors);
+    }
+    (instance, layers, functions)
+}
+
+/// Whether a machine can hold the parameters, so that no offset among them overflows.
+fn check_parameters(layers: &[LayerInstance], errors: &mut Errors) {
+    let mut total = 0_usize;
+    for layer in layers {
+        for weight in layer.weights() {
+            let elements = weight.dims.iter().try_fold(1_usize, |product, dim| product.checked_mul(*dim));
+            total = total.saturating_add(elements.unwrap_or(usize::MAX));
+            if total > MAX_ELEMENTS {
+                let message = format!(
+                    "`{}` has a {} {}: with it the network has more parameters than a machine can address",
+                    layer.path,
+                    weight.name,
+                    list(&weight.dims)
+                );
+                errors.at(&layer.field, message);
+                return;
+            }
         }
     }
-    Checked { instance, layers, functions }
+}
+
+/// Whether a machine can hold the values of a tile, even if none shares its memory with another.
+fn check_tile(function: &Function, graph: &Graph, errors: &mut Errors) {
+    let features = |node: &Node| match node.kind {
+        Kind::Op(_) => node.ty.features().unwrap_or(0),
+        _ => 0,
+    };
+    let total = graph.nodes.iter().map(features).fold(0, usize::saturating_add);
+    if let Some(largest) = graph.nodes.iter().max_by_key(|node| features(node)).filter(|_| total > MAX_ELEMENTS / LANES)
+    {
+        let message = format!(
+            "`{}` keeps {total} numbers of each sample, {LANES} samples at a time, which is more than a machine can address\n             note: the largest is `{}` {}",
+            function.name, largest.label, largest.ty
+        );
+        errors.at(&function.name, message);
+    }
 }
 
 /// The graph of a function, or None if a mistake was found or the function is a template for its callers.
@@ -90,18 +165,19 @@ fn check_function(
     layers: &[LayerInstance],
     training: bool,
     errors: &mut Errors,
-) -> Option<Graph> {
+) -> Option<(Graph, Vec<Call>)> {
     let n_errors = errors.len();
     let mut body = body::Body::new(instance, layers, training, errors);
     let arguments = body.root_arguments(function);
     let results = body.call(function, instance, arguments, &function.name);
     let template = body.is_template(function);
-    let mut graph = body.finish();
+    let (mut graph, calls) = body.finish();
     if errors.len() > n_errors || template {
         return None;
     }
     graph.outputs = results?;
-    Some(graph)
+    check_tile(function, &graph, errors);
+    (errors.len() == n_errors).then_some((graph, calls))
 }
 
 /// The graph in training, with the gradients behind the results.
@@ -116,7 +192,7 @@ fn training(
     if first.ty.rank() != 0 || first.ty.dtype != graven_kernels::dim::Dtype::F32 {
         return None;
     }
-    let mut graph = check_function(function, instance, layers, true, errors)?;
+    let (mut graph, _) = check_function(function, instance, layers, true, errors)?;
     let targets: Vec<(Target, Value)> = if function.method { parameters(&graph, layers) } else { inputs(&graph) };
     if targets.is_empty() {
         return None;
@@ -132,6 +208,7 @@ fn training(
         );
         return None;
     }
+    check_tile(function, &graph, errors);
     if !function.method {
         // The gradients of a plain function are results like any other.
         let gradients = std::mem::take(&mut graph.gradients);
@@ -140,9 +217,24 @@ fn training(
     Some(graph)
 }
 
+/// The function that `summary()` is about: `forward` if there is one, else the first method.
+pub(crate) fn summarised(functions: &[CheckedFunction]) -> Option<usize> {
+    let forward = functions.iter().position(|own| own.function.method && own.function.name == "forward");
+    forward.or_else(|| functions.iter().position(|own| own.function.method))
+}
+
+/// Notes in the rows of a method what a training step keeps for its backward pass.
+fn note_kept(checked: &mut CheckedFunction, instance: &Rc<Instance>, layers: &[LayerInstance], errors: &mut Errors) {
+    let Some((graph, calls)) = check_function(&checked.function, instance, layers, true, errors) else { return };
+    let targets = parameters(&graph, layers);
+    for (row, kept) in checked.rows.iter_mut().zip(summary::kept(graph, &calls, &targets).unwrap_or_default()) {
+        row.kept = kept;
+    }
+}
+
 /// The parameters that are trained and that the function uses.
 fn parameters(graph: &Graph, layers: &[LayerInstance]) -> Vec<(Target, Value)> {
-    let trained = |(position, node): (usize, &crate::graph::Node)| match node.kind {
+    let trained = |(position, node): (usize, &Node)| match node.kind {
         Kind::Parameter { layer, weight } if !layers[layer].frozen => {
             Some((Target::Parameter(layer, weight), Value(position)))
         }

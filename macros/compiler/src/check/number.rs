@@ -50,6 +50,14 @@ impl Number {
         }
     }
 
+    /// Whether this is a division of whole numbers that does not come out even.
+    pub(crate) fn leaves_a_remainder(&self, operator: &BinOp, other: &Number) -> bool {
+        match (self, operator, other) {
+            (Number::Integer(left), BinOp::Div(_), Number::Integer(right)) => left.checked_rem(*right) != Some(0),
+            _ => false,
+        }
+    }
+
     /// Applies an operator.
     pub(crate) fn binary(&self, operator: &BinOp, other: &Number) -> Result<Number, String> {
         use Number::{Integer, Size};
@@ -137,7 +145,7 @@ pub(crate) fn undeclared(path: &syn::Path) -> String {
     let name = path.segments.last().map_or_else(String::new, |segment| segment.ident.to_string());
     format!(
         "`{text}` is not declared in this block: its value is known to rustc, but not to the macro\n\
-         help: write `const {name}: usize = ..;` in the block, and `assert!({name} == {});` to tie it to the outside",
+         help: declare `const {name}: usize = ..;` in the block, and `assert!({name} == {});` to tie it to the outside",
         if text.contains("::") { text.clone() } else { format!("crate::{name}") }
     )
 }

@@ -7,14 +7,28 @@ use super::number::{Names, evaluate, undeclared};
 use crate::diagnostics::Errors;
 use crate::syntax::{Output, TensorType};
 
+/// Binds the sizes that stand alone in a signature, such as `N`, so that `N * 2` may stand in an argument before.
+pub(crate) fn bind_symbols(ty: &TensorType, names: &mut Names) {
+    for name in ty.dims.iter().filter_map(lone_name) {
+        let symbol = Dim::symbol(&name);
+        names.entry(name).or_insert(symbol);
+    }
+}
+
+/// Binds them to the sizes that a call gives; the first argument that has one decides.
+pub(crate) fn bind_given(ty: &TensorType, given: &Type, names: &mut Names) {
+    for (name, size) in ty.dims.iter().map(lone_name).zip(&given.dims) {
+        if let Some(name) = name {
+            names.entry(name).or_insert_with(|| size.clone());
+        }
+    }
+}
+
 /// The type that a signature declares, for an argument of a function that users call: an unknown name is a size that the
 /// run binds.
 pub(crate) fn declare(ty: &TensorType, names: &mut Names, errors: &mut Errors) -> Option<Type> {
     let mut dims = Vec::new();
     for expression in &ty.dims {
-        if let Some(name) = lone_name(expression).filter(|name| !names.contains_key(name)) {
-            names.insert(name.clone(), Dim::symbol(&name));
-        }
         dims.push(dim(expression, names, errors)?);
     }
     Some(Type { dtype: dtype(ty), dims })
@@ -46,9 +60,6 @@ pub(crate) fn unify(
         return Err(Some(print(names)));
     }
     for (expression, given) in ty.dims.iter().zip(&given.dims) {
-        if let Some(name) = lone_name(expression).filter(|name| !names.contains_key(name)) {
-            names.insert(name, given.clone());
-        }
         match dim(expression, names, errors) {
             None => return Err(None),
             Some(declared) if declared != *given => return Err(Some(print(names))),
@@ -62,7 +73,15 @@ pub(crate) fn unify(
 pub(crate) fn promised(ty: &TensorType, names: &Names, errors: &mut Errors) -> Option<Type> {
     for expression in &ty.dims {
         if let Some(name) = lone_name(expression).filter(|name| !names.contains_key(name)) {
-            errors.at(expression, format!("`{name}` is the size of no argument, so no call can tell it\nhelp: write a size that an argument binds, or `const {name}: usize = ..;` in the block"));
+            let declare = format!("declare `const {name}: usize = ..;` in the block");
+            let mut bound: Vec<&str> = names.values().flat_map(Dim::symbols).map(String::as_str).collect();
+            bound.sort_unstable();
+            bound.dedup();
+            let help = match bound.first() {
+                Some(bound) => format!("write `{bound}`, which an argument binds, or {declare}"),
+                None => declare,
+            };
+            errors.at(expression, format!("`{name}` is the size of no argument, so no call can tell it\nhelp: {help}"));
             return None;
         }
     }
@@ -80,6 +99,12 @@ pub(crate) fn written(output: &Output) -> String {
         Output::One(ty) => one(ty),
         Output::Tuple(types) => format!("({})", types.iter().map(one).collect::<Vec<_>>().join(", ")),
     }
+}
+
+/// A type as it stands between `Tensor<` and `>`.
+pub(crate) fn inner(ty: &Type) -> String {
+    let dims = graven_kernels::dim::list(&ty.dims);
+    if ty.dtype == Dtype::I64 { format!("{dims}, i64") } else { dims }
 }
 
 fn dim(expression: &Expr, names: &Names, errors: &mut Errors) -> Option<Dim> {

@@ -2,90 +2,93 @@
 
 use graven_kernels::op::Scalar;
 use graven_kernels::pointwise::Formula;
-use proc_macro2::{Delimiter, Group, Ident, Literal, Span, TokenStream, TokenTree};
-use quote::quote;
 
-/// A formula as a Rust expression over the named operands. Functions are called in `math`; `size` names a symbol.
-pub(super) fn formula(formula: &Formula, operands: &[Ident], size: &dyn Fn(&str) -> TokenStream) -> TokenStream {
+/// A formula as a Rust expression over the named operands. Functions are called in `math`; symbols stand by name.
+pub(super) fn formula(formula: &Formula, operands: &[String]) -> String {
     match formula {
-        Formula::Operand(index) => {
-            let operand = &operands[*index];
-            quote!(#operand)
-        }
-        Formula::Scalar(number) => scalar(number, size),
+        Formula::Operand(index) => operands[*index].clone(),
+        Formula::Scalar(number) => scalar(number),
         Formula::Apply(row, arguments) => {
-            let arguments: Vec<TokenStream> =
-                arguments.iter().map(|argument| self::formula(argument, operands, size)).collect();
-            let text: TokenStream = row.text.parse().unwrap_or_default();
-            substitute(text, &|name| {
-                row.parameters.iter().position(|own| *own == name).map(|position| arguments[position].clone())
+            let arguments: Vec<String> = arguments.iter().map(|argument| self::formula(argument, operands)).collect();
+            substitute(row.text, |name| {
+                row.parameters.iter().position(|own| *own == name).map(|position| arguments[position].as_str())
             })
         }
     }
 }
 
 /// A number as f32.
-pub(super) fn scalar(scalar: &Scalar, size: &dyn Fn(&str) -> TokenStream) -> TokenStream {
+fn scalar(scalar: &Scalar) -> String {
     let factor = scalar.factor as f32;
     let factor = match factor {
-        factor if factor.is_nan() => quote!(f32::NAN),
-        f32::INFINITY => quote!(f32::INFINITY),
-        f32::NEG_INFINITY => quote!(f32::NEG_INFINITY),
-        factor if factor.is_sign_negative() => {
-            let literal = Literal::f32_unsuffixed(-factor);
-            quote!((-#literal))
-        }
-        factor => {
-            let literal = Literal::f32_unsuffixed(factor);
-            quote!(#literal)
-        }
+        factor if factor.is_nan() => "f32::NAN".to_owned(),
+        f32::INFINITY => "f32::INFINITY".to_owned(),
+        f32::NEG_INFINITY => "f32::NEG_INFINITY".to_owned(),
+        factor if factor.is_sign_negative() => format!("({factor:?})"),
+        factor => format!("{factor:?}"),
     };
-    let (times, over) = (scalar.times.symbols(), scalar.over.symbols());
-    let times: Vec<TokenStream> = times.iter().map(|symbol| size(symbol)).collect();
-    let over: Vec<TokenStream> = over.iter().map(|symbol| size(symbol)).collect();
-    if times.is_empty() && over.is_empty() { factor } else { quote!((#factor #(* #times as f32)* #(/ #over as f32)*)) }
+    let times: String = scalar.times.symbols().iter().map(|symbol| format!(" * {symbol} as f32")).collect();
+    let over: String = scalar.over.symbols().iter().map(|symbol| format!(" / {symbol} as f32")).collect();
+    if times.is_empty() && over.is_empty() { factor } else { format!("({factor}{times}{over})") }
 }
 
 /// Replaces identifiers in a formula's text, adding parentheses where they are needed, and finds functions in `math`.
-fn substitute(text: TokenStream, replace: &dyn Fn(&str) -> Option<TokenStream>) -> TokenStream {
-    let tokens: Vec<TokenTree> = text.into_iter().collect();
-    let mut result = TokenStream::new();
-    let is_comma = |token: Option<&TokenTree>| matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == ',');
-    for (position, token) in tokens.iter().enumerate() {
-        match token {
-            TokenTree::Group(group) => {
-                result.extend([TokenTree::Group(Group::new(group.delimiter(), substitute(group.stream(), replace)))]);
+fn substitute<'a>(text: &str, replace: impl Fn(&str) -> Option<&'a str>) -> String {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut result = String::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        // A word, a number with its point, or what stands between two of them.
+        let number = first.is_ascii_digit();
+        let kind = |c: char| if number { is_word(c) || c == '.' } else { is_word(c) == is_word(first) };
+        let (word, behind) = rest.split_at(rest.find(|c| !kind(c)).unwrap_or(rest.len()));
+        rest = behind;
+        match replace(word) {
+            _ if number || !is_word(first) => result.push_str(word),
+            _ if behind.starts_with('(') => result.extend(["math::", word]),
+            None => result.push_str(word),
+            Some(replacement) => {
+                let alone = matches!(result.trim_end().chars().last(), None | Some('(' | ','))
+                    && matches!(behind.trim_start().chars().next(), None | Some(')' | ','));
+                let whole =
+                    if alone || is_simple(replacement) { ["", replacement, ""] } else { ["(", replacement, ")"] };
+                result.extend(whole);
             }
-            TokenTree::Ident(name) => {
-                let next = tokens.get(position + 1);
-                if matches!(next, Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis) {
-                    result.extend(quote!(math::#name));
-                    continue;
-                }
-                let Some(replacement) = replace(&name.to_string()) else {
-                    result.extend([token.clone()]);
-                    continue;
-                };
-                let before = position.checked_sub(1).and_then(|before| tokens.get(before));
-                let alone = (before.is_none() || is_comma(before)) && (next.is_none() || is_comma(next));
-                result.extend(if alone || is_simple(&replacement) { replacement } else { quote!((#replacement)) });
-            }
-            other => result.extend([other.clone()]),
         }
     }
     result
 }
 
 /// Whether an expression needs no parentheses as an operand: a name, a number, a call, something in parentheses.
-fn is_simple(expression: &TokenStream) -> bool {
-    let mut operators = expression.clone().into_iter().filter(|token| match token {
-        TokenTree::Punct(punct) => punct.as_char() != ':',
-        _ => false,
-    });
-    operators.next().is_none()
+fn is_simple(expression: &str) -> bool {
+    let mut depth = 0;
+    !expression.chars().any(|c| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        depth == 0 && "+-*/<>".contains(c)
+    })
 }
 
 /// `a, b, ..` as a pattern of the closure.
-pub(super) fn operands(n: usize) -> Vec<Ident> {
-    (0..n).map(|index| Ident::new(&((b'a' + index as u8) as char).to_string(), Span::mixed_site())).collect()
+pub(super) fn operands(n: usize) -> Vec<String> {
+    (0..n).map(|index| char::from(b'a' + index as u8).to_string()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use graven_kernels::pointwise::row;
+
+    use super::*;
+
+    #[test]
+    fn operands_are_put_into_the_texts_with_the_parentheses_that_they_need() {
+        let apply = |name, arguments: &[Formula]| Formula::Apply(row(name), arguments.to_vec());
+        let (a, b) = (Formula::Operand(0), Formula::Operand(1));
+        let number = |factor| Formula::Scalar(Scalar::number(factor));
+        let print = |printed: &Formula| formula(printed, &operands(2));
+        let sum = apply("add", &[a.clone(), b.clone()]);
+        assert_eq!(print(&apply("mul", &[sum.clone(), b.clone()])), "(a + b) * b");
+        assert_eq!(print(&apply("relu", std::slice::from_ref(&sum))), "math::max(a + b, 0.0)");
+        assert_eq!(print(&apply("mul", &[apply("exp", &[sum]), number(-0.5)])), "math::exp(a + b) * (-0.5)");
+        assert_eq!(print(&apply("neg", &[apply("neg", &[a])])), "-(-a)");
+    }
 }

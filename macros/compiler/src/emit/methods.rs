@@ -15,6 +15,8 @@ pub(super) struct Signatures<'a> {
     pub(super) training: bool,
     /// Sentences for the docs: shapes, work.
     pub(super) facts: Vec<String>,
+    /// The calls of layers, as a table for the docs.
+    pub(super) table: TokenStream,
 }
 
 /// What the methods do: call their plans, or nothing because a mistake was reported.
@@ -38,7 +40,7 @@ impl Signatures<'_> {
             let element = if argument.ty.integers { quote!(<i64>) } else { quote!() };
             quote!(#name: &#krate::Tensor #element)
         });
-        quote!(#(#arguments),*)
+        quote!(#(#arguments,)*)
     }
 
     fn names(&self) -> Vec<&Ident> {
@@ -133,14 +135,17 @@ impl Signatures<'_> {
         let attributes = self.other_attributes();
         let mode = if *method { " In evaluation: nothing is dropped, no gradient is kept." } else { "" };
         let docs = self.docs(&format!("Computes the function on a batch.{mode}"));
+        // Not for `_grad` and the others as well: five copies would make a long network slow to compile.
+        let table = &self.table;
         let into_docs = self.docs(&format!("As `{name}`, into tensors that are there: allocates nothing after the first call with a batch of that size."));
         quote! {
             #docs
+            #table
             #attributes
             #visibility fn #name(#receiver #arguments) -> #krate::Result<#result_type> { #body }
             #into_docs
             #allow
-            #visibility fn #into(#receiver #arguments, #(#outputs: &mut #results),*) -> #krate::Result<()> { #into_body }
+            #visibility fn #into(#receiver #arguments #(#outputs: &mut #results),*) -> #krate::Result<()> { #into_body }
         }
     }
 
@@ -199,9 +204,9 @@ impl Signatures<'_> {
             #grad_docs
             #visibility fn #grad(&self, #arguments) -> #krate::Result<#with_gradients> { #grad_body }
             #into_docs
-            #visibility fn #grad_into(&self, #arguments, #gradients: &mut #krate::Gradients) -> #krate::Result<#result_type> { #into_body }
+            #visibility fn #grad_into(&self, #arguments #gradients: &mut #krate::Gradients) -> #krate::Result<#result_type> { #into_body }
             #step_docs
-            #visibility fn #step(&mut self, #arguments, #optimizer: &mut impl #krate::Optimizer) -> #krate::Result<#result_type> { #step_body }
+            #visibility fn #step(&mut self, #arguments #optimizer: &mut impl #krate::Optimizer) -> #krate::Result<#result_type> { #step_body }
         }
     }
 
@@ -249,7 +254,7 @@ impl Signatures<'_> {
             #visibility fn #grad(#arguments) -> #krate::Result<(#(#results),*)> { #body }
             #into_docs
             #allow
-            #visibility fn #into(#arguments, #(#outputs: &mut #results),*) -> #krate::Result<()> { #into_body }
+            #visibility fn #into(#arguments #(#outputs: &mut #results),*) -> #krate::Result<()> { #into_body }
         }
     }
 }

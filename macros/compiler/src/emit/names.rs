@@ -1,50 +1,67 @@
 //! Names of emitted items, made from the user's names, each used once.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
-use proc_macro2::{Ident, Span};
-
-/// Words that cannot be variables.
+/// Words that cannot be variables, sorted.
 const KEYWORDS: &[&str] = &[
-    "as", "break", "const", "continue", "crate", "dyn", "else", "enum", "extern", "false", "fn", "for", "if", "impl",
-    "in", "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return", "self", "static", "struct", "super",
-    "trait", "true", "type", "unsafe", "use", "where", "while", "async", "await", "abstract", "become", "box", "do",
-    "final", "gen", "macro", "override", "priv", "try", "typeof", "unsized", "virtual", "yield", "tile", "whole",
-    "kernels", "math",
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn", "else",
+    "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "kernels", "let", "loop", "macro",
+    "match", "math", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "self", "static", "struct",
+    "super", "tile", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while",
+    "whole", "yield",
 ];
 
 /// Gives out names.
 #[derive(Debug, Default)]
-pub(super) struct Names(HashSet<String>);
+pub(super) struct Names {
+    /// How often a name was asked for.
+    counts: HashMap<String, usize>,
+}
 
 impl Names {
     /// A name for a label: `blocks.0.conv1` becomes `blocks_0_conv1`, and `blocks_0_conv1_2` the second time.
     pub(super) fn give(&mut self, label: &str) -> String {
-        let mut name: String =
-            label.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
-        while name.contains("__") {
-            name = name.replace("__", "_");
+        let mut name = String::with_capacity(label.len());
+        for byte in label.bytes() {
+            match byte.to_ascii_lowercase() {
+                letter @ (b'a'..=b'z' | b'0'..=b'9') => name.push(char::from(letter)),
+                _ if name.is_empty() || name.ends_with('_') => {}
+                _ => name.push('_'),
+            }
         }
-        let mut name = name.trim_matches('_').to_owned();
-        if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || KEYWORDS.contains(&name.as_str()) {
+        if name.ends_with('_') {
+            name.pop();
+        }
+        let letter = name.as_bytes().first().is_some_and(u8::is_ascii_lowercase);
+        if !letter || KEYWORDS.binary_search(&name.as_str()).is_ok() {
             name = format!("t_{name}");
         }
-        let mut unique = name.clone();
-        let mut count = 1;
-        while !self.0.insert(unique.clone()) {
-            count += 1;
-            unique = format!("{name}_{count}");
+        loop {
+            let count = self.counts.entry(name.clone()).or_default();
+            *count += 1;
+            if *count == 1 {
+                return name;
+            }
+            // Unless a label is called so by itself, this is free.
+            let numbered = format!("{name}_{count}");
+            if !self.counts.contains_key(&numbered) {
+                self.counts.insert(numbered.clone(), 1);
+                return numbered;
+            }
         }
-        unique
     }
 }
 
-/// A name as a variable.
-pub(super) fn variable(name: &str) -> Ident {
-    Ident::new(name, Span::call_site())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// A name as a constant.
-pub(super) fn constant(name: &str) -> Ident {
-    Ident::new(&name.to_ascii_uppercase(), Span::call_site())
+    #[test]
+    fn names_are_words_and_stand_once() {
+        let mut names = Names::default();
+        let given = ["relu", "relu", "relu_2", "relu", "blocks.0.conv1", "match", "+", "2", "A__b"]
+            .map(|label| names.give(label));
+        assert_eq!(given, ["relu", "relu_2", "relu_2_2", "relu_3", "blocks_0_conv1", "t_match", "t_", "t_2", "a_b"]);
+        assert!(KEYWORDS.is_sorted());
+    }
 }

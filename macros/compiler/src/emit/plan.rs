@@ -1,17 +1,21 @@
 //! The plan of one function: constants, the code of its tiles and of its whole operations, and the static that ties them
 //! together. Decides nothing: every line follows from the schedule and the memory plan.
+//!
+//! The code is written as text, which rustc turns into tokens all at once: macros are built without optimisation, and
+//! token by token the same code takes five times as long.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
 
 use graven_kernels::LANES;
 use graven_kernels::dim::{Dim, Dtype, Type, list};
 use graven_kernels::op::{Kernel, Layout, Value};
-use proc_macro2::{Ident, Literal, TokenStream};
-use quote::quote;
+use proc_macro2::TokenStream;
 
 use super::formula::{formula, operands};
 use super::layout::ParameterLayout;
-use super::names::{Names, constant, variable};
+use super::names::Names;
+use super::text::tokens;
 use crate::graph::{Graph, Kind, Target};
 use crate::memory::{self, Arena};
 use crate::schedule::{Destination, Loop, Place, Schedule, Source, Step, call};
@@ -29,19 +33,22 @@ pub(super) struct Context<'a> {
 
 /// The body of the function that gives the plan.
 pub(super) fn plan(schedule: &Schedule, context: &Context<'_>) -> TokenStream {
+    let symbols = schedule.graph.symbols();
     let mut emitter = Emitter {
         schedule,
         context,
-        symbols: schedule.graph.symbols(),
+        read: vec![false; symbols.len()],
+        symbols,
         names: Names::default(),
-        constants: Vec::new(),
+        constants: String::new(),
         parameters: HashMap::new(),
-        functions: Vec::new(),
+        functions: String::new(),
+        kept: schedule.values.iter().enumerate().rev().map(|(index, (value, _))| (*value, index)).collect(),
     };
-    let stages: Vec<TokenStream> = (0..schedule.stages.len()).map(|stage| emitter.stage(stage)).collect();
+    let stages: Vec<String> = (0..schedule.stages.len()).map(|stage| emitter.stage(stage)).collect();
     let statics = emitter.statics(&stages);
     let Emitter { constants, functions, .. } = emitter;
-    quote!(#(#constants)* #(#functions)* #statics &PLAN)
+    tokens(&format!("{constants}{functions}{statics}&PLAN"))
 }
 
 struct Emitter<'a> {
@@ -50,17 +57,21 @@ struct Emitter<'a> {
     symbols: Vec<String>,
     names: Names,
     /// Ranges and sizes.
-    constants: Vec<TokenStream>,
+    constants: String,
     /// The constants of parameter ranges.
-    parameters: HashMap<Value, Ident>,
+    parameters: HashMap<Value, String>,
     /// The code of tiles and whole operations.
-    functions: Vec<TokenStream>,
+    functions: String,
+    /// Where the values stand that are kept.
+    kept: HashMap<Value, usize>,
+    /// Which symbols the function that is being written reads.
+    read: Vec<bool>,
 }
 
 /// The names of the buffers of a loop.
 struct Buffers {
-    variables: Vec<Ident>,
-    constants: Vec<Ident>,
+    variables: Vec<String>,
+    constants: Vec<String>,
 }
 
 impl Emitter<'_> {
@@ -69,31 +80,30 @@ impl Emitter<'_> {
     }
 
     /// A size as data of the plan.
-    fn size_data(&self, dim: &Dim) -> TokenStream {
-        let factor = Literal::usize_unsuffixed(dim.factor());
-        let symbols = dim.symbols().iter().map(|symbol| self.symbols.iter().position(|own| own == symbol).unwrap_or(0));
-        let symbols = symbols.map(Literal::usize_unsuffixed);
-        quote!(graven::Size { factor: #factor, symbols: &[#(#symbols),*] })
+    fn size_data(&self, dim: &Dim) -> String {
+        let position = |symbol: &String| self.symbols.iter().position(|own| own == symbol).unwrap_or(0);
+        let symbols: Vec<usize> = dim.symbols().iter().map(position).collect();
+        format!("graven::Size {{ factor: {}, symbols: &{symbols:?} }}", dim.factor())
     }
 
-    fn sizes_data(&self, dims: &[Dim]) -> TokenStream {
-        let dims = dims.iter().map(|dim| self.size_data(dim));
-        quote!(&[#(#dims),*])
+    fn sizes_data(&self, dims: &[Dim]) -> String {
+        let dims: Vec<String> = dims.iter().map(|dim| self.size_data(dim)).collect();
+        format!("&[{}]", dims.join(", "))
     }
 
-    fn range(&mut self, name: &str, doc: &str, start: usize, len: usize) -> Ident {
-        let name = constant(name);
-        let (start, end) = (Literal::usize_unsuffixed(start), Literal::usize_unsuffixed(start + len));
-        self.constants.push(quote!(#[doc = #doc] const #name: std::ops::Range<usize> = #start..#end;));
+    fn range(&mut self, name: &str, doc: &str, start: usize, len: usize) -> String {
+        let name = name.to_ascii_uppercase();
+        let end = start + len;
+        let _ = writeln!(self.constants, "#[doc = {doc:?}] const {name}: std::ops::Range<usize> = {start}..{end};");
         name
     }
 
     /// The constant that holds the range of a parameter.
-    fn parameter(&mut self, value: Value) -> Ident {
+    fn parameter(&mut self, value: Value) -> String {
         if let Some(name) = self.parameters.get(&value) {
             return name.clone();
         }
-        let node = self.graph().node(value).clone();
+        let node = self.schedule.graph.node(value);
         let Kind::Parameter { layer, weight } = node.kind else {
             unreachable!("a place names a parameter by its node")
         };
@@ -105,131 +115,122 @@ impl Emitter<'_> {
         name
     }
 
-    fn stage(&mut self, index: usize) -> TokenStream {
+    fn stage(&mut self, index: usize) -> String {
         let stage = &self.schedule.stages[index];
         let whole = if stage.whole.is_empty() { Vec::new() } else { self.whole(index, &stage.whole) };
-        let loops: Vec<TokenStream> = stage.loops.iter().map(|own| self.tile_loop(own)).collect();
-        quote!(graven::Stage { whole: &[#(#whole),*], loops: &[#(#loops),*] })
+        let loops: Vec<String> = stage.loops.iter().map(|own| self.tile_loop(own)).collect();
+        format!("graven::Stage {{ whole: &[{}], loops: &[{}] }}", whole.join(", "), loops.join(", "))
     }
 
-    /// `let N = whole.symbols[0];` for each symbol that the code reads.
-    fn bind_symbols(&self, from: &Ident, code: &TokenStream) -> TokenStream {
-        let words: Vec<String> =
-            code.to_string().split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_owned).collect();
-        let used = self.symbols.iter().enumerate().filter(|(_, symbol)| words.contains(symbol));
-        let bindings = used.map(|(index, symbol)| {
-            let symbol = variable(symbol);
-            let index = Literal::usize_unsuffixed(index);
-            quote!(let #symbol = #from.symbols[#index];)
-        });
-        quote!(#(#bindings)*)
+    /// `let N = whole.symbols[0];` for each symbol that the code since the last bindings reads.
+    fn bind_symbols(&mut self, from: &str) -> String {
+        let read = std::mem::replace(&mut self.read, vec![false; self.symbols.len()]);
+        let read = self.symbols.iter().enumerate().zip(read).filter(|(_, read)| *read);
+        read.map(|((index, symbol), _)| format!("let {symbol} = {from}.symbols[{index}];")).collect()
+    }
+
+    /// Notes the symbols in a text; whether there are any.
+    fn note_symbols(&mut self, text: &str) -> bool {
+        let mut any = false;
+        for (symbol, read) in self.symbols.iter().zip(&mut self.read) {
+            // A word is searched only where its letters are.
+            if text.contains(symbol.as_str())
+                && text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == symbol)
+            {
+                (*read, any) = (true, true);
+            }
+        }
+        any
     }
 
     /// The closure of a pointwise kernel.
-    fn closure(&self, kernel: &Kernel, n_inputs: usize) -> Option<TokenStream> {
+    fn closure(&self, kernel: &Kernel, n_inputs: usize) -> Option<String> {
         let rule = kernel.formula.as_ref()?;
         let names = operands(n_inputs);
-        let body = formula(rule, &names, &|symbol| {
-            let symbol = variable(symbol);
-            quote!(#symbol)
-        });
-        let n = Literal::usize_unsuffixed(n_inputs);
+        let body = formula(rule, &names);
         // A closure that stays out of line would lose the instruction set of the kernel.
-        Some(quote!(#[inline(always)] |[#(#names),*]: [f32; #n]| #body))
+        Some(format!("#[inline(always)] |[{}]: [f32; {n_inputs}]| {body}", names.join(", ")))
     }
 
-    /// The call of a kernel: (constants it needs or statements before it, the call).
+    /// The call of a kernel; the constants that it needs are added to those of the plan.
     fn kernel_call(
         &mut self,
         kernel: &Kernel,
         label: &str,
-        cx: &TokenStream,
-        inputs: &[TokenStream],
-        output: &TokenStream,
-        scratch: Option<&TokenStream>,
-    ) -> TokenStream {
-        let path: TokenStream = format!("kernels::{}", kernel.function).parse().unwrap_or_default();
-        let literal: TokenStream = format!("kernels::{}", kernel.spec.1).parse().unwrap_or_default();
-        let words: Vec<&str> = kernel.spec.1.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
-        let symbolic = self.symbols.iter().any(|symbol| words.contains(&symbol.as_str()));
-        let sizes = if symbolic {
-            quote!(&#literal)
+        cx: &str,
+        inputs: &[String],
+        output: &str,
+        scratch: Option<&str>,
+    ) -> String {
+        let (ty, literal) = &kernel.spec;
+        let sizes = if self.note_symbols(literal) {
+            format!("kernels::{literal}")
         } else {
-            let ty: TokenStream = format!("kernels::{}", kernel.spec.0).parse().unwrap_or_default();
-            let name = constant(&self.names.give(&format!("{label}_sizes")));
-            self.constants.push(quote!(const #name: #ty = #literal;));
-            quote!(&#name)
+            let name = self.names.give(&format!("{label}_sizes")).to_ascii_uppercase();
+            let _ = writeln!(self.constants, "const {name}: kernels::{ty} = kernels::{literal};");
+            name
         };
-        let inputs = if kernel.array { quote!([#(#inputs),*]) } else { quote!(#(#inputs),*) };
+        let inputs = inputs.join(", ");
+        let inputs = if kernel.array { format!("[{inputs}]") } else { inputs };
         let scratch = match (kernel.scratch, scratch) {
-            (None, _) => None,
-            (Some(_), Some(scratch)) => Some(quote!(, #scratch)),
-            (Some(_), None) => Some(quote!(, &mut [])),
+            (None, _) => String::new(),
+            (Some(_), scratch) => format!(", {}", scratch.unwrap_or("&mut []")),
         };
-        let closure = self
-            .closure(kernel, if kernel.array { spec_operands(kernel) } else { 0 })
-            .map(|closure| quote!(, #closure));
-        quote!(#path(#cx, #sizes, #inputs, #output #scratch #closure);)
+        let closure = self.closure(kernel, if kernel.array { spec_operands(kernel) } else { 0 });
+        let closure = closure.map_or(String::new(), |closure| format!(", {closure}"));
+        self.note_symbols(&closure);
+        format!("kernels::{}({cx}, &{sizes}, {inputs}, {output}{scratch}{closure});", kernel.function)
     }
 
     // Loops.
 
-    fn tile_loop(&mut self, own: &Loop) -> TokenStream {
+    fn tile_loop(&mut self, own: &Loop) -> String {
         let arena = memory::plan(self.graph(), own);
         debug_assert_eq!(memory::verify(self.graph(), own, &arena), Ok(()), "{}", self.schedule);
         let buffers = self.buffers(own, &arena);
         let mut places = Places::default();
         let sums = self.sums(own);
-        let steps: Vec<TokenStream> =
-            own.steps.iter().map(|step| self.step(own, &buffers, &sums, &mut places, step)).collect();
         let mut tiles = Vec::new();
-        for steps in steps.chunks(STEPS_PER_FUNCTION) {
-            let name = variable(&self.names.give("tile_of_samples"));
-            let code = quote!(#(#steps)*);
-            let bindings = self.bind_symbols(&variable("tile"), &code);
+        for steps in own.steps.chunks(STEPS_PER_FUNCTION) {
+            let code: String = steps.iter().map(|step| self.step(own, &buffers, &sums, &mut places, step)).collect();
+            let name = self.names.give("tile_of_samples");
+            let bindings = self.bind_symbols("tile");
             let doc = format!(
                 " One tile: {LANES} samples pass through every operation of the loop over {} samples.",
                 own.extent
             );
-            self.functions.push(quote! {
-                #[doc = #doc]
-                #[inline(never)]
-                fn #name(tile: &mut graven::Tile<'_>) { #bindings #code }
-            });
+            let _ = writeln!(
+                self.functions,
+                "#[doc = {doc:?}] #[inline(never)] fn {name}(tile: &mut graven::Tile<'_>) {{ {bindings} {code} }}"
+            );
             tiles.push(name);
         }
-        let extent = self.size_data(&own.extent);
-        let number = Literal::usize_unsuffixed;
-        let (chunk, floats, ints) = (number(own.tiles_per_chunk), number(arena.floats), number(arena.ints));
-        let reads = places.reads.iter().map(place_data);
-        let int_reads = places.int_reads.iter().map(place_data);
-        let writes = places.writes.iter().map(place_data);
-        let int_writes = places.int_writes.iter().map(place_data);
-        let (n_sums, n_int_sums) = (number(sums.floats), number(sums.ints));
-        let (results, int_results) = (&sums.results, &sums.int_results);
-        quote! {
-            graven::LoopPlan {
-                extent: #extent,
-                tiles_per_chunk: #chunk,
-                floats: #floats,
-                ints: #ints,
-                reads: &[#(#reads),*],
-                int_reads: &[#(#int_reads),*],
-                writes: &[#(#writes),*],
-                int_writes: &[#(#int_writes),*],
-                sums: #n_sums,
-                int_sums: #n_int_sums,
-                results: &[#(#results),*],
-                int_results: &[#(#int_results),*],
-                tile: &[#(#tiles),*],
-            }
+        let mut data = format!("graven::LoopPlan {{ extent: {}", self.size_data(&own.extent));
+        for (field, number) in
+            [("tiles_per_chunk", own.tiles_per_chunk), ("floats", arena.floats), ("ints", arena.ints)]
+        {
+            let _ = write!(data, ", {field}: {number}");
         }
+        for (field, places) in [
+            ("reads", &places.reads),
+            ("int_reads", &places.int_reads),
+            ("writes", &places.writes),
+            ("int_writes", &places.int_writes),
+        ] {
+            let places: Vec<String> = places.iter().map(place_data).collect();
+            let _ = write!(data, ", {field}: &[{}]", places.join(", "));
+        }
+        let _ = write!(data, ", sums: {}, int_sums: {}", sums.floats, sums.ints);
+        for (field, list) in [("results", &sums.results), ("int_results", &sums.int_results), ("tile", &tiles)] {
+            let _ = write!(data, ", {field}: &[{}]", list.join(", "));
+        }
+        data + " }"
     }
 
     fn buffers(&mut self, own: &Loop, arena: &Arena) -> Buffers {
         let mut buffers = Buffers { variables: Vec::new(), constants: Vec::new() };
         for (index, buffer) in own.buffers.iter().enumerate() {
-            let node = self.graph().node(buffer.value);
+            let node = self.schedule.graph.node(buffer.value);
             let (label, doc) = match buffer.scratch {
                 Some(_) => (format!("{}_scratch", node.label), format!(" Scratch memory of `{}`.", node.label)),
                 None => {
@@ -244,7 +245,7 @@ impl Emitter<'_> {
             };
             let name = self.names.give(&label);
             buffers.constants.push(self.range(&name, &doc, arena.offsets[index], buffer.len()));
-            buffers.variables.push(variable(&name));
+            buffers.variables.push(name);
         }
         buffers
     }
@@ -252,26 +253,22 @@ impl Emitter<'_> {
     fn sums(&mut self, own: &Loop) -> Sums {
         let mut sums = Sums { constants: Vec::new(), floats: 0, ints: 0, results: Vec::new(), int_results: Vec::new() };
         for sum in &own.sums {
-            let node = self.graph().node(sum.value).clone();
+            let node = self.schedule.graph.node(sum.value);
             let total = if node.ty.dtype == Dtype::F32 { &mut sums.floats } else { &mut sums.ints };
             let start = *total;
             *total += sum.len.next_multiple_of(LANES);
             let name = self.names.give(&format!("{}_sum", node.label));
             let name =
                 self.range(&name, &format!(" The sum of `{}` over samples, {}.", node.label, node.ty), start, sum.len);
-            let kept = sum.kept.map(|index| {
-                let index = Literal::usize_unsuffixed(index);
-                quote!(graven::SumTarget::Value(#index))
-            });
+            let kept = sum.kept.map(|index| format!("graven::SumTarget::Value({index})"));
             let gradient = sum.gradient.and_then(|target| match target {
                 Target::Parameter(layer, weight) => {
-                    let offset = Literal::usize_unsuffixed(self.context.layout.offset(layer, weight));
-                    Some(quote!(graven::SumTarget::Gradient(#offset)))
+                    Some(format!("graven::SumTarget::Gradient({})", self.context.layout.offset(layer, weight)))
                 }
                 Target::Input(_) => None,
             });
             for to in kept.into_iter().chain(gradient) {
-                let result = quote!(graven::SumPlan { from: #name, to: #to });
+                let result = format!("graven::SumPlan {{ from: {name}, to: {to} }}");
                 if node.ty.dtype == Dtype::F32 { &mut sums.results } else { &mut sums.int_results }.push(result);
             }
             sums.constants.push(name);
@@ -279,42 +276,37 @@ impl Emitter<'_> {
         sums
     }
 
-    fn step(&mut self, own: &Loop, buffers: &Buffers, sums: &Sums, places: &mut Places, step: &Step) -> TokenStream {
+    fn step(&mut self, own: &Loop, buffers: &Buffers, sums: &Sums, places: &mut Places, step: &Step) -> String {
         let dtype = |index: usize| memory::dtype(&self.schedule.graph, own, index);
         match step {
             Step::Load { from, to } => {
-                let (buffer, slot) = (&own.buffers[*to], &buffers.constants[*to]);
-                let dtype = dtype(*to);
-                let read = Literal::usize_unsuffixed(places.read(dtype, *from));
-                let features = Literal::usize_unsuffixed(buffer.features);
-                let function = variable(&format!("load_{}{}", int(dtype), layout_name(buffer.layout)));
-                quote!(tile.#function(#read, #slot, #features);)
+                let (buffer, slot, dtype) = (&own.buffers[*to], &buffers.constants[*to], dtype(*to));
+                let (read, features) = (places.read(dtype, *from), buffer.features);
+                format!("tile.load_{}{}({read}, {slot}, {features});", int(dtype), layout_name(buffer.layout))
             }
             Step::Store { from, to } => {
-                let (buffer, slot) = (&own.buffers[*from], &buffers.constants[*from]);
-                let dtype = dtype(*from);
-                let write = Literal::usize_unsuffixed(places.write(dtype, *to));
-                let features = Literal::usize_unsuffixed(buffer.features);
-                let function = variable(&format!("store_{}{}", int(dtype), layout_name(buffer.layout)));
-                quote!(tile.#function(#slot, #write, #features);)
+                let (buffer, slot, dtype) = (&own.buffers[*from], &buffers.constants[*from], dtype(*from));
+                let (write, features) = (places.write(dtype, *to), buffer.features);
+                format!("tile.store_{}{}({slot}, {write}, {features});", int(dtype), layout_name(buffer.layout))
             }
             Step::Convert { from, to } => {
-                let function = variable(match own.buffers[*to].layout {
+                let function = match own.buffers[*to].layout {
                     Layout::Rows => "rows_from_samples",
                     _ => "samples_from_rows",
-                });
+                };
                 let (source, target) = (&buffers.variables[*from], &buffers.variables[*to]);
                 let (source_range, target_range) = (&buffers.constants[*from], &buffers.constants[*to]);
-                let features = Literal::usize_unsuffixed(own.buffers[*to].features);
-                quote! {
-                    let [#source, #target] = graven::disjoint(tile.floats, [#source_range, #target_range]);
-                    kernels::cpu::layout::#function(&tile.cx, #features, #source, #target);
-                }
+                let features = own.buffers[*to].features;
+                let (arena, suffix) = if dtype(*to) == Dtype::F32 { ("floats", "") } else { ("ints", "_i64") };
+                format!(
+                    "let [{source}, {target}] = graven::disjoint(tile.{arena}, [{source_range}, {target_range}]);\
+                     kernels::cpu::layout::{function}{suffix}(&tile.cx, {features}, {source}, {target});"
+                )
             }
             Step::Run { value, layout, inputs, output, scratch } => {
                 let batched: Vec<bool> = inputs.iter().map(|input| matches!(input, Source::Buffer(_))).collect();
                 let sums_samples = matches!(output, Destination::Sum(_));
-                let node = self.graph().node(*value).clone();
+                let node = self.schedule.graph.node(*value);
                 let Kind::Op(op) = &node.kind else { unreachable!("only operations run") };
                 let kernel = op.kernel(&call(self.graph(), *value, *layout, &batched, !sums_samples));
                 // The buffers of the call, each once, by element type.
@@ -330,57 +322,40 @@ impl Emitter<'_> {
                 used.dedup();
                 let borrow = |wanted: Dtype, arena: &str| {
                     let of: Vec<usize> = used.iter().copied().filter(|index| dtype(*index) == wanted).collect();
-                    let arena = variable(arena);
-                    let (variables, ranges): (Vec<_>, Vec<_>) =
-                        of.iter().map(|index| (&buffers.variables[*index], &buffers.constants[*index])).unzip();
-                    (!of.is_empty())
-                        .then(|| quote!(let [#(#variables),*] = graven::disjoint(tile.#arena, [#(#ranges),*]);))
+                    let named = |names: &[String]| {
+                        let names: Vec<&str> = of.iter().map(|index| names[*index].as_str()).collect();
+                        names.join(", ")
+                    };
+                    if of.is_empty() {
+                        return String::new();
+                    }
+                    let (variables, ranges) = (named(&buffers.variables), named(&buffers.constants));
+                    format!("let [{variables}] = graven::disjoint(tile.{arena}, [{ranges}]);")
                 };
                 let (floats, ints) = (borrow(Dtype::F32, "floats"), borrow(Dtype::I64, "ints"));
                 let mut arguments = Vec::new();
                 for (input, source) in node.inputs.iter().zip(inputs) {
                     arguments.push(match source {
-                        Source::Buffer(index) => {
-                            let name = &buffers.variables[*index];
-                            quote!(#name)
-                        }
+                        Source::Buffer(index) => buffers.variables[*index].clone(),
                         Source::Full(Place::Parameter(parameter)) => {
-                            let range = self.parameter(*parameter);
-                            quote!(&tile.parameters[#range])
+                            format!("&tile.parameters[{}]", self.parameter(*parameter))
                         }
                         Source::Full(place) => {
                             let dtype = self.graph().node(*input).ty.dtype;
-                            let index = Literal::usize_unsuffixed(places.read(dtype, *place));
-                            if dtype == Dtype::F32 {
-                                quote!(tile.reads[#index])
-                            } else {
-                                quote!(tile.int_reads[#index])
-                            }
+                            format!("tile.{}reads[{}]", int(dtype), places.read(dtype, *place))
                         }
                     });
                 }
                 let output = match output {
-                    Destination::Buffer(index) => {
-                        let name = &buffers.variables[*index];
-                        quote!(#name)
-                    }
+                    Destination::Buffer(index) => buffers.variables[*index].clone(),
                     Destination::Sum(index) => {
-                        let range = &sums.constants[*index];
-                        if node.ty.dtype == Dtype::F32 {
-                            quote!(&mut tile.sums[#range])
-                        } else {
-                            quote!(&mut tile.int_sums[#range])
-                        }
+                        format!("&mut tile.{}sums[{}]", int(node.ty.dtype), sums.constants[*index])
                     }
                 };
-                let scratch = scratch.map(|index| {
-                    let name = &buffers.variables[index];
-                    quote!(#name)
-                });
+                let scratch = scratch.map(|index| buffers.variables[index].as_str());
                 let doc = self.describe(*value, &node.label);
-                let call =
-                    self.kernel_call(&kernel, &node.label, &quote!(&tile.cx), &arguments, &output, scratch.as_ref());
-                quote!(#[doc = #doc] #floats #ints #call)
+                let call = self.kernel_call(&kernel, &node.label, "&tile.cx", &arguments, &output, scratch);
+                format!("#[doc = {doc:?}] {floats} {ints} {call}")
             }
         }
     }
@@ -399,184 +374,153 @@ impl Emitter<'_> {
 
     // Whole operations.
 
-    fn whole(&mut self, stage: usize, values: &[Value]) -> Vec<Ident> {
+    fn whole(&mut self, stage: usize, values: &[Value]) -> Vec<String> {
         let mut functions = Vec::new();
         for values in values.chunks(STEPS_PER_FUNCTION) {
-            let calls: Vec<TokenStream> = values.iter().map(|value| self.whole_call(*value)).collect();
-            let code = quote!(#(#calls)*);
-            let bindings = self.bind_symbols(&variable("whole"), &code);
-            let name = variable(&self.names.give("whole_tensors"));
+            let code: String = values.iter().map(|value| self.whole_call(*value)).collect();
+            let bindings = self.bind_symbols("whole");
+            let name = self.names.give("whole_tensors");
             let doc = format!(" Operations of stage {stage} on complete tensors.");
-            self.functions.push(quote! {
-                #[doc = #doc]
-                #[inline(never)]
-                fn #name(whole: &mut graven::Whole<'_>) { #bindings #code }
-            });
+            let _ = writeln!(
+                self.functions,
+                "#[doc = {doc:?}] #[inline(never)] fn {name}(whole: &mut graven::Whole<'_>) {{ {bindings} {code} }}"
+            );
             functions.push(name);
         }
         functions
     }
 
     fn kept(&self, value: Value) -> usize {
-        let root = root(self.graph(), value);
-        let own = |wanted: Value| self.schedule.values.iter().position(|(own, _)| *own == wanted);
+        let own = |wanted: Value| self.kept.get(&wanted).copied();
         own(value)
-            .or_else(|| own(root))
+            .or_else(|| own(self.graph().root(value)))
             .unwrap_or_else(|| unreachable!("%{} is kept: the verifier checked it", value.0))
     }
 
-    fn whole_call(&mut self, value: Value) -> TokenStream {
-        let node = self.graph().node(value).clone();
-        let output_index =
-            self.schedule.values.iter().position(|(own, _)| *own == value).unwrap_or_else(|| self.kept(value));
+    fn whole_call(&mut self, value: Value) -> String {
+        let node = self.schedule.graph.node(value);
+        let output_index = self.kept(value);
         let sources: Vec<Value> = match &node.kind {
             Kind::Op(op) if !op.is_view() => node.inputs.clone(),
-            _ => vec![root(self.graph(), value)],
+            _ => vec![self.graph().root(value)],
         };
         // Kept tensors that the call touches, each once, by element type; the output comes first.
         let mut kept: Vec<usize> = vec![output_index];
         let mut arguments = Vec::new();
         for source in &sources {
-            let origin = root(self.graph(), *source);
-            let origin_node = self.graph().node(origin).clone();
+            let origin = self.graph().root(*source);
+            let origin_node = self.schedule.graph.node(origin);
             arguments.push(match &origin_node.kind {
-                Kind::Input(index) => {
-                    let index = Literal::usize_unsuffixed(*index);
-                    if origin_node.ty.dtype == Dtype::F32 {
-                        quote!(whole.inputs[#index])
-                    } else {
-                        quote!(whole.int_inputs[#index])
-                    }
-                }
-                Kind::Parameter { .. } => {
-                    let range = self.parameter(origin);
-                    quote!(&whole.parameters[#range])
-                }
+                Kind::Input(index) => format!("whole.{}inputs[{index}]", int(origin_node.ty.dtype)),
+                Kind::Parameter { .. } => format!("&whole.parameters[{}]", self.parameter(origin)),
                 _ => {
                     let index = self.kept(*source);
                     if !kept.contains(&index) {
                         kept.push(index);
                     }
-                    let name = variable(&format!("value_{index}"));
-                    quote!(#name)
+                    format!("value_{index}")
                 }
             });
         }
         let borrow = |wanted: Dtype, arena: &str| {
-            let of: Vec<usize> =
-                kept.iter().copied().filter(|index| self.schedule.values[*index].1.dtype == wanted).collect();
-            let arena = variable(arena);
-            let names = of.iter().map(|index| variable(&format!("value_{index}")));
-            let slots = of.iter().map(|index| {
-                let index = Literal::usize_unsuffixed(*index);
-                quote!(whole.slots[#index].clone())
-            });
-            (!of.is_empty()).then(|| quote!(let [#(#names),*] = graven::disjoint(whole.#arena, [#(#slots),*]);))
+            let of = kept.iter().filter(|index| self.schedule.values[**index].1.dtype == wanted);
+            let (names, slots): (Vec<String>, Vec<String>) =
+                of.map(|index| (format!("value_{index}"), format!("whole.slots[{index}].clone()"))).unzip();
+            if names.is_empty() {
+                return String::new();
+            }
+            format!("let [{}] = graven::disjoint(whole.{arena}, [{}]);", names.join(", "), slots.join(", "))
         };
         let (floats, ints) = (borrow(Dtype::F32, "floats"), borrow(Dtype::I64, "ints"));
-        let output = variable(&format!("value_{output_index}"));
+        let output = format!("value_{output_index}");
         let call = match &node.kind {
             Kind::Op(op) if !op.is_view() => {
                 let batched = vec![false; node.inputs.len()];
                 let kernel = op.kernel(&call(self.graph(), value, Layout::Whole, &batched, false));
-                let clear = kernel.accumulates.then(|| {
-                    let zero = if node.ty.dtype == Dtype::F32 { quote!(0.0) } else { quote!(0) };
-                    quote!(#output.fill(#zero);)
-                });
-                let call =
-                    self.kernel_call(&kernel, &node.label, &quote!(&whole.cx), &arguments, &quote!(#output), None);
-                quote!(#clear #call)
+                let zero = if node.ty.dtype == Dtype::F32 { "0.0" } else { "0" };
+                let clear = if kernel.accumulates { format!("{output}.fill({zero});") } else { String::new() };
+                clear + &self.kernel_call(&kernel, &node.label, "&whole.cx", &arguments, &output, None)
             }
-            _ => {
-                let source = &arguments[0];
-                quote!(#output.copy_from_slice(#source);)
-            }
+            _ => format!("{output}.copy_from_slice({});", arguments[0]),
         };
         let doc = self.describe(value, &node.label);
-        quote!(#[doc = #doc] #floats #ints #call)
+        format!("#[doc = {doc:?}] {floats} {ints} {call}")
     }
 
     // The static.
 
-    fn statics(&mut self, stages: &[TokenStream]) -> TokenStream {
-        let name = &self.context.name;
+    fn statics(&self, stages: &[String]) -> String {
         let graph = &self.schedule.graph;
-        let symbols = &self.symbols;
-        let inputs = graph.inputs.iter().map(|input| {
-            let ty = &graph.node(input.value).ty;
-            let (name, dtype, dims) = (&input.name, dtype_data(ty.dtype), self.sizes_data(&ty.dims));
-            let classes = match input.classes {
-                Some(classes) => {
-                    let classes = Literal::usize_unsuffixed(classes);
-                    quote!(Some(#classes))
+        let inputs: Vec<String> = graph
+            .inputs
+            .iter()
+            .map(|input| {
+                let ty = &graph.node(input.value).ty;
+                format!(
+                    "graven::InputPlan {{ name: {:?}, dtype: {}, dims: {}, classes: {:?} }}",
+                    input.name,
+                    dtype_data(ty.dtype),
+                    self.sizes_data(&ty.dims),
+                    input.classes
+                )
+            })
+            .collect();
+        let outputs: Vec<String> = graph
+            .outputs
+            .iter()
+            .zip(&self.schedule.outputs)
+            .map(|(value, copied)| {
+                let ty = &graph.node(*value).ty;
+                let (dtype, dims) = (dtype_data(ty.dtype), self.sizes_data(&ty.dims));
+                format!("graven::OutputPlan {{ dtype: {dtype}, dims: {dims}, copied_from: {copied:?} }}")
+            })
+            .collect();
+        let values: Vec<String> = self
+            .schedule
+            .values
+            .iter()
+            .map(|(_, ty)| {
+                let size = self.size_data(&ty.elements().unwrap_or(Dim::known(0)));
+                format!("graven::ValuePlan {{ dtype: {}, size: {size} }}", dtype_data(ty.dtype))
+            })
+            .collect();
+        let gradients: Vec<String> = self
+            .schedule
+            .gradients
+            .iter()
+            .filter_map(|(target, value)| match target {
+                Target::Parameter(layer, weight) => {
+                    Some(format!("({value}, {})", self.context.layout.offset(*layer, *weight)))
                 }
-                None => quote!(None),
-            };
-            quote!(graven::InputPlan { name: #name, dtype: #dtype, dims: #dims, classes: #classes })
-        });
-        let inputs: Vec<TokenStream> = inputs.collect();
-        let outputs = graph.outputs.iter().zip(&self.schedule.outputs).map(|(value, copied)| {
-            let ty = &graph.node(*value).ty;
-            let (dtype, dims) = (dtype_data(ty.dtype), self.sizes_data(&ty.dims));
-            let copied = match copied {
-                Some(index) => {
-                    let index = Literal::usize_unsuffixed(*index);
-                    quote!(Some(#index))
-                }
-                None => quote!(None),
-            };
-            quote!(graven::OutputPlan { dtype: #dtype, dims: #dims, copied_from: #copied })
-        });
-        let outputs: Vec<TokenStream> = outputs.collect();
-        let values = self.schedule.values.iter().map(|(_, ty)| {
-            let dtype = dtype_data(ty.dtype);
-            let size = self.size_data(&ty.elements().unwrap_or(Dim::known(0)));
-            quote!(graven::ValuePlan { dtype: #dtype, size: #size })
-        });
-        let values: Vec<TokenStream> = values.collect();
-        let gradients = self.schedule.gradients.iter().filter_map(|(target, value)| match target {
-            Target::Parameter(layer, weight) => {
-                let (value, offset) = (
-                    Literal::usize_unsuffixed(*value),
-                    Literal::usize_unsuffixed(self.context.layout.offset(*layer, *weight)),
-                );
-                Some(quote!((#value, #offset)))
-            }
-            Target::Input(_) => None,
-        });
-        let gradients: Vec<TokenStream> = gradients.collect();
-        let length = Literal::usize_unsuffixed(self.context.layout.length);
+                Target::Input(_) => None,
+            })
+            .collect();
         // Parameters without a gradient here are moved by no optimizer, as in PyTorch.
-        let has_gradient =
-            |layer, weight| graph.gradients.iter().any(|(target, _)| *target == Target::Parameter(layer, weight));
-        let trained = self.context.layout.ranges(has_gradient);
-        let trained = trained.iter().map(|range| {
-            let (start, end) = (Literal::usize_unsuffixed(range.start), Literal::usize_unsuffixed(range.end));
-            quote!(#start..#end)
-        });
-        quote! {
-            static PLAN: graven::Plan = graven::Plan {
-                function: #name,
-                symbols: &[#(#symbols),*],
-                inputs: &[#(#inputs),*],
-                outputs: &[#(#outputs),*],
-                values: &[#(#values),*],
-                stages: &[#(#stages),*],
-                gradients: &[#(#gradients),*],
-                parameters: #length,
-                trained: &[#(#trained),*],
-            };
-        }
+        let gradients_of: HashSet<Target> = graph.gradients.iter().map(|(target, _)| *target).collect();
+        let trained =
+            self.context.layout.ranges(|layer, weight| gradients_of.contains(&Target::Parameter(layer, weight)));
+        format!(
+            "static PLAN: graven::Plan = graven::Plan {{ function: {:?}, symbols: &{:?}, inputs: &[{}], outputs: &[{}], \
+             values: &[{}], stages: &[{}], gradients: &[{}], parameters: {}, trained: &{trained:?} }};",
+            self.context.name,
+            self.symbols,
+            inputs.join(", "),
+            outputs.join(", "),
+            values.join(", "),
+            stages.join(", "),
+            gradients.join(", "),
+            self.context.layout.length,
+        )
     }
 }
 
 /// The accumulators of a loop.
 struct Sums {
-    constants: Vec<Ident>,
+    constants: Vec<String>,
     floats: usize,
     ints: usize,
-    results: Vec<TokenStream>,
-    int_results: Vec<TokenStream>,
+    results: Vec<String>,
+    int_results: Vec<String>,
 }
 
 /// The complete tensors that a loop touches.
@@ -611,30 +555,15 @@ fn spec_operands(kernel: &Kernel) -> usize {
     numbers.filter_map(|word| word.parse().ok()).next().unwrap_or(0)
 }
 
-/// The value whose memory a view shows.
-fn root(graph: &Graph, value: Value) -> Value {
-    match &graph.node(value).kind {
-        Kind::Op(op) if op.is_view() => root(graph, graph.node(value).inputs[0]),
-        _ => value,
-    }
-}
-
-fn place_data(place: &Place) -> TokenStream {
-    let (variant, index) = match place {
-        Place::Input(index) => ("Input", index),
-        Place::Value(index) => ("Value", index),
-        Place::Output(index) => ("Output", index),
+fn place_data(place: &Place) -> String {
+    match place {
         Place::Parameter(_) => unreachable!("parameters are read by their range"),
-    };
-    let (variant, index) = (variable(variant), Literal::usize_unsuffixed(*index));
-    quote!(graven::Place::#variant(#index))
+        place => format!("graven::Place::{place:?}"),
+    }
 }
 
-fn dtype_data(dtype: Dtype) -> TokenStream {
-    match dtype {
-        Dtype::F32 => quote!(graven::Dtype::F32),
-        Dtype::I64 => quote!(graven::Dtype::I64),
-    }
+fn dtype_data(dtype: Dtype) -> String {
+    format!("graven::Dtype::{dtype:?}")
 }
 
 fn int(dtype: Dtype) -> &'static str {

@@ -54,7 +54,7 @@ pub struct GraphInput {
 }
 
 /// A gradient that the function returns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Target {
     /// With respect to a parameter, see [`Kind::Parameter`].
     Parameter(usize, usize),
@@ -99,6 +99,17 @@ impl Graph {
         }
     }
 
+    /// The value whose memory a view shows.
+    #[must_use]
+    pub fn root(&self, mut value: Value) -> Value {
+        while let Kind::Op(op) = &self.node(value).kind
+            && op.is_view()
+        {
+            value = self.node(value).inputs[0];
+        }
+        value
+    }
+
     /// All values that leave the function.
     pub fn results(&self) -> impl Iterator<Item = Value> + '_ {
         self.outputs.iter().copied().chain(self.gradients.iter().map(|(_, value)| *value))
@@ -119,10 +130,31 @@ impl Graph {
     }
 }
 
+/// Elements of the largest tensor: 4 TB of floats. Sizes, offsets and sums of them stay far from an overflow below it.
+pub const MAX_ELEMENTS: usize = 1 << 40;
+
+/// Axes of a tensor: what kernels and the run time can walk.
+pub const MAX_RANK: usize = 8;
+
+/// What is wrong with a value that no machine can hold.
+#[must_use]
+pub fn too_large(ty: &Type) -> Option<Mistake> {
+    if ty.rank() > MAX_RANK {
+        let message =
+            format!("{{layer}} gives {ty}, which has {} axes, but a tensor has {MAX_RANK} at most", ty.rank());
+        return Some(Mistake::new(message).help("merge axes with `reshape`"));
+    }
+    let fits = ty.elements().is_some_and(|elements| elements.factor() <= MAX_ELEMENTS);
+    (!fits).then(|| Mistake::new(format!("{{layer}} gives {ty}, which has more elements than a machine can address")))
+}
+
 impl Builder for Graph {
     fn apply(&mut self, op: Rc<dyn Op>, inputs: &[Value]) -> Result<Value, Mistake> {
         let types: Vec<Type> = inputs.iter().map(|input| self.node(*input).ty.clone()).collect();
         let ty = op.infer(&types)?;
+        if let Some(mistake) = too_large(&ty) {
+            return Err(mistake);
+        }
         let label = if self.label.is_empty() { op.name() } else { self.label.clone() };
         Ok(self.push(Kind::Op(op), inputs.to_vec(), ty, label))
     }

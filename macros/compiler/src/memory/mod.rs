@@ -64,36 +64,34 @@ pub fn dtype(graph: &Graph, own: &Loop, buffer: usize) -> Dtype {
 #[must_use]
 pub fn plan(graph: &Graph, own: &Loop) -> Arena {
     let lifetimes = lifetimes(own);
+    let dtypes: Vec<Dtype> = (0..own.buffers.len()).map(|index| dtype(graph, own, index)).collect();
     let mut order: Vec<usize> = (0..own.buffers.len()).collect();
     order.sort_by_key(|index| (std::cmp::Reverse(own.buffers[*index].len()), *index));
     let mut arena = Arena { offsets: vec![0; own.buffers.len()], floats: 0, ints: 0 };
-    let mut placed: Vec<usize> = Vec::new();
+    // What is placed already, by offset: (first element, end, first step, last step). Plain loops over plain numbers: the
+    // compiler runs unoptimised, and this is quadratic in the number of buffers.
+    let mut placed: [Vec<[usize; 4]>; 2] = [Vec::new(), Vec::new()];
     for index in order {
-        let dtype_of = |index: usize| dtype(graph, own, index);
-        let overlaps = |other: &&usize| {
-            let (own, other_life) = (lifetimes[index], lifetimes[**other]);
-            dtype_of(**other) == dtype_of(index) && own.0 <= other_life.1 && other_life.0 <= own.1
-        };
-        let mut taken: Vec<(usize, usize)> = placed
-            .iter()
-            .filter(overlaps)
-            .map(|other| {
-                (arena.offsets[*other], arena.offsets[*other] + own.buffers[*other].len().next_multiple_of(ALIGNMENT))
-            })
-            .collect();
-        taken.sort_unstable();
         let len = own.buffers[index].len().next_multiple_of(ALIGNMENT);
+        let (first, last) = lifetimes[index];
+        let float = dtypes[index] == Dtype::F32;
+        let placed = &mut placed[usize::from(float)];
         let mut offset = 0;
-        for (start, end) in taken {
-            if offset + len <= start {
-                break;
+        for [start, end, other_first, other_last] in placed.as_slice() {
+            if first <= *other_last && *other_first <= last {
+                if offset + len <= *start {
+                    break;
+                }
+                if *end > offset {
+                    offset = *end;
+                }
             }
-            offset = offset.max(end);
         }
         arena.offsets[index] = offset;
-        let total = if dtype_of(index) == Dtype::F32 { &mut arena.floats } else { &mut arena.ints };
+        let total = if float { &mut arena.floats } else { &mut arena.ints };
         *total = (*total).max(offset + len);
-        placed.push(index);
+        let position = placed.partition_point(|[start, ..]| *start <= offset);
+        placed.insert(position, [offset, offset + len, first, last]);
     }
     arena
 }
@@ -104,16 +102,21 @@ pub fn plan(graph: &Graph, own: &Loop) -> Arena {
 /// The two that do.
 pub fn verify(graph: &Graph, own: &Loop, arena: &Arena) -> Result<(), String> {
     let lifetimes = lifetimes(own);
-    for left in 0..own.buffers.len() {
-        for right in 0..left {
-            let lives = lifetimes[left].0 <= lifetimes[right].1 && lifetimes[right].0 <= lifetimes[left].1;
-            let end = |index: usize| arena.offsets[index] + own.buffers[index].len();
-            let meets = arena.offsets[left] < end(right) && arena.offsets[right] < end(left);
-            if lives && meets && dtype(graph, own, left) == dtype(graph, own, right) {
-                return Err(format!(
-                    "buffers {right} and {left} overlap at {} and {}",
-                    arena.offsets[right], arena.offsets[left]
-                ));
+    // By offset, so that a buffer is compared with those alone that begin before it ends.
+    let mut order: Vec<usize> = (0..own.buffers.len()).collect();
+    order.sort_by_key(|index| arena.offsets[*index]);
+    let places = order.into_iter().map(|index| {
+        let start = arena.offsets[index];
+        (index, start, start + own.buffers[index].len(), lifetimes[index], dtype(graph, own, index))
+    });
+    let places: Vec<_> = places.collect();
+    for (position, (left, _, end, (first, last), dtype)) in places.iter().enumerate() {
+        for (right, start, _, (other_first, other_last), other_dtype) in &places[position + 1..] {
+            if start >= end {
+                break;
+            }
+            if first <= other_last && other_first <= last && dtype == other_dtype {
+                return Err(format!("buffers {left} and {right} overlap at {} and {start}", arena.offsets[*left]));
             }
         }
     }

@@ -8,6 +8,8 @@ mod print;
 mod simplify;
 mod verify;
 
+use std::collections::HashMap;
+
 use graven_kernels::LANES;
 use graven_kernels::dim::{Dim, Type};
 use graven_kernels::op::{Call, Layout, Layouts, Operand, Value};
@@ -56,6 +58,8 @@ pub struct Loop {
     pub sums: Vec<Sum>,
     /// Tiles that a chunk takes at least.
     pub tiles_per_chunk: usize,
+    /// The buffers of each value.
+    buffers_of: HashMap<Value, Vec<usize>>,
 }
 
 /// A value in a tile, in one layout.
@@ -180,7 +184,14 @@ const MULTIPLY_ADDS_PER_SUM: u64 = 200;
 
 impl Loop {
     fn new(extent: Dim) -> Loop {
-        Loop { extent, steps: Vec::new(), buffers: Vec::new(), sums: Vec::new(), tiles_per_chunk: 1 }
+        Loop {
+            extent,
+            steps: Vec::new(),
+            buffers: Vec::new(),
+            sums: Vec::new(),
+            tiles_per_chunk: 1,
+            buffers_of: HashMap::new(),
+        }
     }
 
     /// Multiply-adds of one tile.
@@ -195,34 +206,30 @@ impl Loop {
             Step::Load { to, .. } | Step::Convert { to, .. } => self.buffers[*to].features as u64,
             Step::Store { from, .. } => self.buffers[*from].features as u64,
         };
-        self.steps.iter().map(cost).sum::<u64>().saturating_mul(LANES as u64)
+        self.steps.iter().map(cost).fold(0, u64::saturating_add).saturating_mul(LANES as u64)
     }
 
     /// The cost model: a chunk has as many tiles as its accumulators are worth.
     fn choose_chunks(&mut self, graph: &Graph) {
-        let sums: u64 = self.sums.iter().map(|sum| sum.len as u64).sum();
-        let tiles = (sums * MULTIPLY_ADDS_PER_SUM).div_ceil(self.cost(graph).max(1));
+        let sums = self.sums.iter().map(|sum| sum.len as u64).fold(0, u64::saturating_add);
+        let tiles = sums.saturating_mul(MULTIPLY_ADDS_PER_SUM).div_ceil(self.cost(graph).max(1));
         self.tiles_per_chunk = usize::try_from(tiles.clamp(1, 1024)).unwrap_or(1024);
     }
 
     /// The buffer of a value in a layout, made if it is new.
     fn buffer(&mut self, value: Value, layout: Layout, features: usize) -> usize {
-        let found = self
-            .buffers
-            .iter()
-            .position(|buffer| buffer.scratch.is_none() && buffer.value == value && buffer.layout == layout);
-        found.unwrap_or_else(|| {
-            self.buffers.push(Buffer { value, layout, features, scratch: None });
-            self.buffers.len() - 1
-        })
+        let own = self.buffers_of.entry(value).or_default();
+        if let Some(found) = own.iter().find(|index| self.buffers[**index].layout == layout) {
+            return *found;
+        }
+        own.push(self.buffers.len());
+        self.buffers.push(Buffer { value, layout, features, scratch: None });
+        self.buffers.len() - 1
     }
 
     /// The layouts in which a value is in the tile already.
     fn layouts_of(&self, value: Value) -> impl Iterator<Item = Layout> + '_ {
-        self.buffers
-            .iter()
-            .filter(move |buffer| buffer.scratch.is_none() && buffer.value == value)
-            .map(|buffer| buffer.layout)
+        self.buffers_of.get(&value).into_iter().flatten().map(|index| self.buffers[*index].layout)
     }
 }
 

@@ -1,10 +1,12 @@
 //! Where each value lives, and the steps that follow from it.
 
+use std::collections::HashMap;
+
 use graven_kernels::dim::{Dim, Type};
 use graven_kernels::op::{Batching, Layout, Op, Operand, Value};
 
 use super::{Buffer, Destination, Loop, Schedule, Source, Stage, Step, Sum, call, choose_layout, computes};
-use crate::graph::{Graph, Kind};
+use crate::graph::{Graph, Kind, Target};
 
 /// Where a value lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,11 +42,14 @@ pub(super) struct Placement<'a> {
     graph: &'a Graph,
     homes: Vec<Home>,
     values: Vec<(Value, Type)>,
+    /// Where a node stands in `values`.
+    kept: Vec<Option<usize>>,
 }
 
 impl<'a> Placement<'a> {
     pub(super) fn new(graph: &'a Graph) -> Placement<'a> {
-        let mut placement = Placement { graph, homes: Vec::new(), values: Vec::new() };
+        let kept = vec![None; graph.nodes.len()];
+        let mut placement = Placement { graph, homes: Vec::new(), values: Vec::new(), kept };
         for position in 0..graph.nodes.len() {
             let home = placement.home(Value(position));
             placement.homes.push(home);
@@ -54,11 +59,7 @@ impl<'a> Placement<'a> {
 
     /// The value whose memory a view shows.
     fn root(&self, value: Value) -> Value {
-        let node = self.graph.node(value);
-        match &node.kind {
-            Kind::Op(op) if op.is_view() => self.root(node.inputs[0]),
-            _ => value,
-        }
+        self.graph.root(value)
     }
 
     /// The samples that a value could be walked by, if it is a complete tensor or in a tile.
@@ -70,6 +71,8 @@ impl<'a> Placement<'a> {
                 let first = ty.dims.first()?;
                 (ty.features().is_some() && (needs_samples || first.as_known().is_none())).then(|| first.clone())
             }
+            // A sum over samples is complete in the next stage, and may be what an operation on tiles walks over.
+            Home::Sum(..) if needs_samples && ty.features().is_some() => ty.dims.first().cloned(),
             Home::Scalar | Home::Parameter | Home::Sum(..) => None,
         }
     }
@@ -156,11 +159,17 @@ impl<'a> Placement<'a> {
             Kind::Parameter { .. } => return Place::Parameter(root),
             _ => {}
         }
-        let found = self.values.iter().position(|(own, _)| *own == root);
-        Place::Value(found.unwrap_or_else(|| {
-            self.values.push((root, self.graph.node(root).ty.clone()));
-            self.values.len() - 1
-        }))
+        Place::Value(self.kept_as(root))
+    }
+
+    /// The complete tensor of a node, made if it is new.
+    fn kept_as(&mut self, value: Value) -> usize {
+        if let Some(index) = self.kept[value.0] {
+            return index;
+        }
+        self.values.push((value, self.graph.node(value).ty.clone()));
+        self.kept[value.0] = Some(self.values.len() - 1);
+        self.values.len() - 1
     }
 
     pub(super) fn schedule(mut self) -> Schedule {
@@ -191,10 +200,10 @@ impl<'a> Placement<'a> {
             }
         }
         self.store(&mut stages, &outputs);
-        for (position, (target, value)) in graph.gradients.iter().enumerate() {
-            if gradients[position].is_none() {
-                mark_gradient(&mut stages, self.root(*value), *target);
-            }
+        let unkept = graph.gradients.iter().zip(&gradients).filter(|(_, kept)| kept.is_none());
+        let targets: HashMap<Value, Target> = unkept.map(|((target, value), _)| (self.root(*value), *target)).collect();
+        for sum in stages.iter_mut().flat_map(|stage| &mut stage.loops).flat_map(|own| &mut own.sums) {
+            sum.gradient = targets.get(&sum.value).copied();
         }
         stages.iter_mut().flat_map(|stage| &mut stage.loops).for_each(|own| own.choose_chunks(graph));
         self.keep_sums(&mut stages);
@@ -228,12 +237,11 @@ impl<'a> Placement<'a> {
                 return index;
             }
             // An argument or a parameter that is returned as it is: a copy, one for all its returns.
-            if let Some(index) = placement.values.iter().position(|(own, _)| *own == value) {
+            if let Some(index) = placement.kept[value.0] {
                 return index;
             }
-            placement.values.push((value, graph.node(value).ty.clone()));
             stages[last].whole.push(value);
-            placement.values.len() - 1
+            placement.kept_as(value)
         };
         let mut outputs: Vec<Place> = Vec::new();
         for (index, value) in graph.outputs.iter().enumerate() {
@@ -241,14 +249,17 @@ impl<'a> Placement<'a> {
             let written_by_loop = matches!(self.homes[root.0], Home::Tile(..));
             outputs.push(if written_by_loop { Place::Output(index) } else { Place::Value(kept(self, *value)) });
         }
+        // How often the memory of a node is read: by operations, and as a result.
+        let mut n_reads = vec![0_usize; graph.nodes.len()];
+        let computed = (0..graph.nodes.len()).filter(|node| computes(graph, Value(*node)));
+        let inputs = computed.flat_map(|node| &graph.nodes[node].inputs).copied();
+        for value in inputs.chain(graph.results()) {
+            n_reads[self.root(value).0] += 1;
+        }
         let mut gradients = Vec::new();
-        for (position, (_, value)) in graph.gradients.iter().enumerate() {
+        for (_, value) in &graph.gradients {
             let root = self.root(*value);
-            let reads = |value: &Value| self.root(*value) == root;
-            let read_elsewhere = (0..graph.nodes.len())
-                .any(|node| computes(graph, Value(node)) && graph.nodes[node].inputs.iter().any(reads))
-                || graph.outputs.iter().any(reads)
-                || graph.gradients.iter().enumerate().any(|(other, (_, value))| other != position && reads(value));
+            let read_elsewhere = n_reads[root.0] > 1;
             let sum = matches!(self.homes[root.0], Home::Sum(..));
             gradients.push(if sum && !read_elsewhere { None } else { Some(kept(self, *value)) });
         }
@@ -317,6 +328,10 @@ impl<'a> Placement<'a> {
 
     /// Adds the stores: of results, and of values that a later stage or another loop reads.
     fn store(&mut self, stages: &mut [Stage], outputs: &[Place]) {
+        let mut results: HashMap<Value, Vec<usize>> = HashMap::new();
+        for (index, output) in self.graph.outputs.iter().enumerate() {
+            results.entry(self.root(*output)).or_default().push(index);
+        }
         for own in stages.iter_mut().flat_map(|stage| &mut stage.loops) {
             let mut steps = Vec::new();
             for step in std::mem::take(&mut own.steps) {
@@ -326,11 +341,11 @@ impl<'a> Placement<'a> {
                 };
                 steps.push(step);
                 let Some((value, from)) = produced else { continue };
-                if let Some(index) = self.values.iter().position(|(kept, _)| *kept == value) {
+                if let Some(index) = self.kept[value.0] {
                     steps.push(Step::Store { from, to: Place::Value(index) });
                 }
-                for (index, output) in self.graph.outputs.iter().enumerate() {
-                    if self.root(*output) == value && outputs[index] == Place::Output(index) {
+                for index in results.get(&value).into_iter().flatten().copied() {
+                    if outputs[index] == Place::Output(index) {
                         steps.push(Step::Store { from, to: Place::Output(index) });
                     }
                 }
@@ -342,14 +357,7 @@ impl<'a> Placement<'a> {
     /// Sums that somebody reads become complete tensors.
     fn keep_sums(&mut self, stages: &mut [Stage]) {
         for sum in stages.iter_mut().flat_map(|stage| &mut stage.loops).flat_map(|own| &mut own.sums) {
-            sum.kept = self.values.iter().position(|(value, _)| *value == sum.value);
+            sum.kept = self.kept[sum.value.0];
         }
-    }
-}
-
-fn mark_gradient(stages: &mut [Stage], value: Value, target: crate::graph::Target) {
-    let sums = stages.iter_mut().flat_map(|stage| &mut stage.loops).flat_map(|own| &mut own.sums);
-    for sum in sums.filter(|sum| sum.value == value) {
-        sum.gradient = Some(target);
     }
 }

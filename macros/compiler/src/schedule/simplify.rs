@@ -8,7 +8,7 @@ use graven_kernels::dim::Type;
 use graven_kernels::op::{Op, Value};
 use graven_kernels::pointwise::{Formula, Pointwise};
 
-use crate::graph::{Graph, Kind};
+use crate::graph::{Graph, Kind, Node};
 
 /// Fused formulas stay below this many rows and operands, so that a loop's operands fit into registers.
 const MAX_ROWS: usize = 24;
@@ -17,39 +17,44 @@ const MAX_OPERANDS: usize = 6;
 /// Applies all of them.
 #[must_use]
 pub fn simplify(graph: &Graph) -> Graph {
-    drop_unused(&fuse(&drop_unused(&merge_equal(graph))))
+    drop_unused(fuse(drop_unused(merge_equal(graph.clone()))))
 }
 
-/// Rebuilds a graph node by node; `rewrite` gets the new graph, the old position and the new inputs, and gives the new value.
-fn rebuild(graph: &Graph, mut rewrite: impl FnMut(&mut Graph, usize, Vec<Value>) -> Value) -> Graph {
-    let mut new = Graph { inputs: graph.inputs.clone(), ..Graph::default() };
-    let mut map: Vec<Value> = Vec::with_capacity(graph.nodes.len());
-    for (position, node) in graph.nodes.iter().enumerate() {
-        let inputs = node.inputs.iter().map(|input| map[input.0]).collect();
-        let value = rewrite(&mut new, position, inputs);
+/// Rebuilds a graph node by node; `rewrite` gets the new graph, the old position and the node with its new inputs, and gives
+/// the new value.
+fn rebuild(graph: Graph, mut rewrite: impl FnMut(&mut Graph, usize, Node) -> Value) -> Graph {
+    let Graph { nodes, inputs, mut outputs, mut gradients, .. } = graph;
+    let mut new = Graph { nodes: Vec::with_capacity(nodes.len()), inputs, ..Graph::default() };
+    let mut map: Vec<Value> = Vec::with_capacity(nodes.len());
+    for (position, mut node) in nodes.into_iter().enumerate() {
+        node.inputs.iter_mut().for_each(|input| *input = map[input.0]);
+        let value = rewrite(&mut new, position, node);
         map.push(value);
     }
-    for input in &mut new.inputs {
-        input.value = map[input.value.0];
-    }
-    new.outputs = graph.outputs.iter().map(|value| map[value.0]).collect();
-    new.gradients = graph.gradients.iter().map(|(target, value)| (*target, map[value.0])).collect();
-    new
+    new.inputs.iter_mut().for_each(|input| input.value = map[input.value.0]);
+    outputs.iter_mut().for_each(|value| *value = map[value.0]);
+    gradients.iter_mut().for_each(|(_, value)| *value = map[value.0]);
+    Graph { outputs, gradients, ..new }
+}
+
+/// Adds a node as it is.
+fn keep(new: &mut Graph, node: Node) -> Value {
+    new.nodes.push(node);
+    Value(new.nodes.len() - 1)
 }
 
 /// Nodes that apply the same operation to the same values become one.
-fn merge_equal(graph: &Graph) -> Graph {
-    let mut seen: HashMap<(String, Vec<Value>), Value> = HashMap::new();
-    rebuild(graph, |new, position, inputs| {
-        let node = &graph.nodes[position];
+fn merge_equal(graph: Graph) -> Graph {
+    let mut seen: HashMap<String, Value> = HashMap::new();
+    rebuild(graph, |new, _, node| {
         // The text form of an operation holds all its attributes.
-        let key = (format!("{:?}", node.kind), inputs.clone());
-        *seen.entry(key).or_insert_with(|| new.push(node.kind.clone(), inputs, node.ty.clone(), node.label.clone()))
+        let key = format!("{:?} {:?}", node.kind, node.inputs);
+        *seen.entry(key).or_insert_with(|| keep(new, node))
     })
 }
 
 /// Drops what no result needs. Arguments stay.
-fn drop_unused(graph: &Graph) -> Graph {
+fn drop_unused(graph: Graph) -> Graph {
     let mut needed = vec![false; graph.nodes.len()];
     graph.results().for_each(|value| needed[value.0] = true);
     graph.inputs.iter().for_each(|input| needed[input.value.0] = true);
@@ -58,37 +63,33 @@ fn drop_unused(graph: &Graph) -> Graph {
             graph.nodes[position].inputs.iter().for_each(|input| needed[input.0] = true);
         }
     }
-    rebuild(graph, |new, position, inputs| {
-        if !needed[position] {
-            // Nobody asks for this value again.
-            return Value(usize::MAX);
-        }
-        let node = &graph.nodes[position];
-        new.push(node.kind.clone(), inputs, node.ty.clone(), node.label.clone())
-    })
+    // Nobody asks for the value of a node that is dropped.
+    rebuild(graph, |new, position, node| if needed[position] { keep(new, node) } else { Value(usize::MAX) })
 }
 
 /// Pointwise operations take in the pointwise operations that only they read, and numbers.
-fn fuse(graph: &Graph) -> Graph {
+fn fuse(graph: Graph) -> Graph {
     let mut n_reads = vec![0; graph.nodes.len()];
     graph.nodes.iter().flat_map(|node| &node.inputs).for_each(|input| n_reads[input.0] += 1);
     graph.results().for_each(|value| n_reads[value.0] += 1);
     // By new value: how often the old one is read.
-    let mut reads: HashMap<Value, usize> = HashMap::new();
-    rebuild(graph, |new, position, inputs| {
-        let node = &graph.nodes[position];
-        let value = match &node.kind {
-            Kind::Op(op) if op.formula().is_some() => fused(new, &reads, op, node, inputs),
-            // A constant under another shape is a constant of that shape.
-            Kind::Op(op)
-                if op.is_view()
-                    && let Some(constant) = constant(new, inputs[0], &node.ty) =>
-            {
-                new.push(Kind::Op(constant), Vec::new(), node.ty.clone(), node.label.clone())
-            }
-            kind => new.push(kind.clone(), inputs, node.ty.clone(), node.label.clone()),
+    let mut reads: Vec<usize> = Vec::with_capacity(graph.nodes.len());
+    rebuild(graph, |new, position, mut node| {
+        // A formula of its own, or a constant under another shape, which is a constant of that shape.
+        let constant = match &node.kind {
+            Kind::Op(op) if op.is_view() => constant(new, node.inputs[0], &node.ty),
+            _ => None,
         };
-        reads.insert(value, n_reads[position]);
+        let value = match (&node.kind, constant) {
+            (_, Some(constant)) => {
+                node.inputs.clear();
+                keep(new, Node { kind: Kind::Op(constant), ..node })
+            }
+            (Kind::Op(op), None) if op.formula().is_some() => fused(new, &reads, &Rc::clone(op), node),
+            _ => keep(new, node),
+        };
+        reads.resize(value.0 + 1, 0);
+        reads[value.0] = n_reads[position];
         value
     })
 }
@@ -102,35 +103,28 @@ fn constant(graph: &Graph, value: Value, ty: &Type) -> Option<Rc<dyn Op>> {
     }
 }
 
-fn fused(
-    new: &mut Graph,
-    reads: &HashMap<Value, usize>,
-    op: &Rc<dyn Op>,
-    node: &crate::graph::Node,
-    inputs: Vec<Value>,
-) -> Value {
+fn fused(new: &mut Graph, reads: &[usize], op: &Rc<dyn Op>, node: Node) -> Value {
     let formula = op.formula().expect("asked by the caller");
     let mut operands: Vec<Value> = Vec::new();
     let mut n_rows = formula.size();
     let mut parts: Vec<Formula> = Vec::new();
-    for (position, input) in inputs.iter().enumerate() {
-        let source = new.node(*input).clone();
-        let uses = formula.uses(position);
+    for (position, input) in node.inputs.iter().enumerate() {
+        let source = new.node(*input);
         let part = match &source.kind {
-            Kind::Scalar(scalar) => Some((Formula::Scalar(scalar.clone()), Vec::new())),
+            Kind::Scalar(scalar) => Some((Formula::Scalar(scalar.clone()), &[][..])),
             Kind::Op(producer) => producer.formula().and_then(|producer| {
-                let grown = n_rows + uses * producer.size();
-                let alone = reads.get(input) == Some(&1) && (uses <= 1 || producer.size() <= 2);
-                let fits = grown <= MAX_ROWS
-                    && operands.len() + source.inputs.len() + (inputs.len() - position) <= MAX_OPERANDS + 1;
-                ((alone && fits) || source.inputs.is_empty()).then(|| {
+                let (uses, size) = (formula.uses(position), producer.size());
+                let grown = n_rows + uses * size;
+                let alone = reads[input.0] == 1 && (uses <= 1 || size <= 2);
+                let fits = operands.len() + source.inputs.len() + (node.inputs.len() - position) <= MAX_OPERANDS + 1;
+                (grown <= MAX_ROWS && (alone && fits || source.inputs.is_empty())).then(|| {
                     n_rows = grown;
-                    (producer.clone(), source.inputs.clone())
+                    (producer.clone(), source.inputs.as_slice())
                 })
             }),
             _ => None,
         };
-        let (part, sources) = part.unwrap_or((Formula::Operand(0), vec![*input]));
+        let (part, sources) = part.unwrap_or((Formula::Operand(0), std::slice::from_ref(input)));
         let positions: Vec<usize> = sources
             .iter()
             .map(|source| {
@@ -144,5 +138,5 @@ fn fused(
     }
     let formula = formula.substitute(&|operand| parts[operand].clone());
     let op = op.with_formula(formula, &node.ty).unwrap_or_else(|| Rc::clone(op));
-    new.push(Kind::Op(op), operands, node.ty.clone(), node.label.clone())
+    keep(new, Node { kind: Kind::Op(op), inputs: operands, ..node })
 }

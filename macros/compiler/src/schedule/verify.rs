@@ -1,5 +1,9 @@
 //! What holds of every schedule, checked in tests and debug builds.
 
+use std::collections::HashMap;
+
+use graven_kernels::op::Value;
+
 use super::{Destination, Home, Place, Schedule, Source, Step};
 
 /// Checks that every step reads what an earlier step or stage has written, and that every result is written.
@@ -7,6 +11,8 @@ use super::{Destination, Home, Place, Schedule, Source, Step};
 /// # Errors
 /// The first broken rule, in words.
 pub fn verify(schedule: &Schedule) -> Result<(), String> {
+    let kept: HashMap<Value, usize> =
+        schedule.values.iter().enumerate().rev().map(|(index, (value, _))| (*value, index)).collect();
     let mut values_ready = vec![false; schedule.values.len()];
     let mut outputs_ready: Vec<bool> = schedule.outputs.iter().map(Option::is_some).collect();
     let ready = |values_ready: &[bool], place: Place| match place {
@@ -16,8 +22,8 @@ pub fn verify(schedule: &Schedule) -> Result<(), String> {
     };
     for (n_stage, stage) in schedule.stages.iter().enumerate() {
         for value in &stage.whole {
-            if let Some(index) = schedule.values.iter().position(|(own, _)| own == value) {
-                values_ready[index] = true;
+            if let Some(index) = kept.get(value) {
+                values_ready[*index] = true;
             } else {
                 return Err(format!("stage {n_stage}: the whole operation %{} writes nothing that is kept", value.0));
             }

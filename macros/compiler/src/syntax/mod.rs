@@ -1,11 +1,15 @@
 //! Parse: from tokens to a [`Module`] and its [`Function`]s, with their spans. Nothing is decided here, and no operation is known.
 
+mod depth;
 mod parse;
 mod print;
 
-use proc_macro2::{Ident, Span, TokenStream};
-use syn::{Attribute, Block, Expr, Path, Visibility};
+use std::rc::Rc;
 
+use proc_macro2::{Ident, Span, TokenStream};
+use syn::{Attribute, Block, Expr, LitStr, Path, Visibility};
+
+pub(crate) use depth::check_depth;
 pub(crate) use parse::{parse_description, parse_input, parse_struct};
 
 /// A struct with `#[derive(Module)]`, and the functions of its `network!` block.
@@ -23,8 +27,10 @@ pub struct Module {
     pub constants: Vec<Constant>,
     /// The functions of the block.
     pub functions: Vec<Function>,
+    /// The files of `weights!("..");`.
+    pub weights: Vec<LitStr>,
     /// The modules that its fields name, by the text of the path.
-    pub nested: Vec<(String, Module)>,
+    pub nested: Vec<(String, Rc<Module>)>,
     /// What the parser could not read; it went on behind it.
     pub mistakes: Vec<syn::Error>,
     /// A mistake in it was reported where it stands.

@@ -1,6 +1,8 @@
 //! The grammar. Bodies and sizes are ordinary Rust expressions, parsed by `syn`; only the tensor types in signatures are a
 //! grammar of our own.
 
+use std::rc::Rc;
+
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::quote;
 use syn::ext::IdentExt as _;
@@ -9,7 +11,7 @@ use syn::parse::{Parse, ParseStream, Parser as _};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned as _;
 use syn::{
-    Attribute, Block, Data, DataStruct, DeriveInput, Expr, Path, Token, Type, Visibility, braced, bracketed,
+    Attribute, Block, Data, DataStruct, DeriveInput, Expr, LitStr, Path, Token, Type, Visibility, braced, bracketed,
     parenthesized, token,
 };
 
@@ -23,6 +25,8 @@ pub(crate) struct Input {
     pub(crate) constants: Vec<Constant>,
     pub(crate) assertions: Vec<Assertion>,
     pub(crate) functions: Vec<Function>,
+    /// Files of weights that the network must fit.
+    pub(crate) weights: Vec<LitStr>,
     /// Further `impl`s, which belong into blocks of their own.
     pub(crate) others: Vec<TokenStream>,
     /// What could not be read. Reading goes on behind it, so that stubs can stand in for the rest.
@@ -50,9 +54,9 @@ impl Input {
         let name: Ident = input.parse()?;
         if !input.peek(token::Brace) {
             let message = if input.peek(Token![<]) {
-                format!("the sizes of `{name}` stand on its struct\nhelp: write `impl {name} {{ .. }}`")
+                format!("the sizes of `{name}` stand on its struct\nhelp: remove them: `impl {name} {{ .. }}`")
             } else {
-                "a `network!` block describes one struct\nhelp: write `impl Name { .. }`".to_owned()
+                "a `network!` block describes one struct\nhelp: name it: `impl Name { .. }`".to_owned()
             };
             self.mistakes.push(input.error(message));
             while !input.is_empty() && !input.peek(token::Brace) {
@@ -87,6 +91,7 @@ impl Input {
                     Item::Assertion(assertion) => self.assertions.push(assertion),
                     Item::Constant(constant) => self.constants.push(constant),
                     Item::Function(function) => self.functions.push(*function),
+                    Item::Weights(path) => self.weights.push(path),
                 }
                 Ok(())
             }
@@ -109,12 +114,14 @@ enum Item {
     Assertion(Assertion),
     Constant(Constant),
     Function(Box<Function>),
+    Weights(LitStr),
 }
 
 fn item(input: ParseStream<'_>, mistakes: &mut Vec<syn::Error>) -> syn::Result<Item> {
     let attributes = input.call(Attribute::parse_outer)?;
     if input.peek(syn::Ident) && input.peek2(Token![!]) {
-        return assertion(input).map(Item::Assertion);
+        let weights = input.fork().parse::<Ident>().is_ok_and(|name| name == "weights");
+        return if weights { self::weights(input).map(Item::Weights) } else { assertion(input).map(Item::Assertion) };
     }
     let visibility: Visibility = input.parse()?;
     if input.peek(Token![const]) {
@@ -142,6 +149,21 @@ fn assertion(input: ParseStream<'_>) -> syn::Result<Assertion> {
     content.parse::<TokenStream>()?;
     input.parse::<Option<Token![;]>>()?;
     Ok(Assertion { tokens, condition })
+}
+
+/// `weights!("network.safetensors");`
+fn weights(input: ParseStream<'_>) -> syn::Result<LitStr> {
+    let name: Ident = input.parse()?;
+    input.parse::<Token![!]>()?;
+    let content;
+    parenthesized!(content in input);
+    let path = content.parse::<LitStr>();
+    let rest: TokenStream = content.parse()?;
+    input.parse::<Option<Token![;]>>()?;
+    path.ok().filter(|_| rest.is_empty()).ok_or_else(|| {
+        let help = "help: write `weights!(\"network.safetensors\");`";
+        syn::Error::new(name.span(), format!("`weights!` takes the path of one file\n{help}"))
+    })
 }
 
 fn constant(input: ParseStream<'_>) -> syn::Result<Constant> {
@@ -201,7 +223,7 @@ fn function(
         input.parse::<Token![->]>()?;
         output(input, mistakes)?
     } else {
-        let help = "help: write `-> Tensor<[N, 10]>`, or `-> Tensor<[]>` for a single number";
+        let help = "help: add `-> Tensor<[N, 10]>`, or `-> Tensor<[]>` for a single number";
         mistakes.push(syn::Error::new(name.span(), format!("`{name}` must say what it returns\n{help}")));
         Output::One(TensorType { dims: Vec::new(), integers: false, span: parentheses.span.close() })
     };
@@ -262,14 +284,14 @@ impl Parse for TensorType {
             return Err(syn::Error::new(
                 name.span(),
                 format!(
-                    "`{name}` cannot stand here\nhelp: write `Tensor<[N, 1, 28, 28]>`, or `Tensor<[N], i64>` for integers"
+                    "`{name}` cannot stand here\nhelp: arguments and results are `Tensor<[N, 1, 28, 28]>`, or `Tensor<[N], i64>` for integers"
                 ),
             ));
         }
         if !input.peek(Token![<]) {
             return Err(syn::Error::new(
                 name.span(),
-                "a `Tensor` in a `network!` block names its shape\nhelp: write `Tensor<[N, 1, 28, 28]>`",
+                "a `Tensor` in a `network!` block names its shape\nhelp: add it, as in `Tensor<[N, 1, 28, 28]>`",
             ));
         }
         input.parse::<Token![<]>()?;
@@ -284,9 +306,8 @@ impl Parse for TensorType {
                 "i64" => true,
                 "f32" => false,
                 other => {
-                    let message = format!(
-                        "tensors hold `f32` or `i64`, not `{other}`\nhelp: write `Tensor<[..], i64>` for labels, `Tensor<[..]>` for the rest"
-                    );
+                    let message =
+                        format!("tensors hold `f32` or `i64`, not `{other}`\nhelp: write `f32`, or `i64` for labels");
                     return Err(syn::Error::new(element.span(), message));
                 }
             };
@@ -327,12 +348,12 @@ pub(crate) fn parse_struct(tokens: TokenStream) -> syn::Result<Module> {
         }
         Data::Struct(DataStruct { fields: syn::Fields::Unit, .. }) => {}
         Data::Struct(DataStruct { fields, .. }) => {
-            let message = format!("`{name}` must name its layers\nhelp: write `struct {name} {{ fc1: Linear, .. }}`");
+            let message = format!("`{name}` must name its layers\nhelp: declare `struct {name} {{ fc1: Linear, .. }}`");
             mistakes.push(syn::Error::new_spanned(fields, message));
         }
         Data::Enum(_) | Data::Union(_) => {
             let message = format!(
-                "`{name}` is no struct, so it cannot be a module\nhelp: write `struct {name} {{ fc1: Linear, .. }}`"
+                "`{name}` is no struct, so it cannot be a module\nhelp: declare `struct {name} {{ fc1: Linear, .. }}`"
             );
             mistakes.push(syn::Error::new_spanned(&name, message));
         }
@@ -344,6 +365,7 @@ pub(crate) fn parse_struct(tokens: TokenStream) -> syn::Result<Module> {
         fields,
         constants: Vec::new(),
         functions: Vec::new(),
+        weights: Vec::new(),
         nested: Vec::new(),
         mistakes,
         wrong: false,
@@ -444,6 +466,7 @@ pub(crate) fn parse_description(tokens: TokenStream) -> syn::Result<(Module, Vec
             let block = parse_input(braces(input)?)?;
             module.constants = block.constants;
             module.functions = block.functions;
+            module.weights = block.weights;
             // Errors about the block as a whole stand where it names its struct.
             module.name = block.name.unwrap_or(module.name);
             module.mistakes.extend(block.mistakes);
@@ -452,7 +475,7 @@ pub(crate) fn parse_description(tokens: TokenStream) -> syn::Result<(Module, Vec
             while !nested.is_empty() {
                 let path: Path = nested.parse()?;
                 let description = braces(&nested)?;
-                module.nested.push((super::path_key(&path), parse_description(description)?.0));
+                module.nested.push((super::path_key(&path), Rc::new(parse_description(description)?.0)));
             }
             if !input.is_empty() {
                 input.parse::<Ident>()?;

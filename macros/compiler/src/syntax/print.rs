@@ -32,6 +32,9 @@ fn write_module(module: &Module, indent: &str, f: &mut fmt::Formatter<'_>) -> fm
             writeln!(f, "{indent}    {}", text(statement))?;
         }
     }
+    for path in &module.weights {
+        writeln!(f, "{indent}  weights {:?}", path.value())?;
+    }
     for (path, nested) in &module.nested {
         writeln!(f, "{indent}  by the name {path}:")?;
         write_module(nested, &format!("{indent}    "), f)?;

@@ -1,0 +1,237 @@
+#!/usr/bin/env python3
+"""Compile times of networks of 10, 50 and 100 layers, and of the tutorial network, as users get them: in a crate outside of
+the workspace, with cargo's default profiles (macros unoptimised).
+
+    python3 tests/compile_time/run.py                    # everything, as a Markdown table
+    python3 tests/compile_time/run.py mlp_100 --no-release
+    python3 tests/compile_time/run.py --write DIR        # only writes the crates
+
+For each network: the time inside of the macros (`GRAVEN_TIME=1`, the fastest of the runs), `cargo check` when only the
+crate itself is new, the same after an edit of the network, after an edit of `main`, and a release build. Dependencies are
+built before any time is taken. `--memory MB` compiles under `ulimit -v`.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+MAIN = """
+fn main() -> graven::Result<()> {
+    let mut network = Network::init(Seed(0), &Device::cpu())?;
+    let (images, labels) = (Tensor::zeros([4, %s])?, Tensor::<i64>::zeros([4])?);
+    let (loss, _) = network.loss_step(&images, &labels, &mut Sgd::new(0.01))?;
+    println!("{} {loss}", network.forward(&images)?);
+    Ok(())
+}
+"""
+
+LOSS = """
+        /// Mean loss, and how many of the batch were classified correctly.
+        pub fn loss(&self, images: Tensor<[N, %s]>, labels: Tensor<[N], i64>) -> (Tensor<[]>, Tensor<[], i64>) {
+            let logits = self.forward(images);
+            (cross_entropy(logits, labels), correct(logits, labels))
+        }
+"""
+
+
+def network(fields, shape, body, before=""):
+    """A program with a network of these fields, which `body` turns from an input of that shape into ten classes."""
+    return f"""//! A generated network.
+
+use graven::prelude::*;
+{before}
+/// The network.
+#[derive(Module)]
+pub struct Network {{
+{fields}}}
+
+network! {{
+    impl Network {{
+        /// The logits.
+        pub fn forward(&self, t: Tensor<[N, {shape}]>) -> Tensor<[N, 10]> {{
+{body}        }}
+{LOSS % shape}    }}
+}}
+{MAIN % shape}"""
+
+
+def mlp(layers):
+    """Linear layers of 64 features in a row."""
+    fields = "".join(f"    #[layer(out_features = 64)]\n    fc{i}: Linear,\n" for i in range(layers - 1))
+    fields += "    #[layer(out_features = 10)]\n    out: Linear,\n"
+    body = "".join(f"            let t = relu(self.fc{i}(t));\n" for i in range(layers - 1))
+    return network(fields, "784", body + "            self.out(t)\n")
+
+
+def conv(layers):
+    """Convolutions of 8 channels with a residual around every second, and a linear layer."""
+    fields, body = "", ""
+    for i in range(layers - 1):
+        fields += f"    #[layer(out_channels = 8, kernel_size = 3, padding = 1)]\n    conv{i}: Conv2d,\n"
+        residual = " + t" if i % 2 else ""
+        body += f"            let t = relu(self.conv{i}(t){residual});\n"
+    fields += "    #[layer(out_features = 10)]\n    out: Linear,\n"
+    return network(fields, "1, 14, 14", body + "            self.out(t.flatten(1))\n")
+
+
+def nested(layers):
+    """The same as modules: stages of five blocks of two convolutions."""
+    blocks = "".join(f"    block{i}: Block<8>,\n" for i in range(5))
+    stages = "".join(f"    stage{i}: Stage,\n" for i in range(layers // 10))
+    modules = f"""
+/// Two convolutions and what goes around them.
+#[derive(Module)]
+pub struct Block<const C: usize> {{
+    #[layer(in_channels = C, out_channels = C, kernel_size = 3, padding = 1)]
+    conv1: Conv2d,
+    #[layer(in_channels = C, out_channels = C, kernel_size = 3, padding = 1)]
+    conv2: Conv2d,
+}}
+
+network! {{
+    impl Block {{
+        /// The output of the block.
+        pub fn forward(&self, t: Tensor<[N, C, H, W]>) -> Tensor<[N, C, H, W]> {{
+            relu(self.conv2(relu(self.conv1(t))) + t)
+        }}
+    }}
+}}
+
+/// Five blocks.
+#[derive(Module)]
+pub struct Stage {{
+{blocks}}}
+
+network! {{
+    impl Stage {{
+        /// The output of the stage.
+        pub fn forward(&self, t: Tensor<[N, 8, 14, 14]>) -> Tensor<[N, 8, 14, 14]> {{
+            {"".join(f"let t = self.block{i}(t); " for i in range(4))}
+            self.block4(t)
+        }}
+    }}
+}}
+"""
+    fields = "    #[layer(out_channels = 8, kernel_size = 3, padding = 1)]\n    stem: Conv2d,\n" + stages
+    fields += "    #[layer(out_features = 10)]\n    out: Linear,\n"
+    body = "            let t = relu(self.stem(t));\n"
+    body += "".join(f"            let t = self.stage{i}(t);\n" for i in range(layers // 10))
+    return network(fields, "1, 14, 14", body + "            self.out(t.flatten(1))\n", modules)
+
+
+def tutorial():
+    """The network of the tutorial, from the goldens of the stages."""
+    text = (ROOT / "tests/stages/tutorial.rs").read_text()
+    return "//! The tutorial.\n\nuse graven::prelude::*;\n\n" + text + MAIN % "1, 28, 28"
+
+
+NETWORKS = {"tutorial": tutorial}
+for family in (mlp, conv, nested):
+    for n_layers in (10, 50, 100):
+        NETWORKS[f"{family.__name__}_{n_layers}"] = lambda family=family, n_layers=n_layers: family(n_layers)
+
+
+def write(folder, name):
+    """Writes the crate of a network."""
+    (folder / "src").mkdir(parents=True, exist_ok=True)
+    # A crate of its own, so that no profile of graven's workspace applies.
+    (folder / "Cargo.toml").write_text(f"""[package]
+name = "{name}"
+version = "0.0.0"
+edition = "2024"
+publish = false
+
+[dependencies]
+graven = {{ path = "{ROOT}/runtime" }}
+
+[workspace]
+""")
+    (folder / "Cargo.lock").write_bytes((ROOT / "Cargo.lock").read_bytes())
+    (folder / "src/main.rs").write_text(NETWORKS[name]())
+
+
+def cargo(folder, target, arguments, memory):
+    """Runs cargo: (seconds, what it printed)."""
+    environment = {**os.environ, "CARGO_TARGET_DIR": str(target), "GRAVEN_TIME": "1", "CARGO_TERM_COLOR": "never"}
+    environment.pop("RUSTFLAGS", None)
+    limit = f"ulimit -v {memory * 1024}; " if memory else ""
+    start = time.perf_counter()
+    done = subprocess.run(["sh", "-c", f"{limit}exec cargo {arguments} --offline --quiet"], cwd=folder, env=environment,
+                          capture_output=True, text=True)
+    seconds = time.perf_counter() - start
+    if done.returncode:
+        raise SystemExit(f"cargo {arguments} in {folder}:\n{done.stderr}")
+    return seconds, done.stderr
+
+
+def expansion(text):
+    """Milliseconds inside of the macros."""
+    return sum(float(ms) for ms in re.findall(r"^graven: \S+ took ([0-9.]+) ms", text, re.M))
+
+
+def measure(folder, target, name, arguments):
+    """One row of the table."""
+    write(folder, name)
+    main, lib = folder / "src/main.rs", (folder / "src/main.rs").read_text()
+    check = "check"
+    expansions = []
+
+    def run(command):
+        seconds, text = cargo(folder, target, command, arguments.memory)
+        if command == check:
+            expansions.append(expansion(text))
+        return seconds
+
+    cold = run(check)
+    edits = []
+    for step in range(arguments.runs):
+        main.write_text(lib.replace("The logits.", f"The logits, {step}.").replace("The convolutional", f"{step} The"))
+        edits.append(run(check))
+    others = []
+    for step in range(arguments.runs):
+        main.write_text(lib.replace("Sgd::new(0.01)", f"Sgd::new(0.01{step + 1})"))
+        others.append(run(check))
+    release = run("build --release") if arguments.release else float("nan")
+    print(f"| {name} | {min(expansions):.0f} ms | {cold:.2f} s | {min(edits):.2f} s | {min(others):.2f} s | {release:.1f} s |",
+          flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("networks", nargs="*", help=f"of {', '.join(NETWORKS)}")
+    parser.add_argument("--no-release", dest="release", action="store_false", help="leave the release builds out")
+    parser.add_argument("--runs", type=int, default=3, help="how often a check is repeated (default: 3)")
+    parser.add_argument("--memory", type=int, help="compile in so many MB of address space")
+    parser.add_argument("--target", type=Path, help="where dependencies are built (default: a temporary folder)")
+    parser.add_argument("--write", type=Path, metavar="DIR", help="write the crates there and stop")
+    arguments = parser.parse_args()
+    names = arguments.networks or list(NETWORKS)
+    unknown = [name for name in names if name not in NETWORKS]
+    if unknown:
+        parser.error(f"no network is called {unknown[0]}")
+    if arguments.write:
+        for name in names:
+            write(arguments.write / name, name)
+        return
+    with tempfile.TemporaryDirectory(prefix="graven-compile-time-") as temporary:
+        temporary = Path(temporary)
+        target = arguments.target or temporary / "target"
+        # Dependencies first. The crates share a target folder and bear their own names.
+        write(temporary / "warm", "tutorial")
+        cargo(temporary / "warm", target, "check", None)
+        if arguments.release:
+            cargo(temporary / "warm", target, "build --release", None)
+        print("| network | in the macros | check, new crate | check after an edit of the network | after an edit of `main` | release build |")
+        print("| - | -: | -: | -: | -: | -: |")
+        for name in names:
+            measure(temporary / name, target, name, arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -167,15 +167,23 @@ impl Arguments {
         for axis in written {
             let own = if axis < 0 { axis + rank } else { axis };
             if !(0..rank).contains(&own) {
-                let nearest = if axis < 0 { 0 } else { rank - 1 };
-                // In a list of several axes the list is what would be replaced.
-                let one = self.axes(name).is_some_and(|axes| axes.len() == 1);
+                let written = self.axes(name).unwrap_or_default();
+                let other = |other: i64| match written.as_slice() {
+                    [_] => other.to_string(),
+                    // The list is what would be replaced.
+                    list => crate::dim::list(
+                        &list.iter().map(|own| if *own == axis { other } else { *own }).collect::<Vec<_>>(),
+                    ),
+                };
+                let others = (0..rank).filter(|other| !written.contains(other));
+                let fits: Vec<String> =
+                    if axis < 0 { others.map(other).collect() } else { others.rev().map(other).collect() };
                 return Err(Mistake::new(format!(
                     "{{layer}} has {name} {axis}, but its input {ty} has {}",
                     crate::layers::axes(ty.rank())
                 ))
                 .at(name)
-                .fits((one && rank > 0).then_some(nearest))
+                .fits(fits)
                 .help(match rank {
                     0 => format!("leave `{name}` out: the input is a single number"),
                     1 => "the only axis is 0".to_owned(),

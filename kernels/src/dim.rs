@@ -1,6 +1,6 @@
 //! Sizes and shapes as the compiler knows them: numbers, symbols that the run binds, and their products.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// One size: `factor` times the product of its symbols, `28`, `N` or `N * 28`.
 #[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -104,8 +104,10 @@ impl From<usize> for Dim {
 
 impl fmt::Display for Dim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.symbols.is_empty() {
+            return self.factor.fmt(f);
+        }
         match (self.factor, self.symbols.join(" * ")) {
-            (factor, symbols) if symbols.is_empty() => write!(f, "{factor}"),
             (1, symbols) => f.write_str(&symbols),
             (factor, symbols) => write!(f, "{symbols} * {factor}"),
         }
@@ -172,8 +174,11 @@ impl fmt::Display for Type {
 /// `[N, 12, 4, 4]`, as messages and dumps print a shape.
 #[must_use]
 pub fn list<T: fmt::Display>(items: &[T]) -> String {
-    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
-    format!("[{}]", items.join(", "))
+    let mut text = String::from("[");
+    for (position, item) in items.iter().enumerate() {
+        let _ = write!(text, "{}{item}", if position > 0 { ", " } else { "" });
+    }
+    text + "]"
 }
 
 /// `45,626`

@@ -376,7 +376,7 @@ fn check_samples(ty: &Type, dims: &[Dim], inferred: Option<usize>, written: &str
         ))
         .at("shape")
         .fits(fits)
-        .help(format!("if pieces are meant, say so: `{}` instead of `-1`", dims[position])));
+        .help(format!("pieces, where they are meant, are written `{}` instead of `-1`", dims[position])));
     }
     Ok(())
 }

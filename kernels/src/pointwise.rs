@@ -20,6 +20,8 @@ pub struct Row {
     pub parameters: &'static [&'static str],
     /// The formula.
     pub text: &'static str,
+    /// How often each parameter stands in the formula.
+    pub uses: &'static [usize],
     /// The formula on f64.
     pub evaluate: fn(&[f64]) -> f64,
     /// For each parameter the derivative times `grad`. Its own parameters are named after what they stand for: a parameter
@@ -40,6 +42,7 @@ macro_rules! row {
             name: $name,
             parameters: &[$(stringify!($parameter)),*],
             text: stringify!($formula),
+            uses: &[$(occurrences(stringify!($formula), stringify!($parameter))),*],
             evaluate: |values| {
                 let [$($parameter),*] = *values else { unreachable!("a formula is evaluated with as many values as it has parameters") };
                 $formula
@@ -151,12 +154,9 @@ impl Formula {
         match self {
             Formula::Operand(index) => usize::from(*index == operand),
             Formula::Scalar(_) => 0,
-            Formula::Apply(row, arguments) => row
-                .parameters
-                .iter()
-                .zip(arguments)
-                .map(|(name, argument)| occurrences(row.text, name) * argument.uses(operand))
-                .sum(),
+            Formula::Apply(row, arguments) => {
+                row.uses.iter().zip(arguments).map(|(uses, argument)| uses * argument.uses(operand)).sum()
+            }
         }
     }
 
@@ -166,12 +166,7 @@ impl Formula {
         match self {
             Formula::Operand(_) | Formula::Scalar(_) => 0,
             Formula::Apply(row, arguments) => {
-                1 + row
-                    .parameters
-                    .iter()
-                    .zip(arguments)
-                    .map(|(name, argument)| occurrences(row.text, name) * argument.size())
-                    .sum::<usize>()
+                1 + row.uses.iter().zip(arguments).map(|(uses, argument)| uses * argument.size()).sum::<usize>()
             }
         }
     }
@@ -192,8 +187,25 @@ impl Formula {
 }
 
 /// How often an identifier stands in a formula's text.
-fn occurrences(text: &str, identifier: &str) -> usize {
-    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| *word == identifier).count()
+const fn occurrences(text: &str, identifier: &str) -> usize {
+    const fn is_word(byte: u8) -> bool {
+        byte.is_ascii_alphanumeric() || byte == b'_'
+    }
+    let (text, identifier) = (text.as_bytes(), identifier.as_bytes());
+    let (mut count, mut start) = (0, 0);
+    while start + identifier.len() <= text.len() {
+        let mut same = 0;
+        while same < identifier.len() && text[start + same] == identifier[same] {
+            same += 1;
+        }
+        let end = start + identifier.len();
+        let alone = (start == 0 || !is_word(text[start - 1])) && (end == text.len() || !is_word(text[end]));
+        if same == identifier.len() && alone {
+            count += 1;
+        }
+        start += 1;
+    }
+    count
 }
 
 impl fmt::Display for Formula {
@@ -218,26 +230,27 @@ pub struct Pointwise {
     formula: Formula,
     /// The shape to broadcast to, where it is larger than that of the inputs.
     shape: Option<Vec<Dim>>,
-    name: String,
+    /// The name of one operation; the formula stands for several.
+    name: Option<&'static str>,
 }
 
 impl Pointwise {
     /// The operation of one row.
     #[must_use]
     pub fn new(row: &'static Row) -> Pointwise {
-        Pointwise { formula: Formula::of(row), shape: None, name: row.name.to_owned() }
+        Pointwise { formula: Formula::of(row), shape: None, name: Some(row.name) }
     }
 
     /// A number in every element of a shape.
     #[must_use]
     pub fn constant(scalar: Scalar, shape: Vec<Dim>) -> Pointwise {
-        Pointwise { formula: Formula::Scalar(scalar), shape: Some(shape), name: "constant".to_owned() }
+        Pointwise { formula: Formula::Scalar(scalar), shape: Some(shape), name: Some("constant") }
     }
 
     /// The operation that broadcasts its input to a shape.
     #[must_use]
     pub fn expand(shape: Vec<Dim>) -> Pointwise {
-        Pointwise { formula: Formula::Operand(0), shape: Some(shape), name: "expand".to_owned() }
+        Pointwise { formula: Formula::Operand(0), shape: Some(shape), name: Some("expand") }
     }
 }
 
@@ -268,7 +281,7 @@ pub fn sum_to(builder: &mut dyn Builder, value: Value, shape: &[Dim]) -> Result<
 
 impl Op for Pointwise {
     fn name(&self) -> String {
-        self.name.clone()
+        self.name.map_or_else(|| self.formula.to_string(), str::to_owned)
     }
 
     fn infer(&self, inputs: &[Type]) -> Result<Type, Mistake> {
@@ -356,8 +369,7 @@ impl Op for Pointwise {
     }
 
     fn with_formula(&self, formula: Formula, output: &Type) -> Option<Rc<dyn Op>> {
-        let name = formula.to_string();
-        Some(Rc::new(Pointwise { formula, shape: Some(output.dims.clone()), name }))
+        Some(Rc::new(Pointwise { formula, shape: Some(output.dims.clone()), name: None }))
     }
 
     fn reference(&self, inputs: &[&Array], output: &[usize], _: u64) -> Array {

@@ -88,6 +88,8 @@ pub struct Errors {
     left_to_rustc: bool,
     /// Expressions that were walked.
     work: usize,
+    /// Mistakes that had been reported before.
+    n_repeated: usize,
 }
 
 impl Errors {
@@ -134,7 +136,9 @@ impl Errors {
 
     fn is_new(&mut self, tokens: &TokenStream, key: &str) -> bool {
         let place = tokens.clone().into_iter().next().map_or_else(Span::call_site, |token| token.span());
-        self.seen.insert(format!("{place:?} {key}"))
+        let new = self.seen.insert(format!("{place:?} {key}"));
+        self.n_repeated += usize::from(!new);
+        new
     }
 
     /// Chooses the help of every error that was left open. `source` is what was checked, and `count` says how many mistakes a
@@ -204,6 +208,12 @@ impl Errors {
     fn shown(&self, tokens: TokenStream) -> TokenStream {
         let Some(site) = self.site else { return tokens };
         at_site(tokens, site)
+    }
+
+    /// How often a mistake was reported, the same one again included: what grows while a part is checked is wrong.
+    #[must_use]
+    pub fn reported(&self) -> usize {
+        self.errors.len() + self.n_repeated
     }
 
     /// How many there are.

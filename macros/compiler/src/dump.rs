@@ -16,6 +16,7 @@ use crate::syntax::Module;
 #[must_use]
 pub fn text_forms(graph: &Graph) -> Vec<(&'static str, String)> {
     let schedule = schedule(graph);
+    debug_assert_eq!(crate::verify(graph, &schedule), Ok(()));
     vec![
         ("graph", graph.to_string()),
         ("simplified", schedule.graph.to_string()),

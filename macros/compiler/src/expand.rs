@@ -18,14 +18,10 @@ use crate::dump;
 use crate::emit;
 use crate::syntax::{Assertion, Module, check_depth, parse_description, parse_input, parse_struct, path_key};
 
-/// What all doors share: tokens nested deeper than the stack allows are a mistake, and `GRAVEN_TIME=1` prints how long the
-/// answer took.
-fn door(name: &str, input: TokenStream, answer: fn(TokenStream) -> TokenStream) -> TokenStream {
+/// What all doors share: `GRAVEN_TIME=1` prints how long the answer took.
+fn door(name: &str, input: TokenStream, answer: fn(TokenStream) -> syn::Result<TokenStream>) -> TokenStream {
     let start = std::env::var_os("GRAVEN_TIME").map(|_| Instant::now());
-    let output = match check_depth(&input) {
-        Ok(()) => answer(input),
-        Err(mistake) => mistake.to_compile_error(),
-    };
+    let output = answer(input).unwrap_or_else(|mistake| mistake.to_compile_error());
     if let Some(start) = start {
         eprintln!("graven: {name} took {:.3} ms", 1000.0 * start.elapsed().as_secs_f64());
     }
@@ -38,16 +34,14 @@ pub fn derive_module(item: TokenStream) -> TokenStream {
     door("derive_module", item, hide)
 }
 
-fn hide(item: TokenStream) -> TokenStream {
-    let module = match parse_struct(item.clone()) {
-        Ok(module) => module,
-        Err(error) => return error.to_compile_error(),
-    };
+fn hide(item: TokenStream) -> syn::Result<TokenStream> {
+    check_depth(&item)?;
+    let module = parse_struct(item.clone())?;
     let name = struct_macro(&module.name);
     let hidden = format_ident!("__graven_struct_{}", module.name, span = Span::call_site());
     // A struct with a mistake is shown as well: its block emits stubs, without a word.
     let mistakes = module.mistakes.iter().map(syn::Error::to_compile_error);
-    quote! {
+    Ok(quote! {
         #(#mistakes)*
         #[doc(hidden)]
         #[allow(unused_macros)]
@@ -58,7 +52,7 @@ fn hide(item: TokenStream) -> TokenStream {
         #[doc(hidden)]
         #[allow(unused_imports)]
         use #hidden as #name;
-    }
+    })
 }
 
 /// The macro that holds a struct's tokens; it bears the span of the name as the user wrote it. Its name is read by people
@@ -115,34 +109,23 @@ pub fn network(input: TokenStream) -> TokenStream {
     door("network", input, start)
 }
 
-fn start(input: TokenStream) -> TokenStream {
+fn start(input: TokenStream) -> syn::Result<TokenStream> {
     struct Start(TokenStream, TokenStream);
     impl Parse for Start {
         fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
             Ok(Start(krate(input)?, input.parse()?))
         }
     }
-    let Start(krate, block) = match syn::parse2(input) {
-        Ok(start) => start,
-        Err(error) => return error.to_compile_error(),
+    let Start(krate, block) = syn::parse2(input)?;
+    check_depth(&block)?;
+    let parsed = parse_input(block.clone())?;
+    let Some(name) = parsed.name else {
+        let (structure, pending, collected) = (TokenStream::new(), Vec::new(), TokenStream::new());
+        return Ok(finish(&State { krate, structure, block, pending, collected }));
     };
-    match parse_input(block.clone()) {
-        Err(error) => error.to_compile_error(),
-        Ok(parsed) => match parsed.name {
-            Some(name) => {
-                let holder = struct_macro(&name);
-                let others = parsed.others.iter().map(|other| quote!(#krate::network! { #other }));
-                quote!(#holder ! { { #krate::__private::macros::network_struct } (#krate) { #block } } #(#others)*)
-            }
-            None => finish(&State {
-                krate,
-                structure: TokenStream::new(),
-                block,
-                pending: Vec::new(),
-                collected: TokenStream::new(),
-            }),
-        },
-    }
+    let holder = struct_macro(&name);
+    let others = parsed.others.iter().map(|other| quote!(#krate::network! { #other }));
+    Ok(quote!(#holder ! { { #krate::__private::macros::network_struct } (#krate) { #block } } #(#others)*))
 }
 
 /// The answer of the struct: `{ struct } (crate) { block }`.
@@ -151,7 +134,7 @@ pub fn network_struct(input: TokenStream) -> TokenStream {
     door("network_struct", input, with_struct)
 }
 
-fn with_struct(input: TokenStream) -> TokenStream {
+fn with_struct(input: TokenStream) -> syn::Result<TokenStream> {
     struct Answer(State);
     impl Parse for Answer {
         fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
@@ -161,32 +144,20 @@ fn with_struct(input: TokenStream) -> TokenStream {
             Ok(Answer(State { krate, structure, block, pending: Vec::new(), collected: TokenStream::new() }))
         }
     }
-    let mut state = match syn::parse2(input) {
-        Ok(Answer(state)) => state,
-        Err(error) => return error.to_compile_error(),
-    };
-    match parse_struct(state.structure.clone()) {
-        Err(error) => error.to_compile_error(),
-        Ok(module) => {
-            let mut seen = Vec::new();
-            for field in &module.fields {
-                let key = path_key(&field.path);
-                if !seen.contains(&key) && graven_kernels::layers::layer(&key).is_none() {
-                    seen.push(key);
-                    // With the hygiene of the block, so that rustc shows the field alone if there is no such module.
-                    let path = field.path.to_token_stream();
-                    let path = state
-                        .block
-                        .clone()
-                        .into_iter()
-                        .next()
-                        .map_or(path.clone(), |token| at_site(path, token.span()));
-                    state.pending.push(path);
-                }
-            }
-            state.next()
+    let Answer(mut state) = syn::parse2(input)?;
+    let module = parse_struct(state.structure.clone())?;
+    let site = state.block.clone().into_iter().next().map(|token| token.span());
+    let mut seen = Vec::new();
+    for field in &module.fields {
+        let key = path_key(&field.path);
+        if !seen.contains(&key) && graven_kernels::layers::layer(&key).is_none() {
+            seen.push(key);
+            // With the hygiene of the block, so that rustc shows the field alone if there is no such module.
+            let path = field.path.to_token_stream();
+            state.pending.push(site.map_or(path.clone(), |site| at_site(path, site)));
         }
     }
+    Ok(state.next())
 }
 
 /// The answer of a module: `{ description } (crate) { struct } { block } [paths] { collected }`; the first path is the one
@@ -196,11 +167,13 @@ pub fn network_module(input: TokenStream) -> TokenStream {
     door("network_module", input, with_module)
 }
 
-fn with_module(input: TokenStream) -> TokenStream {
+fn with_module(input: TokenStream) -> syn::Result<TokenStream> {
     struct Answer(State);
     impl Parse for Answer {
         fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
             let description = group(input)?;
+            // Each description is read in its own module; here they stand in each other.
+            check_depth(&description)?;
             let krate = krate(input)?;
             let (structure, block) = (group(input)?, group(input)?);
             let paths;
@@ -210,15 +183,16 @@ fn with_module(input: TokenStream) -> TokenStream {
                 pending.push(paths.call(Path::parse_mod_style)?.into_token_stream());
             }
             let collected = group(input)?;
+            if pending.is_empty() {
+                return Err(input.error("nobody asked for a module"));
+            }
             let path = pending.remove(0);
             let collected = quote!(#collected #path { #description });
             Ok(Answer(State { krate, structure, block, pending, collected }))
         }
     }
-    match syn::parse2(input) {
-        Ok(Answer(state)) => state.next(),
-        Err(error) => error.to_compile_error(),
-    }
+    let Answer(state) = syn::parse2(input)?;
+    Ok(state.next())
 }
 
 /// Everything is here: compiles the block, and publishes the description of its module.
@@ -241,9 +215,9 @@ fn finish(state: &State) -> TokenStream {
         module.name = Ident::new("_Functions", Span::call_site());
     }
     // What is wrong with the struct, its derive has reported.
-    if let Ok(structure) = parse_struct(structure) {
-        module.wrong = !structure.mistakes.is_empty();
-        module.mistakes.drain(..structure.mistakes.len());
+    if module.struct_mistakes > 0 {
+        module.wrong = true;
+        module.mistakes.drain(..module.struct_mistakes);
     }
     let mut errors = Errors::of_block(block);
     let compiled = compile(krate, &module, !without_struct, &assertions, &mut errors);

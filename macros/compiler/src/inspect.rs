@@ -10,6 +10,8 @@ use quote::quote;
 use crate::check;
 use crate::diagnostics::Errors;
 use crate::graph::{Graph, Kind};
+use crate::memory;
+use crate::schedule::Schedule;
 use crate::syntax::{check_depth, parse_description};
 
 /// The graphs of one function.
@@ -93,6 +95,22 @@ pub fn expand(krate: &TokenStream, structure: &TokenStream, block: &TokenStream)
     let code = crate::expand::compile(krate, &module, true, &assertions, &mut errors);
     let errors = errors.into_compile_errors();
     quote!(#errors #code)
+}
+
+/// Checks what holds of a graph, of its schedule, and of the memory plans of the schedule's loops. Tests do; while building,
+/// `GRAVEN_VERIFY=1` does, since it takes as long as a stage.
+///
+/// # Errors
+/// The first broken rule, in words.
+pub fn verify(graph: &Graph, schedule: &Schedule) -> Result<(), String> {
+    crate::graph::verify(graph)?;
+    crate::graph::verify(&schedule.graph).map_err(|broken| format!("{broken}\n{}", schedule.graph))?;
+    crate::schedule::verify(schedule).map_err(|broken| format!("{broken}\n{}{schedule}", schedule.graph))?;
+    for own in schedule.stages.iter().flat_map(|stage| &stage.loops) {
+        let arena = memory::plan(&schedule.graph, own);
+        memory::verify(&schedule.graph, own, &arena).map_err(|broken| format!("{broken}\n{schedule}"))?;
+    }
+    Ok(())
 }
 
 /// Runs a graph with the naive version of every operation, in f64: the arbiter of tests.

@@ -28,4 +28,4 @@ mod inspect;
 
 pub use dump::text_forms;
 pub use expand::{derive_module, network, network_module, network_struct};
-pub use inspect::{Inspected, expand, inspect, interpret};
+pub use inspect::{Inspected, expand, inspect, interpret, verify};

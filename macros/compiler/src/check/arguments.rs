@@ -24,7 +24,7 @@ pub(crate) fn assign<'a>(
     errors: &mut Errors,
 ) -> Option<Vec<(&'static Parameter, &'a Expr)>> {
     let mut assigned: Vec<(&'static Parameter, &'a Expr)> = Vec::new();
-    let n_errors = errors.len();
+    let n_errors = errors.reported();
     let mut position = n_before;
     for expression in given {
         let (parameter, value) = match expression {
@@ -56,7 +56,7 @@ pub(crate) fn assign<'a>(
         }
         assigned.push((parameter, value));
     }
-    if errors.len() == n_errors {
+    if errors.reported() == n_errors {
         let required = parameters[n_before.min(parameters.len())..].iter().filter(|parameter| parameter.required);
         let missing: Vec<&Parameter> =
             required.filter(|parameter| !assigned.iter().any(|(own, _)| own.name == parameter.name)).collect();
@@ -71,7 +71,7 @@ pub(crate) fn assign<'a>(
             }
         }
     }
-    (errors.len() == n_errors).then_some(assigned)
+    (errors.reported() == n_errors).then_some(assigned)
 }
 
 fn names(parameters: &[Parameter]) -> String {
@@ -227,7 +227,7 @@ pub(crate) fn layer_arguments(
     let assigned = assign(layer.parameters, &field.arguments, 0, &whose, &field.name, errors)?;
     let mut arguments = Arguments::default();
     let mut tokens = HashMap::new();
-    let n_errors = errors.len();
+    let n_errors = errors.reported();
     for (parameter, expression) in assigned {
         match constant(parameter.kind, expression, names) {
             Some(Ok(given)) => arguments.set(parameter.name, given),
@@ -236,5 +236,5 @@ pub(crate) fn layer_arguments(
         }
         tokens.insert(parameter.name, expression.to_token_stream());
     }
-    (errors.len() == n_errors).then_some((arguments, tokens))
+    (errors.reported() == n_errors).then_some((arguments, tokens))
 }

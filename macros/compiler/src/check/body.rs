@@ -276,9 +276,9 @@ impl<'a> Body<'a> {
             let signature = signature::written(&function.output);
             let message = format!("`{}` returns nothing, but its signature says {signature}", function.name);
             match function.body.stmts.last() {
-                Some(Stmt::Expr(last, Some(_))) if returns(last) => {
-                    let message = format!("{message}\nhelp: remove the `;` behind `{}`", text(last));
-                    self.errors.at(last, message);
+                Some(statement @ Stmt::Expr(last, Some(_))) if returns(last) => {
+                    let message = format!("{message}\nhelp: write `{}`, without the `;`", text(last));
+                    self.errors.at(statement, message);
                 }
                 _ => self
                     .errors
@@ -342,9 +342,9 @@ impl<'a> Body<'a> {
                 self.block(&block.block);
             }
             other => {
-                let n_errors = self.errors.len();
+                let n_errors = self.errors.reported();
                 self.expression(other);
-                if self.errors.len() == n_errors {
+                if self.errors.reported() == n_errors {
                     let shown = text(other);
                     self.errors.at(other, format!("the value of `{shown}` is computed and dropped\nhelp: write `let t = {shown}` and use it, or remove it"));
                 }
@@ -935,7 +935,7 @@ impl<'a> Body<'a> {
         else {
             return Item::Unknown;
         };
-        let n_errors = self.errors.len();
+        let n_errors = self.errors.reported();
         let mut unknown = false;
         let mut tensors = Vec::new();
         if let Some(receiver) = receiver {
@@ -961,7 +961,7 @@ impl<'a> Body<'a> {
             }
             tokens.insert(parameter.name, quote!(#expression));
         }
-        if unknown || self.errors.len() > n_errors {
+        if unknown || self.errors.reported() > n_errors {
             return Item::Unknown;
         }
         self.graph.label = function.name.to_owned();

@@ -38,22 +38,23 @@ impl Record {
     }
 }
 
-/// Edits of earlier calls that change the height and width of a value: one argument each, the last call first.
+/// Edits of earlier calls that change the height and width of a value: one argument each, paddings before strides before
+/// kernel sizes, the last call first.
 pub(crate) fn edits(records: &[Record], value: Value) -> Vec<Fix> {
     let mut edits = Vec::new();
     let mut value = value;
     while let Some(record) = maker(records, value) {
         for (name, tokens) in &record.arguments {
             let Ok(written) = tokens.to_string().parse::<usize>() else { continue };
-            let most = MOVES.iter().find(|(own, _)| own == name).map_or(0, |(_, most)| *most);
+            let Some(likely) = MOVES.iter().position(|(own, _)| own == name) else { continue };
+            let most = MOVES[likely].1;
             let mut others: Vec<usize> =
                 (usize::from(*name != "padding")..=most).filter(|other| *other != written).collect();
             others.sort_by_key(|other| (other.abs_diff(written), *other));
             let place = if record.layer { "on" } else { "in" };
-            edits.extend(others.into_iter().map(|other| Fix {
-                at: tokens.clone(),
-                write: other.to_string(),
-                words: format!("`{name} = {other}` {place} `{}`", record.label),
+            edits.extend(others.into_iter().map(|other| {
+                let words = format!("`{name} = {other}` {place} `{}`", record.label);
+                (likely, Fix { at: tokens.clone(), write: other.to_string(), words })
             }));
         }
         // A call that gives what it takes (dropout when evaluated) ends the walk.
@@ -62,7 +63,9 @@ pub(crate) fn edits(records: &[Record], value: Value) -> Vec<Fix> {
         }
         value = record.input;
     }
-    edits
+    // A padding is the likeliest slip, wherever it stands.
+    edits.sort_by_key(|(likely, _)| *likely);
+    edits.into_iter().map(|(_, fix)| fix).collect()
 }
 
 /// The last call that made a value. Calls that gave back what they were given (a flatten of what is flat) are none: the chain

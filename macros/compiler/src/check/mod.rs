@@ -166,18 +166,18 @@ fn check_function(
     training: bool,
     errors: &mut Errors,
 ) -> Option<(Graph, Vec<Call>)> {
-    let n_errors = errors.len();
+    let n_errors = errors.reported();
     let mut body = body::Body::new(instance, layers, training, errors);
     let arguments = body.root_arguments(function);
     let results = body.call(function, instance, arguments, &function.name);
     let template = body.is_template(function);
     let (mut graph, calls) = body.finish();
-    if errors.len() > n_errors || template {
+    if errors.reported() > n_errors || template {
         return None;
     }
     graph.outputs = results?;
     check_tile(function, &graph, errors);
-    (errors.len() == n_errors).then_some((graph, calls))
+    (errors.reported() == n_errors).then_some((graph, calls))
 }
 
 /// The graph in training, with the gradients behind the results.

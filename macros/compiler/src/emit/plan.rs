@@ -186,7 +186,6 @@ impl Emitter<'_> {
 
     fn tile_loop(&mut self, own: &Loop) -> String {
         let arena = memory::plan(self.graph(), own);
-        debug_assert_eq!(memory::verify(self.graph(), own, &arena), Ok(()), "{}", self.schedule);
         let buffers = self.buffers(own, &arena);
         let mut places = Places::default();
         let sums = self.sums(own);

@@ -33,6 +33,8 @@ pub struct Module {
     pub nested: Vec<(String, Rc<Module>)>,
     /// What the parser could not read; it went on behind it.
     pub mistakes: Vec<syn::Error>,
+    /// How many of them, the first ones, stand in the struct.
+    pub struct_mistakes: usize,
     /// A mistake in it was reported where it stands.
     pub wrong: bool,
 }

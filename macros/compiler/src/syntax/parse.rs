@@ -343,7 +343,17 @@ pub(crate) fn parse_struct(tokens: TokenStream) -> syn::Result<Module> {
     match item.data {
         Data::Struct(DataStruct { fields: syn::Fields::Named(named), .. }) => {
             for own in named.named {
-                field(own).map_or_else(|mistake| mistakes.push(mistake), |field| fields.push(field));
+                match field(own) {
+                    Ok(field) if field.path.is_ident(&name) => {
+                        let message = format!(
+                            "`{}` puts a `{name}` into `{name}`: a network is unrolled while compiling, so modules must end\nhelp: repeat a block with an array of another module, `[Block; 3]`",
+                            field.name
+                        );
+                        mistakes.push(syn::Error::new_spanned(&field.path, message));
+                    }
+                    Ok(field) => fields.push(field),
+                    Err(mistake) => mistakes.push(mistake),
+                }
             }
         }
         Data::Struct(DataStruct { fields: syn::Fields::Unit, .. }) => {}
@@ -368,6 +378,7 @@ pub(crate) fn parse_struct(tokens: TokenStream) -> syn::Result<Module> {
         weights: Vec::new(),
         nested: Vec::new(),
         mistakes,
+        struct_mistakes: 0,
         wrong: false,
     })
 }
@@ -463,6 +474,7 @@ pub(crate) fn parse_description(tokens: TokenStream) -> syn::Result<(Module, Vec
                 content.parse()
             };
             let mut module = parse_struct(braces(input)?)?;
+            module.struct_mistakes = module.mistakes.len();
             let block = parse_input(braces(input)?)?;
             module.constants = block.constants;
             module.functions = block.functions;

@@ -143,6 +143,75 @@ pub struct Plan {
     pub parameters: usize,
     /// Ranges of the parameter layout that are trained; the gradients of the others are zero and no optimizer moves them.
     pub trained: &'static [Range<usize>],
+    /// The same function for a CUDA device; `None` if the macros were built without the feature `cuda`.
+    pub cuda: Option<&'static CudaPlan>,
+}
+
+/// A function on a CUDA device: kernels as text, and in which order they are launched. Nothing in it depends on the device.
+#[derive(Debug)]
+pub struct CudaPlan {
+    /// The kernels, each a complete text of its own.
+    pub kernels: &'static [CudaKernel],
+    /// The parts of the workspace: so many elements of that type each.
+    pub groups: &'static [(Dtype, Size)],
+    /// Tensors in the workspace.
+    pub values: &'static [CudaValue],
+    /// The launches of one call, in order: each may read what an earlier one wrote.
+    pub launches: &'static [CudaLaunch],
+}
+
+/// A kernel in CUDA C++, without includes.
+#[derive(Debug)]
+pub struct CudaKernel {
+    /// Its name, `extern "C"`: it tells the user's layers.
+    pub name: &'static str,
+    /// Its text, in parts that several kernels share.
+    pub source: &'static [&'static str],
+}
+
+/// A tensor in the workspace. Several may lie in the same place, one after the other in time.
+#[derive(Debug)]
+pub struct CudaValue {
+    /// The part of the workspace.
+    pub group: usize,
+    /// Where it starts in this part: so many times the product of the part's symbols.
+    pub offset: usize,
+}
+
+/// One launch: `ceil(work / per_block)` by `chunks` blocks.
+#[derive(Debug)]
+pub struct CudaLaunch {
+    /// The kernel, an index into [`CudaPlan::kernels`].
+    pub kernel: usize,
+    /// How much there is to do.
+    pub work: Size,
+    /// How much of it one block does.
+    pub per_block: usize,
+    /// The blocks in the second axis of the grid.
+    pub chunks: usize,
+    /// The threads of a block.
+    pub threads: usize,
+    /// The kernel's arguments, in order.
+    pub arguments: &'static [CudaArgument],
+}
+
+/// An argument of a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CudaArgument {
+    /// `const float*`: parameters from this offset of the layout on.
+    Parameter(usize),
+    /// `float*`: gradients from this offset of the layout on. They are zero when the first kernel runs.
+    Gradient(usize),
+    /// `const float*` or `const long long*`: the argument of the function with this index.
+    Input(usize),
+    /// `float*` or `long long*`: the result with this index.
+    Output(usize),
+    /// `float*` or `long long*`: the tensor of the workspace with this index.
+    Value(usize),
+    /// `const unsigned long long*`: the seed of the step.
+    Seed,
+    /// `long long`: the size with this index, see [`Plan::symbols`].
+    Symbol(usize),
 }
 
 /// How one parameter of a module is laid out and initialised.

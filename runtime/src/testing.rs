@@ -85,6 +85,7 @@ static FORWARD: Plan = Plan {
     gradients: &[],
     parameters: 32,
     trained: &[],
+    cuda: None,
 };
 
 fn forward_tile(tile: &mut Tile<'_>) {
@@ -140,6 +141,7 @@ static LOSS: Plan = Plan {
     gradients: &[(3, 16)],
     parameters: 32,
     trained: &[0..1, 16..17],
+    cuda: None,
 };
 
 fn load_tile(tile: &mut Tile<'_>) {
@@ -283,6 +285,7 @@ static DOUBLE: Plan = Plan {
     gradients: &[],
     parameters: 0,
     trained: &[],
+    cuda: None,
 };
 
 fn double_tile(tile: &mut Tile<'_>) {

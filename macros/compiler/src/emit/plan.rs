@@ -500,7 +500,7 @@ impl Emitter<'_> {
             self.context.layout.ranges(|layer, weight| gradients_of.contains(&Target::Parameter(layer, weight)));
         format!(
             "static PLAN: graven::Plan = graven::Plan {{ function: {:?}, symbols: &{:?}, inputs: &[{}], outputs: &[{}], \
-             values: &[{}], stages: &[{}], gradients: &[{}], parameters: {}, trained: &{trained:?} }};",
+             values: &[{}], stages: &[{}], gradients: &[{}], parameters: {}, trained: &{trained:?}, cuda: None }};",
             self.context.name,
             self.symbols,
             inputs.join(", "),

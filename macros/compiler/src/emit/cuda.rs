@@ -1,0 +1,405 @@
+//! The kernels of a function as CUDA C++, and the data that says how they are launched. Decides nothing: every line follows
+//! from the plan (`schedule/cuda.rs`).
+//!
+//! In a kernel every tensor is a lambda from a position to an element: it reads memory, or computes. So a kernel reads like
+//! the chain of operations that it fuses.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use graven_kernels::cuda::Combine;
+use graven_kernels::dim::{Dim, Dtype};
+use graven_kernels::pointwise::broadcast_position;
+
+use super::formula::{CUDA, operands};
+use super::layout::ParameterLayout;
+use super::names::Names;
+use crate::graph::Graph;
+use crate::schedule::cuda::{How, Launch, Plan, Store, THREADS, Team, Tensor, cuda};
+
+/// Names that a tensor cannot bear in a kernel: words of C++, and those that the text uses itself.
+const RESERVED: &str = "alignas alignof and asm auto bool break case catch char class concept const constexpr continue \
+    decltype default delete do double else enum explicit export extern false float for friend goto graven i if inline int \
+    long math mutable namespace new not nullptr operator or private protected public r register requires return short \
+    signed sizeof static struct switch template this throw true try typedef typeid typename union unsigned using value \
+    virtual void volatile while xor";
+
+/// The static of a plan, as Rust; `size` writes a size, `layout` knows where parameters lie.
+pub(super) fn statics(plan: &Plan, symbols: &[String], layout: &ParameterLayout, size: &dyn Fn(&Dim) -> String) -> String {
+    let emitter = Emitter::new(plan, symbols);
+    let mut kernels = Names::default();
+    let (mut texts, mut launches) = (String::new(), String::new());
+    for (index, launch) in plan.launches.iter().enumerate() {
+        let name = kernels.give(&emitter.kernel_name(launch));
+        let kernel = emitter.kernel(launch, &name);
+        let modules: String = kernel.modules.iter().map(|module| format!("kernels::{module}::CUDA, ")).collect();
+        let _ = write!(
+            texts,
+            "graven::CudaKernel {{ name: {name:?}, source: &[kernels::cuda::PRELUDE, {modules}r#\"{}\"#] }}, ",
+            kernel.text
+        );
+        let arguments: Vec<String> = kernel.arguments.iter().map(|argument| argument.data(plan, layout)).collect();
+        let works: Vec<Dim> = launch.roots.iter().map(|root| elements(&plan.elements(*root))).collect();
+        let work = match works.as_slice() {
+            [work] => work.clone(),
+            several => Dim::known(several.iter().map(Dim::factor).sum()),
+        };
+        let _ = write!(
+            launches,
+            "graven::CudaLaunch {{ kernel: {index}, work: {}, per_block: {}, chunks: {}, threads: {THREADS}, arguments: &[{}] }}, ",
+            size(&work),
+            launch.team.per_block(),
+            launch.chunks,
+            arguments.join(", ")
+        );
+    }
+    let groups: String = plan
+        .groups
+        .iter()
+        .map(|(dtype, total)| format!("(graven::Dtype::{dtype:?}, {}), ", size(total)))
+        .collect();
+    let values: String = plan
+        .values
+        .iter()
+        .map(|slot| format!("graven::CudaValue {{ group: {}, offset: {} }}, ", slot.group, slot.offset))
+        .collect();
+    format!(
+        "static CUDA: graven::CudaPlan = graven::CudaPlan {{ kernels: &[{texts}], groups: &[{groups}], values: &[{values}], \
+         launches: &[{launches}] }};"
+    )
+}
+
+/// The kernels of a simplified graph, with what is launched.
+pub(crate) fn text(graph: &Graph) -> String {
+    let plan = cuda(graph);
+    let symbols = graph.symbols();
+    let emitter = Emitter::new(&plan, &symbols);
+    let mut names = Names::default();
+    let mut text = String::new();
+    for launch in &plan.launches {
+        let name = names.give(&emitter.kernel_name(launch));
+        let kernel = emitter.kernel(launch, &name);
+        let team = match launch.team {
+            Team::Thread => "a thread",
+            Team::Warp => "a warp",
+            Team::Block => "a block",
+        };
+        let chunks = if launch.chunks > 1 { format!(" in each of {} chunks", launch.chunks) } else { String::new() };
+        let _ = writeln!(text, "// {team} for an element{chunks}; {}{}", kernel.modules.join(", "), kernel.text);
+    }
+    let groups = plan.groups.iter().map(|(dtype, size)| format!("{size} of {dtype:?}"));
+    let _ = writeln!(text, "// workspace: {}", groups.collect::<Vec<_>>().join(", "));
+    text
+}
+
+fn elements(dims: &[Dim]) -> Dim {
+    Dim::product(dims).unwrap_or(Dim::known(0))
+}
+
+/// An argument of a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Argument {
+    /// A tensor that is read.
+    Read(usize),
+    /// A tensor that is written, and the number of its place.
+    Write(usize, usize),
+    Seed,
+    Symbol(usize),
+}
+
+impl Argument {
+    fn data(self, plan: &Plan, layout: &ParameterLayout) -> String {
+        let stored = |store: &Store| match store {
+            Store::Value(value) => format!("Value({value})"),
+            Store::Output(output) => format!("Output({output})"),
+            Store::Gradient(layer, weight) => format!("Gradient({})", layout.offset(*layer, *weight)),
+        };
+        let own = match self {
+            Argument::Read(tensor) => match plan.tensors[tensor].how {
+                How::Input(input) => format!("Input({input})"),
+                How::Parameter(layer, weight) => format!("Parameter({})", layout.offset(layer, weight)),
+                _ => stored(&plan.stores[tensor][0]),
+            },
+            Argument::Write(tensor, place) => stored(&plan.stores[tensor][place]),
+            Argument::Seed => "Seed".to_owned(),
+            Argument::Symbol(symbol) => format!("Symbol({symbol})"),
+        };
+        format!("graven::CudaArgument::{own}")
+    }
+}
+
+/// One kernel.
+#[derive(Default)]
+struct Kernel {
+    text: String,
+    arguments: Vec<Argument>,
+    /// The modules whose device functions it calls, in the order in which their texts must stand.
+    modules: Vec<&'static str>,
+}
+
+struct Emitter<'a> {
+    plan: &'a Plan,
+    symbols: &'a [String],
+    /// The name of each tensor.
+    names: Vec<String>,
+}
+
+/// What is known while one kernel is written.
+struct Writing {
+    root: usize,
+    team: Team,
+    kernel: Kernel,
+    /// The lambdas.
+    body: String,
+    /// The name of each tensor that has its lambda.
+    lambdas: HashMap<usize, String>,
+}
+
+impl<'a> Emitter<'a> {
+    fn new(plan: &'a Plan, symbols: &'a [String]) -> Emitter<'a> {
+        let mut names = Names::default();
+        RESERVED.split_whitespace().for_each(|word| drop(names.give(word)));
+        operands(26).iter().for_each(|letter| drop(names.give(letter)));
+        symbols.iter().for_each(|symbol| drop(names.give(symbol)));
+        let names = plan.tensors.iter().map(|tensor| names.give(&tensor.label)).collect();
+        Emitter { plan, symbols, names }
+    }
+
+    /// A kernel is named after the user's names for what it computes.
+    fn kernel_name(&self, launch: &Launch) -> String {
+        let mut labels: Vec<&str> = Vec::new();
+        for root in &launch.roots {
+            let mut chain = vec![self.plan.tensors[*root].label.as_str()];
+            let mut pending: Vec<usize> = self.plan.tensors[*root].inputs.clone();
+            while let Some(next) = pending.pop() {
+                let next = self.plan.behind(next);
+                if self.is_computed_in(next, *root) {
+                    chain.push(&self.plan.tensors[next].label);
+                    pending.extend(&self.plan.tensors[next].inputs);
+                }
+            }
+            chain.reverse();
+            labels.extend(chain);
+        }
+        labels.dedup();
+        let name = labels.join("_");
+        if name.len() <= 60 { name } else { format!("{}_and_{}_more", labels[0], labels.len() - 1) }
+    }
+
+    /// Whether a tensor is computed by the kernel of a root, rather than read from memory.
+    fn is_computed_in(&self, tensor: usize, root: usize) -> bool {
+        !matches!(self.plan.tensors[tensor].how, How::Input(_) | How::Parameter(..))
+            && (self.plan.stores[tensor].is_empty() || self.plan.root[tensor] == root)
+    }
+
+    fn kernel(&self, launch: &Launch, name: &str) -> Kernel {
+        let mut kernel = Kernel::default();
+        let mut walks = String::new();
+        for (position, root) in launch.roots.iter().enumerate() {
+            let mut writing = Writing {
+                root: *root,
+                team: launch.team,
+                kernel,
+                body: String::new(),
+                lambdas: HashMap::new(),
+            };
+            let own = self.lambda(*root, &mut writing);
+            let Writing { kernel: rest, mut body, .. } = writing;
+            kernel = rest;
+            let work = elements(&self.plan.elements(*root));
+            let condition = if launch.team == Team::Block { String::new() } else { format!("if (i < {work}) ") };
+            let store = format!("{condition}{own}(i);");
+            if launch.roots.len() == 1 {
+                walks = format!("{body}    {store}\n");
+            } else {
+                body = body.replace("\n    ", "\n        ");
+                let _ = writeln!(walks, "    if (i < {work}) {{\n    {body}        {own}(i);\n        return;\n    }}");
+                if position + 1 < launch.roots.len() {
+                    let _ = writeln!(walks, "    i -= {work};");
+                }
+            }
+        }
+        let index = match launch.team {
+            Team::Thread => format!("(Index) blockIdx.x * {THREADS} + threadIdx.x"),
+            Team::Warp => format!("(Index) blockIdx.x * {} + threadIdx.x / 32", THREADS / 32),
+            Team::Block => "blockIdx.x".to_owned(),
+        };
+        self.note_symbols(&mut kernel, &walks);
+        let parameters: Vec<String> = kernel.arguments.iter().map(|argument| self.parameter(*argument)).collect();
+        let docs: String = launch.roots.iter().map(|root| self.describe(*root)).collect();
+        kernel.text = format!(
+            "\nusing namespace graven;\n\n{docs}extern \"C\" __global__ void __launch_bounds__({THREADS}) {name}(\n    {}) {{\n    \
+             Index i = {index};\n{walks}}}\n",
+            parameters.join(",\n    ")
+        );
+        kernel
+    }
+
+    /// `// max_pool2d: [N, 6, 12, 12]`
+    fn describe(&self, root: usize) -> String {
+        let tensor = &self.plan.tensors[root];
+        let mut text = format!("/// {} = {}", self.names[root], tensor.ty);
+        let reads: Vec<String> =
+            self.plan.reads(root).into_iter().map(|read| format!("{} {}", self.names[read], self.plan.tensors[read].ty)).collect();
+        if !reads.is_empty() {
+            let _ = write!(text, " from {}", reads.join(", "));
+        }
+        text + "\n"
+    }
+
+    fn note_symbols(&self, kernel: &mut Kernel, text: &str) {
+        for (index, symbol) in self.symbols.iter().enumerate() {
+            if text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == symbol) {
+                kernel.arguments.push(Argument::Symbol(index));
+            }
+        }
+    }
+
+    fn parameter(&self, argument: Argument) -> String {
+        match argument {
+            Argument::Read(tensor) => {
+                let Tensor { ty, .. } = &self.plan.tensors[tensor];
+                format!("const {} *__restrict__ {}", scalar_type(ty.dtype), self.pointer(tensor, 0))
+            }
+            Argument::Write(tensor, place) => {
+                let Tensor { ty, .. } = &self.plan.tensors[tensor];
+                format!("{} *__restrict__ {}", scalar_type(ty.dtype), self.pointer(tensor, place))
+            }
+            Argument::Seed => "const Word *__restrict__ seed_at".to_owned(),
+            Argument::Symbol(symbol) => format!("Index {}", self.symbols[symbol]),
+        }
+    }
+
+    fn pointer(&self, tensor: usize, place: usize) -> String {
+        let suffix = if place == 0 { String::new() } else { format!("_{}", place + 1) };
+        format!("{}_at{suffix}", self.names[tensor])
+    }
+
+    /// The name of the lambda that gives a tensor's elements; writes it, and those that it calls, unless they are there.
+    fn lambda(&self, tensor: usize, writing: &mut Writing) -> String {
+        let tensor = self.plan.behind(tensor);
+        if let Some(name) = writing.lambdas.get(&tensor) {
+            return name.clone();
+        }
+        let name = self.names[tensor].clone();
+        if tensor == writing.root || self.is_computed_in(tensor, writing.root) {
+            let element = self.element(tensor, writing);
+            let body = self.stored(tensor, element, writing);
+            let _ = writeln!(writing.body, "    const auto {name} = [=](Index i) {{\n        {body}\n    }};");
+        } else {
+            argument(&mut writing.kernel, Argument::Read(tensor));
+            let _ = writeln!(writing.body, "    const auto {name} = memory({});", self.pointer(tensor, 0));
+        }
+        writing.lambdas.insert(tensor, name.clone());
+        name
+    }
+
+    /// Statements that end with `return` of an element, or `const auto value = ` that is stored first.
+    fn stored(&self, tensor: usize, element: Element, writing: &mut Writing) -> String {
+        let stores = self.plan.stores[tensor].len();
+        if stores == 0 {
+            return format!("{}return {};", element.before, element.value);
+        }
+        let position = match self.plan.tensors[tensor].how {
+            How::Chunks(..) => format!("blockIdx.y * (Index) {} + i", elements(&self.plan.elements(tensor))),
+            _ => "i".to_owned(),
+        };
+        let mut text = format!("{}const auto value = {};\n        ", element.before, element.value);
+        let condition = match writing.team {
+            Team::Thread => "",
+            Team::Warp => "if (threadIdx.x % 32 == 0) ",
+            Team::Block => "if (threadIdx.x == 0) ",
+        };
+        for place in 0..stores {
+            argument(&mut writing.kernel, Argument::Write(tensor, place));
+            let _ = write!(text, "{condition}{}[{position}] = value;\n        ", self.pointer(tensor, place));
+        }
+        text + "return value;"
+    }
+
+    fn element(&self, tensor: usize, writing: &mut Writing) -> Element {
+        let own = &self.plan.tensors[tensor];
+        let inputs: Vec<String> = own.inputs.iter().map(|input| self.lambda(*input, writing)).collect();
+        match &own.how {
+            How::Scalar(scalar) => Element::of(CUDA.scalar(scalar)),
+            How::Formula(formula) => {
+                let letters = operands(inputs.len());
+                let reads = letters.iter().zip(&inputs).zip(&own.inputs).map(|((letter, input), index)| {
+                    let position = broadcast_position(&self.plan.tensors[*index].ty, &own.ty);
+                    format!("const auto {letter} = {input}({position});\n        ")
+                });
+                let before = reads.collect();
+                Element { before, value: CUDA.formula(formula, &letters) }
+            }
+            How::Part(part) | How::Chunks(part, _) => {
+                part.modules.iter().for_each(|module| {
+                    if !writing.kernel.modules.contains(module) {
+                        writing.kernel.modules.push(module);
+                    }
+                });
+                let mut arguments: Vec<String> = Vec::new();
+                arguments.extend((!part.sizes.is_empty()).then(|| part.sizes.clone()));
+                arguments.push("i".to_owned());
+                arguments.extend(part.terms.is_some().then(|| "r".to_owned()));
+                if part.seed {
+                    argument(&mut writing.kernel, Argument::Seed);
+                    arguments.push("*seed_at".to_owned());
+                }
+                arguments.extend(inputs);
+                let call = format!("graven::{}({})", part.function, arguments.join(", "));
+                let Some(terms) = &part.terms else { return Element::of(call) };
+                let combine = match terms.combine {
+                    Combine::Sum => "Sum",
+                    Combine::Max => "Max",
+                };
+                let count = &terms.count;
+                let (first, last) = match &own.how {
+                    How::Chunks(_, chunks) => {
+                        let at = |chunk: &str| format!("chunk_start({count}, {chunk}, {chunks})");
+                        (at("blockIdx.y"), at("blockIdx.y + 1"))
+                    }
+                    _ => ("0".to_owned(), count.to_string()),
+                };
+                let term = format!("[=](Index r) {{\n            return {call};\n        }}");
+                Element::of(match self.plan.own_team(tensor) {
+                    Team::Thread => format!("combine_alone<{combine}>({first}, {last}, 1, {term})"),
+                    Team::Warp => format!("combine_warp<{combine}>({first}, {last}, {term})"),
+                    Team::Block => format!("combine_block<{combine}>({first}, {last}, {term})"),
+                })
+            }
+            How::Total(chunks) => {
+                let count = elements(&own.ty.dims);
+                Element::of(format!(
+                    "combine_alone<Sum>(0, {chunks}, 1, [=](Index r) {{ return {}(r * {count} + i); }})",
+                    inputs[0]
+                ))
+            }
+            How::Input(_) | How::Parameter(..) | How::View => unreachable!("it is read from memory"),
+        }
+    }
+}
+
+/// An element as an expression, with statements before it.
+struct Element {
+    before: String,
+    value: String,
+}
+
+impl Element {
+    fn of(value: String) -> Element {
+        Element { before: String::new(), value }
+    }
+}
+
+fn argument(kernel: &mut Kernel, argument: Argument) {
+    if !kernel.arguments.contains(&argument) {
+        kernel.arguments.push(argument);
+    }
+}
+
+fn scalar_type(dtype: Dtype) -> &'static str {
+    match dtype {
+        Dtype::F32 => "float",
+        Dtype::I64 => "long long",
+    }
+}

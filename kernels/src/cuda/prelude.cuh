@@ -35,6 +35,15 @@ template <class T> struct Memory {
     DEVICE T operator()(Index i) const { return at[i]; }
 };
 
+/// The sample of a tensor whose first element is `first`, in shared memory.
+template <class T> struct Sample {
+    const T *at;
+    Index first;
+    DEVICE T operator()(Index i) const { return at[i - first]; }
+};
+
+template <class T> DEVICE Sample<T> sample(const T *at, Index first) { return {at, first}; }
+
 template <class T> DEVICE Memory<T> memory(const T *at) { return {at}; }
 
 /// How terms become one element.

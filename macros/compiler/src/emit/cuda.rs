@@ -14,8 +14,8 @@ use graven_kernels::pointwise::broadcast_position;
 use super::formula::{CUDA, operands};
 use super::layout::ParameterLayout;
 use super::names::Names;
-use crate::graph::Graph;
 use crate::schedule::cuda::{How, Launch, Plan, Store, THREADS, Team, Tensor, cuda};
+use crate::schedule::Schedule;
 
 /// Names that a tensor cannot bear in a kernel: words of C++, and those that the text uses itself.
 const RESERVED: &str = "alignas alignof and asm auto bool break case catch char class concept const constexpr continue \
@@ -39,16 +39,16 @@ pub(super) fn statics(plan: &Plan, symbols: &[String], layout: &ParameterLayout,
             kernel.text
         );
         let arguments: Vec<String> = kernel.arguments.iter().map(|argument| argument.data(plan, layout)).collect();
-        let works: Vec<Dim> = launch.roots.iter().map(|root| elements(&plan.elements(*root))).collect();
-        let work = match works.as_slice() {
-            [work] => work.clone(),
-            several => Dim::known(several.iter().map(Dim::factor).sum()),
+        let works: Vec<Dim> = launch.roots.iter().map(|(root, _)| elements(&plan.elements(*root))).collect();
+        let (work, per_block) = match (&launch.samples, works.as_slice()) {
+            (Some(samples), _) => (samples.clone(), 1),
+            (None, [work]) => (work.clone(), launch.roots[0].1.per_block()),
+            (None, several) => (Dim::known(several.iter().map(Dim::factor).sum()), launch.roots[0].1.per_block()),
         };
         let _ = write!(
             launches,
-            "graven::CudaLaunch {{ kernel: {index}, work: {}, per_block: {}, chunks: {}, threads: {THREADS}, arguments: &[{}] }}, ",
+            "graven::CudaLaunch {{ kernel: {index}, work: {}, per_block: {per_block}, chunks: {}, threads: {THREADS}, arguments: &[{}] }}, ",
             size(&work),
-            launch.team.per_block(),
             launch.chunks,
             arguments.join(", ")
         );
@@ -70,22 +70,23 @@ pub(super) fn statics(plan: &Plan, symbols: &[String], layout: &ParameterLayout,
 }
 
 /// The kernels of a simplified graph, with what is launched.
-pub(crate) fn text(graph: &Graph) -> String {
-    let plan = cuda(graph);
-    let symbols = graph.symbols();
+pub(crate) fn text(schedule: &Schedule) -> String {
+    let plan = cuda(schedule);
+    let symbols = schedule.graph.symbols();
     let emitter = Emitter::new(&plan, &symbols);
     let mut names = Names::default();
     let mut text = String::new();
     for launch in &plan.launches {
         let name = names.give(&emitter.kernel_name(launch));
         let kernel = emitter.kernel(launch, &name);
-        let team = match launch.team {
-            Team::Thread => "a thread",
-            Team::Warp => "a warp",
-            Team::Block => "a block",
+        let team = match (&launch.samples, launch.roots[0].1) {
+            (Some(_), _) => "a block for a sample",
+            (None, Team::Thread) => "a thread for an element",
+            (None, Team::Warp) => "a warp for an element",
+            (None, Team::Block) => "a block for an element",
         };
         let chunks = if launch.chunks > 1 { format!(" in each of {} chunks", launch.chunks) } else { String::new() };
-        let _ = writeln!(text, "// {team} for an element{chunks}; {}{}", kernel.modules.join(", "), kernel.text);
+        let _ = writeln!(text, "// {team}{chunks}; {}{}", kernel.modules.join(", "), kernel.text);
     }
     let groups = plan.groups.iter().map(|(dtype, size)| format!("{size} of {dtype:?}"));
     let _ = writeln!(text, "// workspace: {}", groups.collect::<Vec<_>>().join(", "));
@@ -113,6 +114,7 @@ impl Argument {
             Store::Value(value) => format!("Value({value})"),
             Store::Output(output) => format!("Output({output})"),
             Store::Gradient(layer, weight) => format!("Gradient({})", layout.offset(*layer, *weight)),
+            Store::Shared => unreachable!("shared memory is no argument"),
         };
         let own = match self {
             Argument::Read(tensor) => match plan.tensors[tensor].how {
@@ -145,9 +147,11 @@ struct Emitter<'a> {
 }
 
 /// What is known while one kernel is written.
-struct Writing {
+struct Writing<'a> {
     root: usize,
     team: Team,
+    /// The tensors in shared memory.
+    shared: &'a [usize],
     kernel: Kernel,
     /// The lambdas.
     body: String,
@@ -168,7 +172,7 @@ impl<'a> Emitter<'a> {
     /// A kernel is named after the user's names for what it computes.
     fn kernel_name(&self, launch: &Launch) -> String {
         let mut labels: Vec<&str> = Vec::new();
-        for root in &launch.roots {
+        for (root, _) in &launch.roots {
             let mut chain = vec![self.plan.tensors[*root].label.as_str()];
             let mut pending: Vec<usize> = self.plan.tensors[*root].inputs.clone();
             while let Some(next) = pending.pop() {
@@ -195,44 +199,75 @@ impl<'a> Emitter<'a> {
     fn kernel(&self, launch: &Launch, name: &str) -> Kernel {
         let mut kernel = Kernel::default();
         let mut walks = String::new();
-        for (position, root) in launch.roots.iter().enumerate() {
-            let mut writing = Writing {
-                root: *root,
-                team: launch.team,
-                kernel,
-                body: String::new(),
-                lambdas: HashMap::new(),
-            };
+        let shared: Vec<usize> = self.shared(launch);
+        let index = match (&launch.samples, launch.roots[0].1) {
+            (Some(_), _) => "const Index n = blockIdx.x;".to_owned(),
+            (None, Team::Thread) => format!("Index i = (Index) blockIdx.x * {THREADS} + threadIdx.x;"),
+            (None, Team::Warp) => format!("Index i = (Index) blockIdx.x * {} + threadIdx.x / 32;", THREADS / 32),
+            (None, Team::Block) => "Index i = blockIdx.x;".to_owned(),
+        };
+        for tensor in &shared {
+            let Tensor { ty, .. } = &self.plan.tensors[*tensor];
+            let features = ty.features().unwrap_or(0);
+            let _ = writeln!(walks, "    SHARED({}, {}_of_n, {features});", scalar_type(ty.dtype), self.names[*tensor]);
+        }
+        for (position, (root, team)) in launch.roots.iter().enumerate() {
+            let lambdas = HashMap::new();
+            let mut writing =
+                Writing { root: *root, team: *team, shared: &shared, kernel, body: String::new(), lambdas };
             let own = self.lambda(*root, &mut writing);
-            let Writing { kernel: rest, mut body, .. } = writing;
+            let Writing { kernel: rest, body, .. } = writing;
             kernel = rest;
             let work = elements(&self.plan.elements(*root));
-            let condition = if launch.team == Team::Block { String::new() } else { format!("if (i < {work}) ") };
-            let store = format!("{condition}{own}(i);");
-            if launch.roots.len() == 1 {
-                walks = format!("{body}    {store}\n");
-            } else {
-                body = body.replace("\n    ", "\n        ");
-                let _ = writeln!(walks, "    if (i < {work}) {{\n    {body}        {own}(i);\n        return;\n    }}");
-                if position + 1 < launch.roots.len() {
-                    let _ = writeln!(walks, "    i -= {work};");
+            let nested = body.replace("\n    ", "\n        ");
+            let last = position + 1 == launch.roots.len();
+            match (&launch.samples, launch.roots.len()) {
+                (Some(_), _) => {
+                    let features = self.plan.tensors[*root].features().unwrap_or(0);
+                    let (first, step) = match team {
+                        Team::Thread => ("threadIdx.x".to_owned(), THREADS),
+                        _ => ("threadIdx.x / 32".to_owned(), THREADS / 32),
+                    };
+                    let _ = writeln!(
+                        walks,
+                        "    {{\n    {nested}        for (int i = {first}; i < {features}; i += {step}) {own}(n * {features} + i);\n    }}"
+                    );
+                    if !last {
+                        walks += "    __syncthreads();\n";
+                    }
+                }
+                (None, 1) if *team == Team::Block => {
+                    let _ = writeln!(walks, "{body}    {own}(i);");
+                }
+                (None, 1) => {
+                    let _ = writeln!(walks, "{body}    if (i < {work}) {own}(i);");
+                }
+                (None, _) => {
+                    let _ = writeln!(walks, "    if (i < {work}) {{\n    {nested}        {own}(i);\n        return;\n    }}");
+                    if !last {
+                        let _ = writeln!(walks, "    i -= {work};");
+                    }
                 }
             }
         }
-        let index = match launch.team {
-            Team::Thread => format!("(Index) blockIdx.x * {THREADS} + threadIdx.x"),
-            Team::Warp => format!("(Index) blockIdx.x * {} + threadIdx.x / 32", THREADS / 32),
-            Team::Block => "blockIdx.x".to_owned(),
-        };
         self.note_symbols(&mut kernel, &walks);
         let parameters: Vec<String> = kernel.arguments.iter().map(|argument| self.parameter(*argument)).collect();
-        let docs: String = launch.roots.iter().map(|root| self.describe(*root)).collect();
+        let docs: String = launch.roots.iter().map(|(root, _)| self.describe(*root)).collect();
         kernel.text = format!(
             "\nusing namespace graven;\n\n{docs}extern \"C\" __global__ void __launch_bounds__({THREADS}) {name}(\n    {}) {{\n    \
-             Index i = {index};\n{walks}}}\n",
+             {index}\n{walks}}}\n",
             parameters.join(",\n    ")
         );
         kernel
+    }
+
+    /// The tensors that a launch keeps in shared memory.
+    fn shared(&self, launch: &Launch) -> Vec<usize> {
+        let of = |tensor: &usize| {
+            self.plan.stores[*tensor].contains(&Store::Shared)
+                && launch.roots.iter().any(|(root, _)| *root == self.plan.root[*tensor])
+        };
+        (0..self.plan.tensors.len()).filter(of).collect()
     }
 
     /// `// max_pool2d: [N, 6, 12, 12]`
@@ -240,7 +275,7 @@ impl<'a> Emitter<'a> {
         let tensor = &self.plan.tensors[root];
         let mut text = format!("/// {} = {}", self.names[root], tensor.ty);
         let reads: Vec<String> =
-            self.plan.reads(root).into_iter().map(|read| format!("{} {}", self.names[read], self.plan.tensors[read].ty)).collect();
+            self.plan.reads(root, |index| self.plan.is_stored(index)).into_iter().map(|read| format!("{} {}", self.names[read], self.plan.tensors[read].ty)).collect();
         if !reads.is_empty() {
             let _ = write!(text, " from {}", reads.join(", "));
         }
@@ -276,7 +311,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// The name of the lambda that gives a tensor's elements; writes it, and those that it calls, unless they are there.
-    fn lambda(&self, tensor: usize, writing: &mut Writing) -> String {
+    fn lambda(&self, tensor: usize, writing: &mut Writing<'_>) -> String {
         let tensor = self.plan.behind(tensor);
         if let Some(name) = writing.lambdas.get(&tensor) {
             return name.clone();
@@ -286,6 +321,9 @@ impl<'a> Emitter<'a> {
             let element = self.element(tensor, writing);
             let body = self.stored(tensor, element, writing);
             let _ = writeln!(writing.body, "    const auto {name} = [=](Index i) {{\n        {body}\n    }};");
+        } else if writing.shared.contains(&tensor) {
+            let features = self.plan.tensors[tensor].features().unwrap_or(0);
+            let _ = writeln!(writing.body, "    const auto {name} = sample({name}_of_n, n * {features});");
         } else {
             argument(&mut writing.kernel, Argument::Read(tensor));
             let _ = writeln!(writing.body, "    const auto {name} = memory({});", self.pointer(tensor, 0));
@@ -295,7 +333,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// Statements that end with `return` of an element, or `const auto value = ` that is stored first.
-    fn stored(&self, tensor: usize, element: Element, writing: &mut Writing) -> String {
+    fn stored(&self, tensor: usize, element: Element, writing: &mut Writing<'_>) -> String {
         let stores = self.plan.stores[tensor].len();
         if stores == 0 {
             return format!("{}return {};", element.before, element.value);
@@ -310,14 +348,19 @@ impl<'a> Emitter<'a> {
             Team::Warp => "if (threadIdx.x % 32 == 0) ",
             Team::Block => "if (threadIdx.x == 0) ",
         };
-        for place in 0..stores {
+        for (place, store) in self.plan.stores[tensor].iter().enumerate() {
+            if *store == Store::Shared {
+                let (name, features) = (&self.names[tensor], self.plan.tensors[tensor].features().unwrap_or(0));
+                let _ = write!(text, "{condition}{name}_of_n[i - n * {features}] = value;\n        ");
+                continue;
+            }
             argument(&mut writing.kernel, Argument::Write(tensor, place));
             let _ = write!(text, "{condition}{}[{position}] = value;\n        ", self.pointer(tensor, place));
         }
         text + "return value;"
     }
 
-    fn element(&self, tensor: usize, writing: &mut Writing) -> Element {
+    fn element(&self, tensor: usize, writing: &mut Writing<'_>) -> Element {
         let own = &self.plan.tensors[tensor];
         let inputs: Vec<String> = own.inputs.iter().map(|input| self.lambda(*input, writing)).collect();
         match &own.how {

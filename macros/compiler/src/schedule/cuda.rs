@@ -10,6 +10,8 @@
 //!   both: a convolution with its activation, and the pooling behind it.
 //! - A long sum (a weight gradient, a loss) is cut into chunks, whose partial sums are stored and then added in order. The
 //!   number of chunks depends on shapes alone, so the bits of a result do not depend on the device.
+//! - Operations on small samples that follow each other become one kernel, in which a block takes one sample through all of
+//!   them, in shared memory.
 //! - Kernels that nobody waits for (weight gradients) go to the end, where equal ones are launched as one.
 
 use std::collections::HashMap;
@@ -21,6 +23,7 @@ use graven_kernels::pointwise::Formula;
 
 use crate::graph::{Graph, Kind, Target};
 use crate::memory::{Life, pack};
+use crate::schedule::{Home, Schedule};
 
 /// Threads of a block.
 pub const THREADS: usize = 256;
@@ -28,8 +31,12 @@ pub const THREADS: usize = 256;
 /// The size that stands for every symbol where work is estimated.
 const TYPICAL: f64 = 64.0;
 
-/// Elements up to this many threads keep a device busy.
-const BUSY: usize = 1 << 16;
+/// So many threads, or so many blocks, keep a device busy.
+const BUSY_THREADS: usize = 1 << 18;
+const BUSY_BLOCKS: usize = 1 << 12;
+
+/// A sum of known length is cut into chunks from so many terms on.
+const LONG: usize = 1 << 16;
 
 /// Chunks of a sum at most.
 const MAX_CHUNKS: usize = 64;
@@ -42,6 +49,12 @@ const CHEAP: usize = 2;
 
 /// How often a cheap tensor may be computed.
 const MOST_TIMES: f64 = 2.0;
+
+/// Elements of a sample of a tensor that a block may take through several operations.
+const SMALL_SAMPLE: usize = 1024;
+
+/// Bytes of shared memory of a block: what every device has.
+const SHARED_BYTES: usize = 40 << 10;
 
 /// How the elements of a tensor come about.
 #[derive(Debug, Clone)]
@@ -75,6 +88,16 @@ pub struct Tensor {
     pub how: How,
     /// What it reads.
     pub inputs: Vec<usize>,
+    /// The samples on its first axis, if each comes from the same sample of what it reads.
+    pub samples: Option<Dim>,
+}
+
+impl Tensor {
+    /// Elements of one sample.
+    #[must_use]
+    pub fn features(&self) -> Option<usize> {
+        self.ty.features().filter(|_| self.samples.is_some() && self.ty.dims.first() == self.samples.as_ref())
+    }
 }
 
 /// Who computes one element.
@@ -109,17 +132,19 @@ pub enum Store {
     Output(usize),
     /// It is the gradient of a parameter: layer, weight.
     Gradient(usize, usize),
+    /// In the shared memory of the block that takes its sample.
+    Shared,
 }
 
 /// One launch.
 #[derive(Debug, Clone)]
 pub struct Launch {
-    /// The tensors whose elements it walks over, one after the other.
-    pub roots: Vec<usize>,
-    /// Who computes an element.
-    pub team: Team,
+    /// The tensors whose elements it computes, and who computes one: one after the other for `samples`, else side by side.
+    pub roots: Vec<(usize, Team)>,
     /// The second axis of the grid.
     pub chunks: usize,
+    /// If a block takes a sample through all roots: how many samples there are.
+    pub samples: Option<Dim>,
 }
 
 /// A tensor of the workspace.
@@ -148,10 +173,11 @@ pub struct Plan {
     pub values: Vec<Slot>,
 }
 
-/// Plans a simplified graph.
+/// Plans a function.
 #[must_use]
-pub fn cuda(graph: &Graph) -> Plan {
-    let (tensors, values) = Tensors::of(graph);
+pub fn cuda(schedule: &Schedule) -> Plan {
+    let graph = &schedule.graph;
+    let (tensors, values) = Tensors::of(schedule);
     let n = tensors.len();
     let mut plan = Plan {
         tensors,
@@ -166,7 +192,8 @@ pub fn cuda(graph: &Graph) -> Plan {
     let stored = plan.decide(&readers);
     plan.choose_roots(&readers, &stored);
     plan.launch(&stored);
-    plan.place(&stored);
+    plan.choose_stores(&stored);
+    plan.place();
     plan
 }
 
@@ -180,10 +207,12 @@ struct Tensors {
 
 impl Tensors {
     /// (the tensors, the tensor of each value of the graph)
-    fn of(graph: &Graph) -> (Vec<Tensor>, Vec<usize>) {
+    fn of(schedule: &Schedule) -> (Vec<Tensor>, Vec<usize>) {
+        let graph = &schedule.graph;
         let mut tensors = Tensors::default();
         let mut values: Vec<usize> = Vec::with_capacity(graph.nodes.len());
-        for node in &graph.nodes {
+        for (node, home) in graph.nodes.iter().zip(&schedule.homes) {
+            let samples = if let Home::Tile(_, samples) = home { Some(samples.clone()) } else { None };
             let inputs: Vec<usize> = node.inputs.iter().map(|input| values[input.0]).collect();
             let how = match &node.kind {
                 Kind::Input(index) => How::Input(*index),
@@ -194,12 +223,12 @@ impl Tensors {
                     Some(formula) => How::Formula(formula.clone()),
                     None => {
                         let types: Vec<Type> = node.inputs.iter().map(|input| graph.node(*input).ty.clone()).collect();
-                        values.push(tensors.parts(op.cuda(&types, &node.ty), &inputs, &node.label));
+                        values.push(tensors.parts(op.cuda(&types, &node.ty), &inputs, &node.label, samples));
                         continue;
                     }
                 },
             };
-            values.push(tensors.push(Tensor { ty: node.ty.clone(), label: node.label.clone(), how, inputs }));
+            values.push(tensors.push(Tensor { ty: node.ty.clone(), label: node.label.clone(), how, inputs, samples }));
         }
         (tensors.list, values)
     }
@@ -210,7 +239,7 @@ impl Tensors {
     }
 
     /// The tensors of an operation; the last one is its result.
-    fn parts(&mut self, parts: Vec<Part>, inputs: &[usize], label: &str) -> usize {
+    fn parts(&mut self, parts: Vec<Part>, inputs: &[usize], label: &str, samples: Option<Dim>) -> usize {
         let mut own: Vec<usize> = Vec::new();
         for part in parts {
             let source = |source: &Source| match source {
@@ -222,7 +251,7 @@ impl Tensors {
             let index = match self.parts.get(&key) {
                 Some(index) => *index,
                 None => {
-                    let index = self.part(part, inputs, label);
+                    let index = self.part(part, inputs, label, samples.clone());
                     self.parts.insert(key, index);
                     index
                 }
@@ -233,12 +262,12 @@ impl Tensors {
     }
 
     /// A part; a long sum becomes its chunks and their total.
-    fn part(&mut self, part: Part, inputs: Vec<usize>, label: &str) -> usize {
+    fn part(&mut self, part: Part, inputs: Vec<usize>, label: &str, samples: Option<Dim>) -> usize {
         let ty = part.ty.clone();
         let label = label.to_owned();
         let chunks = chunks(&part);
         if chunks == 1 {
-            return self.push(Tensor { ty, label, how: How::Part(part), inputs });
+            return self.push(Tensor { ty, label, how: How::Part(part), inputs, samples });
         }
         let dims = std::iter::once(Dim::known(chunks)).chain(ty.dims.iter().cloned()).collect();
         let partial = Type { dtype: ty.dtype, dims };
@@ -247,21 +276,22 @@ impl Tensors {
             label: format!("{label}_chunks"),
             how: How::Chunks(part, chunks),
             inputs,
+            samples: None,
         });
-        self.push(Tensor { ty, label, how: How::Total(chunks), inputs: vec![partial] })
+        self.push(Tensor { ty, label, how: How::Total(chunks), inputs: vec![partial], samples: None })
     }
 }
 
 /// Into how many chunks the terms of a part are cut: so many that the device is busy.
 fn chunks(part: &Part) -> usize {
     let Some(Terms { count, combine: Combine::Sum, along }) = &part.terms else { return 1 };
-    let long = count.as_known().is_none_or(|count| count >= BUSY);
+    let long = count.as_known().is_none_or(|count| count >= LONG);
     let Some(elements) = Dim::product(&part.ty.dims).and_then(|elements| elements.as_known()).filter(|_| long) else {
         return 1;
     };
     let busy = match along {
-        Along::Elements => BUSY,
-        Along::Terms => BUSY / 64,
+        Along::Elements => BUSY_THREADS,
+        Along::Terms => BUSY_BLOCKS,
     };
     // A power of two, so that sums of one size are launched together.
     (busy / elements.max(1)).clamp(1, MAX_CHUNKS).next_power_of_two().min(MAX_CHUNKS)
@@ -293,8 +323,8 @@ impl Plan {
 
     /// A tensor with the same elements.
     fn copy(&mut self, of: usize) -> usize {
-        let Tensor { ty, label, .. } = self.tensors[of].clone();
-        self.tensors.push(Tensor { ty, label, how: How::Formula(Formula::Operand(0)), inputs: vec![of] });
+        let copy = Tensor { how: How::Formula(Formula::Operand(0)), inputs: vec![of], ..self.tensors[of].clone() };
+        self.tensors.push(copy);
         self.stores.push(Vec::new());
         self.root.push(self.tensors.len() - 1);
         self.tensors.len() - 1
@@ -425,9 +455,9 @@ impl Plan {
         }
     }
 
-    /// What the kernel of a root reads from memory: tensors stored by other kernels, arguments and parameters.
+    /// What the computation of a root reads, beyond what is computed with it.
     #[must_use]
-    pub fn reads(&self, root: usize) -> Vec<usize> {
+    pub fn reads(&self, root: usize, stored: impl Fn(usize) -> bool) -> Vec<usize> {
         let mut reads = Vec::new();
         let mut pending: Vec<usize> = self.tensors[root].inputs.iter().rev().copied().collect();
         let mut seen = vec![root];
@@ -437,9 +467,8 @@ impl Plan {
                 continue;
             }
             seen.push(next);
-            let how = &self.tensors[next].how;
-            let elsewhere = !self.stores[next].is_empty() && self.root[next] != self.root[root];
-            if elsewhere || matches!(how, How::Input(_) | How::Parameter(..)) {
+            let elsewhere = stored(next) && self.root[next] != root;
+            if elsewhere || matches!(self.tensors[next].how, How::Input(_) | How::Parameter(..)) {
                 reads.push(next);
             } else {
                 pending.extend(self.tensors[next].inputs.iter().rev());
@@ -448,20 +477,22 @@ impl Plan {
         reads
     }
 
+    /// Whether a tensor has a place in memory, rather than being computed where it is read.
+    #[must_use]
+    pub fn is_stored(&self, tensor: usize) -> bool {
+        !self.stores[tensor].is_empty()
+    }
+
     /// The launches: kernels in order, those that nobody waits for at the end, equal ones together.
     fn launch(&mut self, stored: &[bool]) {
-        // From here on a stored tensor has a place, if only in the workspace.
-        for index in (0..self.tensors.len()).filter(|index| stored[*index]) {
-            if self.stores[index].is_empty() {
-                self.stores[index].push(Store::Value(self.values.len()));
-                self.values.push(Slot { group: 0, offset: 0 });
-            }
-        }
-        let roots: Vec<usize> = (0..self.tensors.len()).filter(|index| stored[*index] && self.root[*index] == *index).collect();
-        let reads: HashMap<usize, Vec<usize>> = roots
-            .iter()
-            .map(|root| (*root, self.reads(*root).into_iter().filter(|read| stored[*read]).map(|read| self.root[read]).collect()))
-            .collect();
+        let is_stored = |index: usize| stored[index];
+        let roots: Vec<usize> =
+            (0..self.tensors.len()).filter(|index| stored[*index] && self.root[*index] == *index).collect();
+        let read_roots = |root: &usize| {
+            let reads = self.reads(*root, is_stored).into_iter().filter(|read| stored[*read]);
+            (*root, reads.map(|read| self.root[read]).collect())
+        };
+        let reads: HashMap<usize, Vec<usize>> = roots.iter().map(read_roots).collect();
         // The end: long sums, and what waits for nothing else but them.
         let mut late = vec![false; self.tensors.len()];
         let mut needed = vec![false; self.tensors.len()];
@@ -478,31 +509,90 @@ impl Plan {
             depth[*root] = reads[root].iter().filter(|read| late[**read]).map(|read| depth[*read] + 1).max().unwrap_or(0);
         }
         let launch = |root: &usize| Launch {
-            roots: vec![*root],
-            team: self.team(*root, stored),
+            roots: vec![(*root, self.team(*root, stored))],
             chunks: if let How::Chunks(_, chunks) = self.tensors[*root].how { chunks } else { 1 },
+            samples: None,
         };
-        let mut launches: Vec<Launch> = roots.iter().filter(|root| !late[**root]).map(launch).collect();
+        let mut launches: Vec<Launch> = Vec::new();
+        for root in roots.iter().filter(|root| !late[**root]) {
+            let own = launch(root);
+            match launches.last_mut().map(|last| (self.group(last, &own, stored), last)) {
+                Some((Some(samples), last)) => {
+                    last.samples = Some(samples);
+                    last.roots.extend(own.roots);
+                }
+                _ => launches.push(own),
+            }
+        }
         let mut end: Vec<usize> = roots.into_iter().filter(|root| late[*root]).collect();
         end.sort_by_key(|root| {
-            let Launch { team, chunks, .. } = launch(root);
-            (depth[*root], team, chunks, *root)
+            let Launch { roots, chunks, .. } = launch(root);
+            (depth[*root], roots[0].1, chunks, *root)
         });
+        let known = |root: usize| Dim::product(&self.elements(root)).is_some_and(|dim| dim.as_known().is_some());
         for root in end {
             let own = launch(&root);
-            let known = |root: &usize| Dim::product(&self.elements(*root)).is_some_and(|dim| dim.as_known().is_some());
+            let beside = |(other, team): &(usize, Team)| {
+                late[*other] && depth[*other] == depth[root] && known(*other) && *team == own.roots[0].1
+            };
             match launches.last_mut() {
                 Some(last)
-                    if last.roots.iter().all(|other| late[*other] && depth[*other] == depth[root] && known(other))
-                        && known(&root)
-                        && (last.team, last.chunks) == (own.team, own.chunks) =>
+                    if known(root)
+                        && last.samples.is_none()
+                        && last.chunks == own.chunks
+                        && last.roots.iter().all(beside) =>
                 {
-                    last.roots.push(root);
+                    last.roots.extend(own.roots);
                 }
                 _ => launches.push(own),
             }
         }
         self.launches = launches;
+    }
+
+    /// If a block can take a sample through one launch and then through the next: how many samples there are.
+    fn group(&self, first: &Launch, next: &Launch, stored: &[bool]) -> Option<Dim> {
+        let roots = || first.roots.iter().chain(&next.roots);
+        let members = |root: usize| (0..self.tensors.len()).filter(move |index| stored[*index] && self.root[*index] == root);
+        let samples = self.tensors[first.roots[0].0].samples.clone()?;
+        let mut bytes = 0;
+        for member in roots().flat_map(|(root, _)| members(*root)) {
+            let tensor = &self.tensors[member];
+            let features = tensor.features().filter(|features| *features <= SMALL_SAMPLE)?;
+            bytes += 8 * features;
+            if tensor.samples.as_ref() != Some(&samples) {
+                return None;
+            }
+        }
+        let fits = bytes <= 2 * SHARED_BYTES && first.chunks == 1 && next.chunks == 1;
+        (fits && roots().all(|(_, team)| *team != Team::Block)).then_some(samples)
+    }
+
+    /// Chooses where each stored tensor lies: a tensor that its own launch reads in shared memory, one that others read in
+    /// the workspace.
+    fn choose_stores(&mut self, stored: &[bool]) {
+        let mut launch_of = vec![0; self.tensors.len()];
+        for (position, launch) in self.launches.iter().enumerate() {
+            launch.roots.iter().for_each(|(root, _)| launch_of[*root] = position);
+        }
+        let mut shared = vec![false; self.tensors.len()];
+        let mut global = vec![false; self.tensors.len()];
+        for (position, launch) in self.launches.iter().enumerate() {
+            for read in launch.roots.iter().flat_map(|(root, _)| self.reads(*root, |index| stored[index])) {
+                let own = stored[read] && launch_of[self.root[read]] == position;
+                shared[read] |= own;
+                global[read] |= stored[read] && !own;
+            }
+        }
+        for index in (0..self.tensors.len()).filter(|index| stored[*index]) {
+            if self.stores[index].is_empty() && (global[index] || !shared[index]) {
+                self.stores[index].push(Store::Value(self.values.len()));
+                self.values.push(Slot { group: 0, offset: 0 });
+            }
+            if shared[index] {
+                self.stores[index].push(Store::Shared);
+            }
+        }
     }
 
     /// The sizes of what a root walks over: without the axis of the chunks.
@@ -513,20 +603,20 @@ impl Plan {
     }
 
     /// Gives the tensors of the workspace their places.
-    fn place(&mut self, stored: &[bool]) {
+    fn place(&mut self) {
         let mut launch_of = vec![0; self.tensors.len()];
         for (position, launch) in self.launches.iter().enumerate() {
-            launch.roots.iter().for_each(|root| launch_of[*root] = position);
+            launch.roots.iter().for_each(|(root, _)| launch_of[*root] = position);
         }
         let in_workspace = |index: &usize| matches!(self.stores[*index].first(), Some(Store::Value(_)));
         let mut lives: HashMap<usize, Life> = HashMap::new();
-        for index in (0..self.tensors.len()).filter(|index| stored[*index]).filter(in_workspace) {
+        for index in (0..self.tensors.len()).filter(in_workspace) {
             let len = Dim::product(&self.tensors[index].ty.dims).map_or(0, |dim| dim.factor()).next_multiple_of(4);
             let first = launch_of[self.root[index]];
             lives.insert(index, Life { len, first, last: first });
         }
         for (position, launch) in self.launches.iter().enumerate() {
-            for read in launch.roots.iter().flat_map(|root| self.reads(*root)) {
+            for read in launch.roots.iter().flat_map(|(root, _)| self.reads(*root, |index| self.is_stored(index))) {
                 if let Some(life) = lives.get_mut(&read) {
                     life.last = life.last.max(position);
                 }

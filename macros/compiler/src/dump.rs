@@ -22,7 +22,7 @@ pub fn text_forms(graph: &Graph) -> Vec<(&'static str, String)> {
         ("simplified", schedule.graph.to_string()),
         ("schedule", schedule.to_string()),
         ("memory", memory_text(&schedule)),
-        ("cuda", crate::emit::cuda_text(&schedule)),
+        ("cuda", crate::emit::program(&schedule).to_string()),
     ]
 }
 

@@ -5,7 +5,7 @@
 //! the chain of operations that it fuses.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use graven_kernels::cuda::Combine;
 use graven_kernels::dim::{Dim, Dtype};
@@ -14,7 +14,7 @@ use graven_kernels::pointwise::broadcast_position;
 use super::formula::{CUDA, operands};
 use super::layout::ParameterLayout;
 use super::names::Names;
-use crate::schedule::cuda::{How, Launch, Plan, Store, THREADS, Team, Tensor, cuda};
+use crate::schedule::cuda::{How, Launch, Plan, Slot, Store, THREADS, Team, Tensor, cuda};
 use crate::schedule::Schedule;
 
 /// Names that a tensor cannot bear in a kernel: words of C++, and those that the text uses itself.
@@ -24,105 +24,126 @@ const RESERVED: &str = "alignas alignof and asm auto bool break case catch char 
     signed sizeof static struct switch template this throw true try typedef typeid typename union unsigned using value \
     virtual void volatile while xor";
 
-/// The static of a plan, as Rust; `size` writes a size, `layout` knows where parameters lie.
-pub(super) fn statics(plan: &Plan, symbols: &[String], layout: &ParameterLayout, size: &dyn Fn(&Dim) -> String) -> String {
-    let emitter = Emitter::new(plan, symbols);
-    let mut kernels = Names::default();
-    let (mut texts, mut launches) = (String::new(), String::new());
-    for (index, launch) in plan.launches.iter().enumerate() {
-        let name = kernels.give(&emitter.kernel_name(launch));
-        let kernel = emitter.kernel(launch, &name);
-        let modules: String = kernel.modules.iter().map(|module| format!("kernels::{module}::CUDA, ")).collect();
-        let _ = write!(
-            texts,
-            "graven::CudaKernel {{ name: {name:?}, source: &[kernels::cuda::PRELUDE, {modules}r#\"{}\"#] }}, ",
-            kernel.text
-        );
-        let arguments: Vec<String> = kernel.arguments.iter().map(|argument| argument.data(plan, layout)).collect();
-        let works: Vec<Dim> = launch.roots.iter().map(|(root, _)| elements(&plan.elements(*root))).collect();
-        let (work, per_block) = match (&launch.samples, works.as_slice()) {
-            (Some(samples), _) => (samples.clone(), 1),
-            (None, [work]) => (work.clone(), launch.roots[0].1.per_block()),
-            (None, several) => (Dim::known(several.iter().map(Dim::factor).sum()), launch.roots[0].1.per_block()),
-        };
-        let _ = write!(
-            launches,
-            "graven::CudaLaunch {{ kernel: {index}, work: {}, per_block: {per_block}, chunks: {}, threads: {THREADS}, arguments: &[{}] }}, ",
-            size(&work),
-            launch.chunks,
-            arguments.join(", ")
-        );
-    }
-    let groups: String = plan
-        .groups
-        .iter()
-        .map(|(dtype, total)| format!("(graven::Dtype::{dtype:?}, {}), ", size(total)))
-        .collect();
-    let values: String = plan
-        .values
-        .iter()
-        .map(|slot| format!("graven::CudaValue {{ group: {}, offset: {} }}, ", slot.group, slot.offset))
-        .collect();
-    format!(
-        "static CUDA: graven::CudaPlan = graven::CudaPlan {{ kernels: &[{texts}], groups: &[{groups}], values: &[{values}], \
-         launches: &[{launches}] }};"
-    )
+/// The kernels of a function, and how they are launched.
+#[derive(Debug)]
+pub struct Program {
+    /// The launches, each of a kernel of its own.
+    pub launches: Vec<Launched>,
+    /// The parts of the workspace: so many elements of that type each.
+    pub groups: Vec<(Dtype, Dim)>,
+    /// The tensors in the workspace.
+    pub values: Vec<Slot>,
 }
 
-/// The kernels of a simplified graph, with what is launched.
-pub(crate) fn text(schedule: &Schedule) -> String {
+/// One launch.
+#[derive(Debug)]
+pub struct Launched {
+    /// The name of the kernel.
+    pub name: String,
+    /// The modules of `graven_kernels` whose device functions it calls, in the order in which their texts must stand.
+    pub modules: Vec<&'static str>,
+    /// Its own text.
+    pub text: String,
+    /// Its arguments.
+    pub arguments: Vec<Argument>,
+    /// How much there is to do: elements, or samples.
+    pub work: Dim,
+    /// How much of it one block does.
+    pub per_block: usize,
+    /// The second axis of the grid.
+    pub chunks: usize,
+    /// Who does it, in words.
+    pub team: &'static str,
+}
+
+/// An argument of a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Argument {
+    /// The argument of the function with this index.
+    Input(usize),
+    /// The parameter of a layer: layer, weight.
+    Parameter(usize, usize),
+    /// What a kernel writes, and later ones read.
+    Stored(Store),
+    /// The seed of the step.
+    Seed,
+    /// The size with this index.
+    Symbol(usize),
+}
+
+/// Writes the kernels of a function.
+#[must_use]
+pub fn program(schedule: &Schedule) -> Program {
     let plan = cuda(schedule);
     let symbols = schedule.graph.symbols();
     let emitter = Emitter::new(&plan, &symbols);
     let mut names = Names::default();
-    let mut text = String::new();
-    for launch in &plan.launches {
+    RESERVED.split_whitespace().for_each(|word| drop(names.give(word)));
+    let launches = plan.launches.iter().map(|launch| {
         let name = names.give(&emitter.kernel_name(launch));
-        let kernel = emitter.kernel(launch, &name);
-        let team = match (&launch.samples, launch.roots[0].1) {
-            (Some(_), _) => "a block for a sample",
-            (None, Team::Thread) => "a thread for an element",
-            (None, Team::Warp) => "a warp for an element",
-            (None, Team::Block) => "a block for an element",
-        };
-        let chunks = if launch.chunks > 1 { format!(" in each of {} chunks", launch.chunks) } else { String::new() };
-        let _ = writeln!(text, "// {team}{chunks}; {}{}", kernel.modules.join(", "), kernel.text);
+        emitter.kernel(launch, name)
+    });
+    let launches = launches.collect();
+    drop(emitter);
+    Program { launches, groups: plan.groups, values: plan.values }
+}
+
+impl Program {
+    /// The static of the program, as Rust; `size` writes a size, `layout` knows where parameters lie.
+    pub(super) fn statics(&self, layout: &ParameterLayout, size: &dyn Fn(&Dim) -> String) -> String {
+        let (mut texts, mut launches) = (String::new(), String::new());
+        for (index, launch) in self.launches.iter().enumerate() {
+            let Launched { name, modules, text, work, per_block, chunks, .. } = launch;
+            let modules: String = modules.iter().map(|module| format!("kernels::{module}::CUDA, ")).collect();
+            let _ = write!(
+                texts,
+                "graven::CudaKernel {{ name: {name:?}, source: &[kernels::cuda::PRELUDE, {modules}r#\"{text}\"#] }}, "
+            );
+            let arguments: Vec<String> = launch.arguments.iter().map(|argument| argument.data(layout)).collect();
+            let _ = write!(
+                launches,
+                "graven::CudaLaunch {{ kernel: {index}, work: {}, per_block: {per_block}, chunks: {chunks}, \
+                 threads: {THREADS}, arguments: &[{}] }}, ",
+                size(work),
+                arguments.join(", ")
+            );
+        }
+        let groups = self.groups.iter().map(|(dtype, total)| format!("(graven::Dtype::{dtype:?}, {}), ", size(total)));
+        let groups: String = groups.collect();
+        let value = |slot: &Slot| format!("graven::CudaValue {{ group: {}, offset: {} }}, ", slot.group, slot.offset);
+        let values: String = self.values.iter().map(value).collect();
+        format!(
+            "static CUDA: graven::CudaPlan = graven::CudaPlan {{ kernels: &[{texts}], groups: &[{groups}], \
+             values: &[{values}], launches: &[{launches}] }};"
+        )
     }
-    let groups = plan.groups.iter().map(|(dtype, size)| format!("{size} of {dtype:?}"));
-    let _ = writeln!(text, "// workspace: {}", groups.collect::<Vec<_>>().join(", "));
-    text
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Launched { modules, text, work, per_block, chunks, team, .. } in &self.launches {
+            let chunks = if *chunks > 1 { format!(" by {chunks}") } else { String::new() };
+            let modules = if modules.is_empty() { String::new() } else { format!("; calls {}", modules.join(", ")) };
+            writeln!(f, "// {team}: {work} / {per_block}{chunks} blocks{modules}{text}")?;
+        }
+        let groups: Vec<String> = self.groups.iter().map(|(dtype, size)| format!("{size} of {dtype:?}")).collect();
+        writeln!(f, "// workspace: {}", if groups.is_empty() { "nothing".to_owned() } else { groups.join(", ") })
+    }
 }
 
 fn elements(dims: &[Dim]) -> Dim {
     Dim::product(dims).unwrap_or(Dim::known(0))
 }
 
-/// An argument of a kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Argument {
-    /// A tensor that is read.
-    Read(usize),
-    /// A tensor that is written, and the number of its place.
-    Write(usize, usize),
-    Seed,
-    Symbol(usize),
-}
-
 impl Argument {
-    fn data(self, plan: &Plan, layout: &ParameterLayout) -> String {
-        let stored = |store: &Store| match store {
-            Store::Value(value) => format!("Value({value})"),
-            Store::Output(output) => format!("Output({output})"),
-            Store::Gradient(layer, weight) => format!("Gradient({})", layout.offset(*layer, *weight)),
-            Store::Shared => unreachable!("shared memory is no argument"),
-        };
+    fn data(self, layout: &ParameterLayout) -> String {
         let own = match self {
-            Argument::Read(tensor) => match plan.tensors[tensor].how {
-                How::Input(input) => format!("Input({input})"),
-                How::Parameter(layer, weight) => format!("Parameter({})", layout.offset(layer, weight)),
-                _ => stored(&plan.stores[tensor][0]),
-            },
-            Argument::Write(tensor, place) => stored(&plan.stores[tensor][place]),
+            Argument::Input(input) => format!("Input({input})"),
+            Argument::Parameter(layer, weight) => format!("Parameter({})", layout.offset(layer, weight)),
+            Argument::Stored(Store::Value(value)) => format!("Value({value})"),
+            Argument::Stored(Store::Output(output)) => format!("Output({output})"),
+            Argument::Stored(Store::Gradient(layer, weight)) => format!("Gradient({})", layout.offset(layer, weight)),
+            Argument::Stored(Store::Shared) => unreachable!("shared memory is no argument"),
             Argument::Seed => "Seed".to_owned(),
             Argument::Symbol(symbol) => format!("Symbol({symbol})"),
         };
@@ -130,13 +151,22 @@ impl Argument {
     }
 }
 
-/// One kernel.
+/// The parameters of a kernel, while it is written.
 #[derive(Default)]
 struct Kernel {
-    text: String,
     arguments: Vec<Argument>,
-    /// The modules whose device functions it calls, in the order in which their texts must stand.
+    /// As they stand in the kernel's signature.
+    parameters: Vec<String>,
     modules: Vec<&'static str>,
+}
+
+impl Kernel {
+    fn take(&mut self, argument: Argument, parameter: String) {
+        if !self.arguments.contains(&argument) {
+            self.arguments.push(argument);
+            self.parameters.push(parameter);
+        }
+    }
 }
 
 struct Emitter<'a> {
@@ -196,7 +226,7 @@ impl<'a> Emitter<'a> {
             && (self.plan.stores[tensor].is_empty() || self.plan.root[tensor] == root)
     }
 
-    fn kernel(&self, launch: &Launch, name: &str) -> Kernel {
+    fn kernel(&self, launch: &Launch, name: String) -> Launched {
         let mut kernel = Kernel::default();
         let mut walks = String::new();
         let shared: Vec<usize> = self.shared(launch);
@@ -251,14 +281,28 @@ impl<'a> Emitter<'a> {
             }
         }
         self.note_symbols(&mut kernel, &walks);
-        let parameters: Vec<String> = kernel.arguments.iter().map(|argument| self.parameter(*argument)).collect();
         let docs: String = launch.roots.iter().map(|(root, _)| self.describe(*root)).collect();
-        kernel.text = format!(
+        let text = format!(
             "\nusing namespace graven;\n\n{docs}extern \"C\" __global__ void __launch_bounds__({THREADS}) {name}(\n    {}) {{\n    \
              {index}\n{walks}}}\n",
-            parameters.join(",\n    ")
+            kernel.parameters.join(",\n    ")
         );
-        kernel
+        let works = launch.roots.iter().map(|(root, _)| elements(&self.plan.elements(*root)));
+        let (team, work, per_block) = match (&launch.samples, launch.roots[0].1) {
+            (Some(samples), _) => ("a block for a sample", samples.clone(), 1),
+            (None, own) => {
+                let team = match own {
+                    Team::Thread => "a thread for an element",
+                    Team::Warp => "a warp for an element",
+                    Team::Block => "a block for an element",
+                };
+                // Several roots have sizes that are known.
+                let several = |sum: Dim, work: Dim| Dim::known(sum.factor() + work.factor());
+                (team, works.reduce(several).unwrap_or(Dim::known(0)), own.per_block())
+            }
+        };
+        let Kernel { arguments, modules, .. } = kernel;
+        Launched { name, modules, text, arguments, work, per_block, chunks: launch.chunks, team }
     }
 
     /// The tensors that a launch keeps in shared memory.
@@ -285,23 +329,8 @@ impl<'a> Emitter<'a> {
     fn note_symbols(&self, kernel: &mut Kernel, text: &str) {
         for (index, symbol) in self.symbols.iter().enumerate() {
             if text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == symbol) {
-                kernel.arguments.push(Argument::Symbol(index));
+                kernel.take(Argument::Symbol(index), format!("Index {symbol}"));
             }
-        }
-    }
-
-    fn parameter(&self, argument: Argument) -> String {
-        match argument {
-            Argument::Read(tensor) => {
-                let Tensor { ty, .. } = &self.plan.tensors[tensor];
-                format!("const {} *__restrict__ {}", scalar_type(ty.dtype), self.pointer(tensor, 0))
-            }
-            Argument::Write(tensor, place) => {
-                let Tensor { ty, .. } = &self.plan.tensors[tensor];
-                format!("{} *__restrict__ {}", scalar_type(ty.dtype), self.pointer(tensor, place))
-            }
-            Argument::Seed => "const Word *__restrict__ seed_at".to_owned(),
-            Argument::Symbol(symbol) => format!("Index {}", self.symbols[symbol]),
         }
     }
 
@@ -325,8 +354,15 @@ impl<'a> Emitter<'a> {
             let features = self.plan.tensors[tensor].features().unwrap_or(0);
             let _ = writeln!(writing.body, "    const auto {name} = sample({name}_of_n, n * {features});");
         } else {
-            argument(&mut writing.kernel, Argument::Read(tensor));
-            let _ = writeln!(writing.body, "    const auto {name} = memory({});", self.pointer(tensor, 0));
+            let argument = match self.plan.tensors[tensor].how {
+                How::Input(input) => Argument::Input(input),
+                How::Parameter(layer, weight) => Argument::Parameter(layer, weight),
+                _ => Argument::Stored(self.plan.stores[tensor][0]),
+            };
+            let pointer = self.pointer(tensor, 0);
+            let ty = scalar_type(self.plan.tensors[tensor].ty.dtype);
+            writing.kernel.take(argument, format!("const {ty} *__restrict__ {pointer}"));
+            let _ = writeln!(writing.body, "    const auto {name} = memory({pointer});");
         }
         writing.lambdas.insert(tensor, name.clone());
         name
@@ -354,8 +390,10 @@ impl<'a> Emitter<'a> {
                 let _ = write!(text, "{condition}{name}_of_n[i - n * {features}] = value;\n        ");
                 continue;
             }
-            argument(&mut writing.kernel, Argument::Write(tensor, place));
-            let _ = write!(text, "{condition}{}[{position}] = value;\n        ", self.pointer(tensor, place));
+            let pointer = self.pointer(tensor, place);
+            let ty = scalar_type(self.plan.tensors[tensor].ty.dtype);
+            writing.kernel.take(Argument::Stored(*store), format!("{ty} *__restrict__ {pointer}"));
+            let _ = write!(text, "{condition}{pointer}[{position}] = value;\n        ");
         }
         text + "return value;"
     }
@@ -385,7 +423,7 @@ impl<'a> Emitter<'a> {
                 arguments.push("i".to_owned());
                 arguments.extend(part.terms.is_some().then(|| "r".to_owned()));
                 if part.seed {
-                    argument(&mut writing.kernel, Argument::Seed);
+                    writing.kernel.take(Argument::Seed, "const Word *__restrict__ seed_at".to_owned());
                     arguments.push("*seed_at".to_owned());
                 }
                 arguments.extend(inputs);
@@ -431,12 +469,6 @@ struct Element {
 impl Element {
     fn of(value: String) -> Element {
         Element { before: String::new(), value }
-    }
-}
-
-fn argument(kernel: &mut Kernel, argument: Argument) {
-    if !kernel.arguments.contains(&argument) {
-        kernel.arguments.push(argument);
     }
 }
 

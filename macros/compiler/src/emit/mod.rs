@@ -1,7 +1,7 @@
 //! Emit: Rust from the schedule and the memory plan. Nothing is decided here.
 
 mod cuda;
-pub(crate) use cuda::text as cuda_text;
+pub use cuda::{Argument, Launched, Program, program};
 mod formula;
 mod layout;
 mod methods;

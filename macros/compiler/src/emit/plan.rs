@@ -499,8 +499,7 @@ impl Emitter<'_> {
         let trained =
             self.context.layout.ranges(|layer, weight| gradients_of.contains(&Target::Parameter(layer, weight)));
         let cuda = if cfg!(feature = "cuda") {
-            let plan = crate::schedule::cuda::cuda(self.schedule);
-            super::cuda::statics(&plan, &self.symbols, self.context.layout, &|dim| self.size_data(dim))
+            super::program(self.schedule).statics(self.context.layout, &|dim| self.size_data(dim))
         } else {
             String::new()
         };

@@ -231,7 +231,7 @@ mod tests {
         gradients: &[],
         parameters: 0,
         trained: &[],
-    cuda: None,
+        cuda: None,
     };
 
     type Bound = std::result::Result<Vec<usize>, String>;

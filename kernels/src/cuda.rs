@@ -141,3 +141,17 @@ pub fn list<T: std::fmt::Display>(items: &[T]) -> String {
 pub fn product(dims: &[Dim]) -> Dim {
     Dim::product(dims).unwrap_or(Dim::known(0))
 }
+
+/// The texts of device functions by module.
+pub const MODULES: [(&str, &str); 10] = [
+    ("argmax", crate::argmax::CUDA),
+    ("conv2d", crate::conv2d::CUDA),
+    ("cross_entropy", crate::cross_entropy::CUDA),
+    ("dropout", crate::dropout::CUDA),
+    ("linear", crate::linear::CUDA),
+    ("matmul", crate::matmul::CUDA),
+    ("pool2d", crate::pool2d::CUDA),
+    ("rearrange", crate::rearrange::CUDA),
+    ("reduce", crate::reduce::CUDA),
+    ("softmax", crate::softmax::CUDA),
+];

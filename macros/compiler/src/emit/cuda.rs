@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 
-use graven_kernels::cuda::Combine;
+use graven_kernels::cuda::{Combine, MODULES, PRELUDE};
 use graven_kernels::dim::{Dim, Dtype};
 use graven_kernels::pointwise::broadcast_position;
 
@@ -73,7 +73,7 @@ pub enum Argument {
 
 /// Writes the kernels of a function.
 #[must_use]
-pub fn program(schedule: &Schedule) -> Program {
+pub(crate) fn program(schedule: &Schedule) -> Program {
     let plan = cuda(schedule);
     let symbols = schedule.graph.symbols();
     let emitter = Emitter::new(&plan, &symbols);
@@ -116,6 +116,16 @@ impl Program {
             "static CUDA: graven::CudaPlan = graven::CudaPlan {{ kernels: &[{texts}], groups: &[{groups}], \
              values: &[{values}], launches: &[{launches}] }};"
         )
+    }
+}
+
+impl Launched {
+    /// The complete text of the kernel.
+    #[must_use]
+    pub fn source(&self) -> String {
+        let text = |module: &&str| MODULES.iter().find(|(name, _)| name == module).map_or("", |(_, text)| text);
+        let modules: String = self.modules.iter().map(text).collect();
+        format!("{PRELUDE}{modules}{}", self.text)
     }
 }
 
@@ -283,7 +293,7 @@ impl<'a> Emitter<'a> {
         self.note_symbols(&mut kernel, &walks);
         let docs: String = launch.roots.iter().map(|(root, _)| self.describe(*root)).collect();
         let text = format!(
-            "\nusing namespace graven;\n\n{docs}extern \"C\" __global__ void __launch_bounds__({THREADS}) {name}(\n    {}) {{\n    \
+            "\n{docs}extern \"C\" __global__ void __launch_bounds__({THREADS}) {name}(\n    {}) {{\n    \
              {index}\n{walks}}}\n",
             kernel.parameters.join(",\n    ")
         );
@@ -352,7 +362,7 @@ impl<'a> Emitter<'a> {
             let _ = writeln!(writing.body, "    const auto {name} = [=](Index i) {{\n        {body}\n    }};");
         } else if writing.shared.contains(&tensor) {
             let features = self.plan.tensors[tensor].features().unwrap_or(0);
-            let _ = writeln!(writing.body, "    const auto {name} = sample({name}_of_n, n * {features});");
+            let _ = writeln!(writing.body, "    const auto {name} = graven::sample({name}_of_n, n * {features});");
         } else {
             let argument = match self.plan.tensors[tensor].how {
                 How::Input(input) => Argument::Input(input),
@@ -362,7 +372,7 @@ impl<'a> Emitter<'a> {
             let pointer = self.pointer(tensor, 0);
             let ty = scalar_type(self.plan.tensors[tensor].ty.dtype);
             writing.kernel.take(argument, format!("const {ty} *__restrict__ {pointer}"));
-            let _ = writeln!(writing.body, "    const auto {name} = memory({pointer});");
+            let _ = writeln!(writing.body, "    const auto {name} = graven::memory({pointer});");
         }
         writing.lambdas.insert(tensor, name.clone());
         name
@@ -419,7 +429,7 @@ impl<'a> Emitter<'a> {
                     }
                 });
                 let mut arguments: Vec<String> = Vec::new();
-                arguments.extend((!part.sizes.is_empty()).then(|| part.sizes.clone()));
+                arguments.extend((!part.sizes.is_empty()).then(|| format!("graven::{}", part.sizes)));
                 arguments.push("i".to_owned());
                 arguments.extend(part.terms.is_some().then(|| "r".to_owned()));
                 if part.seed {
@@ -430,28 +440,28 @@ impl<'a> Emitter<'a> {
                 let call = format!("graven::{}({})", part.function, arguments.join(", "));
                 let Some(terms) = &part.terms else { return Element::of(call) };
                 let combine = match terms.combine {
-                    Combine::Sum => "Sum",
-                    Combine::Max => "Max",
+                    Combine::Sum => "graven::Sum",
+                    Combine::Max => "graven::Max",
                 };
                 let count = &terms.count;
                 let (first, last) = match &own.how {
                     How::Chunks(_, chunks) => {
-                        let at = |chunk: &str| format!("chunk_start({count}, {chunk}, {chunks})");
+                        let at = |chunk: &str| format!("graven::chunk_start({count}, {chunk}, {chunks})");
                         (at("blockIdx.y"), at("blockIdx.y + 1"))
                     }
                     _ => ("0".to_owned(), count.to_string()),
                 };
                 let term = format!("[=](Index r) {{\n            return {call};\n        }}");
                 Element::of(match self.plan.own_team(tensor) {
-                    Team::Thread => format!("combine_alone<{combine}>({first}, {last}, 1, {term})"),
-                    Team::Warp => format!("combine_warp<{combine}>({first}, {last}, {term})"),
-                    Team::Block => format!("combine_block<{combine}>({first}, {last}, {term})"),
+                    Team::Thread => format!("graven::combine_alone<{combine}>({first}, {last}, 1, {term})"),
+                    Team::Warp => format!("graven::combine_warp<{combine}>({first}, {last}, {term})"),
+                    Team::Block => format!("graven::combine_block<{combine}>({first}, {last}, {term})"),
                 })
             }
             How::Total(chunks) => {
                 let count = elements(&own.ty.dims);
                 Element::of(format!(
-                    "combine_alone<Sum>(0, {chunks}, 1, [=](Index r) {{ return {}(r * {count} + i); }})",
+                    "graven::combine_alone<graven::Sum>(0, {chunks}, 1, [=](Index r) {{ return {}(r * {count} + i); }})",
                     inputs[0]
                 ))
             }

@@ -1,7 +1,8 @@
 //! Emit: Rust from the schedule and the memory plan. Nothing is decided here.
 
 mod cuda;
-pub use cuda::{Argument, Launched, Program, program};
+pub(crate) use cuda::program;
+pub use cuda::{Argument, Launched, Program};
 mod formula;
 mod layout;
 mod methods;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUresult, CUstreamCaptureMode};
 use cudarc::driver::{CudaContext, CudaFunction, CudaStream, DriverError, LaunchConfig, PushKernelArg};
 use cudarc::nvrtc::{Ptx, result as nvrtc, sys as nvrtc_sys};
-use graven_tests::cuda::{ORDERS, emulated, emulated_in_all_orders, emulated_with};
+use graven_tests::cuda::{ORDERS, emulated, emulated_failure, emulated_in_all_orders, emulated_with};
 
 #[path = "cuda/kernels.rs"]
 mod kernels;
@@ -144,6 +144,24 @@ fn lanes_vote_and_tell_each_other() {
     });
 }
 
+#[test]
+fn blocks_are_shared_among_threads_of_the_machine() {
+    for threads in ["1", "4"] {
+        emulated_with(&[("GRAVEN_EMULATION_THREADS", threads)], || {
+            let (context, stream) = device();
+            let row_sum = kernel(&context, kernels::ROW_SUM, "row_sum");
+            let ones = stream.clone_htod(&vec![1.0f32; 400 * 512]).unwrap();
+            let mut sums = stream.alloc_zeros::<f32>(400).unwrap();
+            // SAFETY: the arguments are those of the kernel.
+            unsafe {
+                let mut launch = stream.launch_builder(&row_sum);
+                launch.arg(&ones).arg(&mut sums).arg(&512i64).launch(grid(400, 1, 512)).unwrap();
+            }
+            assert_eq!(stream.clone_dtoh(&sums).unwrap(), [512.0; 400]);
+        });
+    }
+}
+
 /// output[i] = 2 * output[i] + 1.
 const STEP: &str = r#"
 extern "C" __global__ void step(float* values, int count) {
@@ -270,6 +288,18 @@ fn writes_behind_an_array_are_reported() {
         let text = fault("extern \"C\" __global__ void fault(float*) { SHARED(float, big, 12289); big[0] = 0; }");
         assert!(text.contains("more than 48 KB of shared memory, at `big`"), "{text}");
     });
+}
+
+#[test]
+fn the_kernel_that_ends_a_process_is_named() {
+    let ends = |body: &str| drop(fault(&format!("extern \"C\" __global__ void fault(float* output) {{ {body} }}")));
+    let far = emulated_failure(|| ends("output[threadIdx.x == 5 ? 1ll << 40 : 0] = 1;"));
+    let deep =
+        emulated_failure(|| ends("volatile char big[200000]; big[threadIdx.x] = 0; output[0] = big[threadIdx.x];"));
+    for (message, thread) in [(far, "(5, 0, 0)"), (deep, "(0, 0, 0)")] {
+        let expected = format!("kernel `fault`, block (0, 0, 0), thread {thread}: Segmentation fault");
+        assert!(message.is_none_or(|message| message.contains(&expected)), "{expected}");
+    }
 }
 
 #[test]
@@ -475,9 +505,14 @@ fn calls_can_be_counted() {
     let trace = tempfile::NamedTempFile::new().unwrap();
     let path = trace.path().to_str().unwrap();
     emulated_with(&[("GRAVEN_EMULATION_TRACE", path)], || {
-        let (_context, stream) = device();
-        stream.clone_htod(&[1.0f32]).unwrap();
+        let (context, stream) = device();
+        let mut values = stream.clone_htod(&[1.0f32]).unwrap();
+        let step = kernel(&context, STEP, "step");
+        // SAFETY: the arguments are those of the kernel.
+        unsafe { stream.launch_builder(&step).arg(&mut values).arg(&1i32).launch(grid(1, 1, 32)).unwrap() };
         let trace = std::fs::read_to_string(std::env::var("GRAVEN_EMULATION_TRACE").unwrap()).unwrap();
-        assert_eq!(trace.lines().filter(|call| *call == "cuMemcpyHtoDAsync").count(), 1, "{trace}");
+        for call in ["cuMemcpyHtoDAsync", "cuLaunchKernel", "run step"] {
+            assert_eq!(trace.lines().filter(|line| *line == call).count(), 1, "{call} in\n{trace}");
+        }
     });
 }

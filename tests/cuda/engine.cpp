@@ -1,7 +1,9 @@
 // See engine.h. Fibers, the schedule of a block, and blocks on several threads of the machine.
 #include "engine.h"
 
+#include <signal.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 
 #include <algorithm>
 #include <atomic>
@@ -26,6 +28,9 @@ constexpr unsigned char POISON = 0xFF;
 constexpr Size SHARED_BYTES = 48 * 1024;
 // Poisoned bytes behind each shared array; a write into them is reported when the block ends.
 constexpr Size GUARD = 64;
+
+// 1024 for each of the threads of the machine, of which there are at most MOST_WORKERS. Memory that is not touched is not taken.
+constexpr Size MOST_WORKERS = 16, MOST_FIBERS = MOST_WORKERS * 1024;
 
 struct Worker;
 
@@ -127,24 +132,29 @@ void reset_stack(Fiber* fiber) {
     memset(fiber->stack, 0, SAVED_REGISTERS * sizeof(void*));
 }
 
+Fiber* new_fiber() {
+    static std::atomic<Size> count{0};
+    Size i = count.fetch_add(1);
+    if (i >= MOST_FIBERS) {
+        fprintf(stderr, "CUDA emulation: more threads at a time than there are stacks\n");
+        abort();
+    }
+    char* stack = emulated_stacks + i * STACK;
+    // The lowest whole page may not be touched: a kernel that needs more stack ends there, and does not write over the
+    // stack below.
+    constexpr Size PAGE = 4096;
+    mprotect(reinterpret_cast<void*>((reinterpret_cast<Size>(stack) + PAGE - 1) & ~(PAGE - 1)), PAGE, PROT_NONE);
+    Fiber* fiber = reinterpret_cast<Fiber*>(stack + STACK - TOP);
+    reset_stack(fiber);
+    return fiber;
+}
+
 Fiber* Worker::take_fiber() {
     if (free.empty()) {
-        // A chunk of stacks, aligned to their size. The lowest page of each may not be touched: a kernel that needs more
-        // stack ends there instead of writing over its neighbour.
-        constexpr Size COUNT = 64, PAGE = 4096;
-        char* memory = static_cast<char*>(mmap(nullptr, (COUNT + 1) * STACK, PROT_READ | PROT_WRITE,
-                                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-        if (memory == MAP_FAILED) abort();
-        char* first = reinterpret_cast<char*>((reinterpret_cast<Size>(memory) + STACK - 1) & ~(STACK - 1));
-        for (Size i = COUNT; i-- > 0;) {
-            char* stack = first + i * STACK;
-            mprotect(stack, PAGE, PROT_NONE);
-            Fiber* fiber = reinterpret_cast<Fiber*>(stack + STACK - TOP);
-            reset_stack(fiber);
-            fiber->worker = this;
-            fibers.push_back(fiber);
-            free.push_back(fiber);
-        }
+        Fiber* fiber = new_fiber();
+        fiber->worker = this;
+        fibers.push_back(fiber);
+        free.push_back(fiber);
     }
     Fiber* fiber = free.back();
     free.pop_back();
@@ -336,6 +346,49 @@ void Worker::abandon() {
     for (Fiber* fiber : fibers) reset_stack(fiber);
 }
 
+// The worker of this thread of the machine, while it runs blocks.
+thread_local Worker* running = nullptr;
+
+struct sigaction former_actions[NSIG];
+
+// A kernel that touches memory which is not there ends the process. This says which one it was.
+void on_signal(int signal, siginfo_t*, void* context) {
+    sigaction(signal, &former_actions[signal], nullptr);  // the fault happens again when this returns
+    if (!running) return;
+    // Not all that stands here may be called in a handler; at worst, the process ends in another way.
+    char* stack = reinterpret_cast<char*>(static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RSP]);
+    std::string thread = "unknown";
+    if (stack >= emulated_stacks && stack < emulated_stacks + MOST_FIBERS * STACK) {
+        Size i = (Size)(stack - emulated_stacks) / STACK;
+        thread = index_text(reinterpret_cast<Thread*>(emulated_stacks + (i + 1) * STACK - TOP)->thread);
+    }
+    fprintf(stderr, "CUDA emulation: kernel `%s`, block %s, thread %s: %s\n", running->launch->name.c_str(),
+            index_text(running->block).c_str(), thread.c_str(), strsignal(signal));
+}
+
+// What runs blocks does so between these two.
+struct Running {
+    explicit Running(Worker* worker) {
+        static std::once_flag once;
+        std::call_once(once, [] {
+            struct sigaction action = {};
+            action.sa_sigaction = on_signal;
+            action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+            for (int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) sigaction(signal, &action, &former_actions[signal]);
+        });
+        // A fiber that has used up its stack has none left for the handler, and the stack that Rust has for its own is small.
+        static thread_local std::vector<char> memory(64 * 1024);
+        stack_t own = {memory.data(), 0, memory.size()};
+        sigaltstack(&own, &former);
+        running = worker;
+    }
+    ~Running() {
+        running = nullptr;
+        sigaltstack(&former, nullptr);
+    }
+    stack_t former = {};
+};
+
 Order order_from_environment() {
     const char* text = getenv("GRAVEN_EMULATION_ORDER");
     if (!text || !strcmp(text, "forward")) return Order::Forward;
@@ -388,6 +441,7 @@ struct Blocks {
     void run(std::chrono::microseconds time) {
         auto end = std::chrono::steady_clock::now() + time;
         Worker* worker = take_worker();
+        Running running(worker);
         worker->launch = &launch;
         worker->order = order;
         worker->fault.clear();
@@ -410,12 +464,17 @@ struct Blocks {
 
 unsigned threads_from_environment() {
     const char* text = getenv("GRAVEN_EMULATION_THREADS");
-    return text ? (unsigned)std::max(1, atoi(text)) : std::max(1u, std::thread::hardware_concurrency());
+    int count = text ? atoi(text) : (int)std::thread::hardware_concurrency();
+    return (unsigned)std::clamp(count, 1, (int)MOST_WORKERS);
 }
 
 }  // namespace
 
+char* emulated_stacks = static_cast<char*>(mmap(nullptr, MOST_FIBERS * STACK, PROT_READ | PROT_WRITE,
+                                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+
 std::string run(const Launch& launch) {
+    if (emulated_stacks == MAP_FAILED) return "there is no memory for stacks";
     static const Order order = order_from_environment();
     static const unsigned n_threads = threads_from_environment();
     // Threads are started only where a launch takes long enough to gain from them.

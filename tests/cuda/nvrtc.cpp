@@ -224,7 +224,7 @@ Result compile(Program& program, const Settings& settings) {
                           << entries(program.text);
     std::vector<std::string> command = {
         "g++", "-std=" + settings.standard, "-O1", "-w", "-shared", "-fPIC", "-pipe", "-nostdinc", "-nostdinc++",
-        "-fno-exceptions", "-fno-rtti", "-fno-strict-aliasing", "-ffp-contract=off", "-fno-math-errno",
+        "-fno-exceptions", "-fno-rtti", "-fno-strict-aliasing", "-ffp-contract=off", "-fno-math-errno", "-fstack-clash-protection",
         "-fvisibility=hidden", "-fno-asynchronous-unwind-tables", "-fdiagnostics-color=never", "-fmax-errors=20",
         "-include", EMULATION_HEADER, source, "-o", library, "-nodefaultlibs", "-lm", "-lc", "-lgcc"};
     command.insert(command.begin() + 1, settings.definitions.begin(), settings.definitions.end());

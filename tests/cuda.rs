@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cudarc::driver::sys::{CUgraphInstantiate_flags, CUresult, CUstreamCaptureMode};
+use cudarc::driver::sys::{CUevent_flags, CUgraphInstantiate_flags, CUresult, CUstreamCaptureMode};
 use cudarc::driver::{CudaContext, CudaFunction, CudaStream, DriverError, LaunchConfig, PushKernelArg};
 use cudarc::nvrtc::{Ptx, result as nvrtc, sys as nvrtc_sys};
 use graven_tests::cuda::{ORDERS, emulated, emulated_failure, emulated_in_all_orders, emulated_with};
@@ -406,6 +406,26 @@ fn lazy_streams_show_who_does_not_wait() {
         host[0] = 20.0;
         assert_eq!(stream.clone_dtoh(&values).unwrap(), [20.0]);
     });
+}
+
+#[test]
+fn copies_fills_and_events_work_on_streams_of_both_kinds() {
+    for streams in ["eager", "lazy"] {
+        emulated_with(&[("GRAVEN_EMULATION_STREAMS", streams)], || {
+            let (_context, stream) = device();
+            let flags = Some(CUevent_flags::CU_EVENT_DEFAULT);
+            let start = stream.record_event(flags).unwrap();
+            let from = stream.clone_htod(&[1.0f32, 2.0, 3.0]).unwrap();
+            let mut to = stream.alloc_zeros::<f32>(4).unwrap();
+            stream.memcpy_dtod(&from, &mut to.slice_mut(1..)).unwrap();
+            let end = stream.record_event(flags).unwrap();
+            end.synchronize().unwrap();
+            assert!(end.is_complete() && start.elapsed_ms(&end).unwrap() >= 0.0);
+            assert_eq!(stream.clone_dtoh(&to).unwrap(), [0.0, 1.0, 2.0, 3.0]);
+            stream.memset_zeros(&mut to.slice_mut(2..)).unwrap();
+            assert_eq!(stream.clone_dtoh(&to).unwrap(), [0.0, 1.0, 0.0, 0.0]);
+        });
+    }
 }
 
 #[test]

@@ -77,7 +77,6 @@ struct Entry {
 
 template <class T> struct IsPointer { static constexpr bool value = false; };
 template <class T> struct IsPointer<T*> { static constexpr bool value = true; };
-template <class T> struct IsPointer<T* __restrict__> { static constexpr bool value = true; };
 
 template <int... I> struct Indices {};
 template <int N, int... I> struct MakeIndices : MakeIndices<N - 1, N - 1, I...> {};

@@ -5,13 +5,11 @@
 //! libraries that they stand for, and the loader reads where to look when a process starts; so a test runs in a process of
 //! its own:
 //!
-//! ```no_run
-//! # /*
+//! ```ignore
 //! #[test]
-//! # */
 //! fn kernels_are_launched() {
 //!     graven_tests::cuda::emulated(|| {
-//!         // Here, `Device::cuda(0)` is a device, whose kernels run on the CPU.
+//!         // Here, there is a device 0, whose kernels run on the CPU.
 //!     });
 //! }
 //! ```

@@ -1,1 +1,4 @@
-//! Nothing here: the tests of this package stand in the files beside it.
+//! What the tests of this package share; the tests stand in the files beside it.
+
+#[path = "cuda/harness.rs"]
+pub mod cuda;

@@ -1,0 +1,180 @@
+//! CUDA without a GPU: the stand-ins of driver and NVRTC for tests that run kernels, and the real NVRTC for tests that only
+//! compile them.
+//!
+//! The stand-ins (`tests/cuda/*.cpp`) are built once by g++, below cargo's target folder. They are found by the names of the
+//! libraries that they stand for, and the loader reads where to look when a process starts; so a test runs in a process of
+//! its own:
+//!
+//! ```no_run
+//! # /*
+//! #[test]
+//! # */
+//! fn kernels_are_launched() {
+//!     graven_tests::cuda::emulated(|| {
+//!         // Here, `Device::cuda(0)` is a device, whose kernels run on the CPU.
+//!     });
+//! }
+//! ```
+
+use std::any::type_name;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::{env, fs, process};
+
+#[path = "nvrtc.rs"]
+mod nvrtc;
+
+pub use nvrtc::{Report, compile_real, real_nvrtc};
+
+/// The orders in which the threads of a block take their turns: `GRAVEN_EMULATION_ORDER`.
+pub const ORDERS: [&str; 3] = ["forward", "reverse", "random"];
+
+/// Which call of [`emulated_with`], among those of its test, this process was started for.
+const CALL: &str = "GRAVEN_EMULATED";
+/// What such a process prints when that call has come to its end.
+const DONE: &str = "emulated to the end";
+
+/// Runs `test` in a process in which the stand-ins are the CUDA driver and NVRTC; panics if it fails there.
+///
+/// `test` must be a closure in the function with `#[test]`: its type tells the name of the test. Where the stand-ins cannot be
+/// built, the reason is printed and nothing runs, unless `GRAVEN_REQUIRE_EMULATION=1` makes that a failure.
+pub fn emulated(test: impl FnOnce()) {
+    emulated_with(&[], test);
+}
+
+/// As [`emulated`], once for each of [`ORDERS`].
+pub fn emulated_in_all_orders(test: impl Fn()) {
+    for order in ORDERS {
+        emulated_with(&[("GRAVEN_EMULATION_ORDER", order)], &test);
+    }
+}
+
+/// As [`emulated`], with variables of the stand-in driver, which `tests/cuda/driver.cpp` lists.
+pub fn emulated_with<F: FnOnce()>(variables: &[(&str, &str)], test: F) {
+    let name = test_name(type_name::<F>());
+    let call = count_call(name).to_string();
+    if let Some(started_for) = env::var_os(CALL) {
+        // The other calls of the test have processes of their own.
+        if started_for == *call {
+            test();
+            println!("{DONE}");
+        }
+        return;
+    }
+    let folder = match stand_ins() {
+        Ok(folder) => folder,
+        Err(reason) if env::var_os("GRAVEN_REQUIRE_EMULATION").is_some_and(|value| value == "1") => panic!("{reason}"),
+        Err(reason) => return println!("skipped, as CUDA cannot be emulated here: {reason}"),
+    };
+    let output = Command::new(env::current_exe().expect("a test knows its program"))
+        .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .env(CALL, &call)
+        .env("LD_LIBRARY_PATH", search_path(folder))
+        .env("GRAVEN_NVRTC", folder.join("libnvrtc.so"))
+        .env("GRAVEN_CACHE", folder.join("cache"))
+        .envs(variables.iter().copied())
+        .output()
+        .expect("a test can be started again");
+    let (printed, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    // A wrong name would run no test, and succeed.
+    let passed = output.status.success() && printed.contains(DONE);
+    assert!(passed, "`{name}` with {variables:?}: {}\n{printed}\n{errors}", output.status);
+    print!("{errors}");
+}
+
+/// How many calls of a test came before.
+fn count_call(test: &'static str) -> usize {
+    static CALLS: Mutex<BTreeMap<&str, usize>> = Mutex::new(BTreeMap::new());
+    let mut calls = CALLS.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = calls.entry(test).or_default();
+    *count += 1;
+    *count - 1
+}
+
+/// The name of the test that holds a closure: `cuda::part::test::{{closure}}` -> `part::test`.
+fn test_name(closure: &'static str) -> &'static str {
+    let path = closure.trim_start_matches('&').split("::{{closure}}").next().expect("split gives one part at least");
+    path.split_once("::").expect("a test is in a crate").1
+}
+
+fn search_path(folder: &Path) -> OsString {
+    let mut path = folder.as_os_str().to_owned();
+    if let Some(rest) = env::var_os("LD_LIBRARY_PATH") {
+        path.push(":");
+        path.push(rest);
+    }
+    path
+}
+
+/// The folder that holds the stand-ins `libcuda.so.1` and `libnvrtc.so`. Builds them if need be; the error says why it cannot.
+pub fn stand_ins() -> Result<&'static Path, String> {
+    static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    FOLDER.get_or_init(build).as_deref().map_err(String::clone)
+}
+
+/// Stand-ins: (file, its other names, sources, options).
+const LIBRARIES: [(&str, &[&str], &[&str], &[&str]); 2] = [
+    ("libcuda.so.1", &["libcuda.so"], &["driver.cpp", "engine.cpp"], &["-O2", "-pthread", "-ldl"]),
+    ("libnvrtc.so.13", &["libnvrtc.so"], &["nvrtc.cpp"], &["-O1"]),
+];
+
+fn build() -> Result<PathBuf, String> {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        return Err("the stand-ins know Linux on x86-64 only".to_owned());
+    }
+    let version = Command::new("g++").arg("--version").output();
+    let version =
+        version.map_err(|error| format!("g++ does not run ({error}); on Debian: apt-get install g++"))?.stdout;
+
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("cuda");
+    let mut hasher = DefaultHasher::new();
+    version.hash(&mut hasher);
+    sources.hash(&mut hasher);
+    for name in ["emulation.h", "engine.h", "engine.cpp", "driver.cpp", "nvrtc.cpp"] {
+        fs::read(sources.join(name)).map_err(|error| format!("{name}: {error}"))?.hash(&mut hasher);
+    }
+    // target/PROFILE/deps/TEST
+    let test = env::current_exe().map_err(|error| error.to_string())?;
+    let target = test.ancestors().nth(3).expect("a test lies in cargo's target folder");
+    let folder = target.join(format!("cuda-emulation-{:016x}", hasher.finish()));
+    if folder.exists() {
+        return Ok(folder);
+    }
+
+    // Built beside it and then renamed: several tests may do this at once.
+    let unfinished = target.join(format!("cuda-emulation-{}.part", process::id()));
+    fs::create_dir_all(&unfinished).map_err(|error| format!("{}: {error}", unfinished.display()))?;
+    for (file, names, parts, options) in LIBRARIES {
+        compile_library(&sources, &unfinished, file, parts, options)?;
+        for name in names {
+            // It may be there from a process with the same number that was stopped half way.
+            let _ = fs::remove_file(unfinished.join(name));
+            #[cfg(unix)]
+            std::os::unix::fs::symlink(file, unfinished.join(name)).map_err(|error| error.to_string())?;
+        }
+    }
+    if fs::rename(&unfinished, &folder).is_err() {
+        let _ = fs::remove_dir_all(&unfinished);
+    }
+    if folder.exists() { Ok(folder) } else { Err(format!("cannot make {}", folder.display())) }
+}
+
+fn compile_library(sources: &Path, folder: &Path, file: &str, parts: &[&str], options: &[&str]) -> Result<(), String> {
+    let output = Command::new("g++")
+        .args(["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-fvisibility=hidden"])
+        .arg(format!("-Wl,-soname,{file}"))
+        .arg(format!("-DEMULATION_HEADER=\"{}\"", sources.join("emulation.h").display()))
+        .arg("-o")
+        .arg(folder.join(file))
+        .args(parts.iter().map(|part| sources.join(part)))
+        .args(options)
+        .output()
+        .map_err(|error| format!("g++ does not run: {error}"))?;
+    // That they do not compile is a mistake in this repository, not in the machine.
+    assert!(output.status.success(), "{file} does not compile:\n{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}

@@ -317,7 +317,7 @@ mod tests {
         let usual: Vec<PathBuf> = NAMES.iter().map(PathBuf::from).collect();
         assert_eq!(places.candidates(), [usual, vec![toolkit, python]].concat());
         places.given = Some(folder.path().join("given"));
-        assert_eq!(places.candidates(), [given.clone()]);
+        assert_eq!(places.candidates(), std::slice::from_ref(&given));
         let message = Nvrtc::open(&places).err().unwrap();
         assert!(message.contains("GRAVEN_NVRTC is ") && message.contains("\nnote: "), "{message}");
         places.given = Some(given.clone());

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cudarc::driver::sys::{self, CUdeviceptr};
@@ -271,6 +273,56 @@ impl Drop for Block {
             // the work that uses it.
             let _ = unsafe { result::free_sync(self.pointer) };
         }
+    }
+}
+
+/// Host memory that is never paged out, which a device copies from while the host goes on.
+pub(super) struct Pinned {
+    start: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: it owns its bytes, as a boxed slice does.
+unsafe impl Send for Pinned {}
+
+impl Pinned {
+    /// So many zeros.
+    pub(super) fn new(gpu: &'static Gpu, bytes: usize) -> Result<Self> {
+        let failed = gpu.failed(format!("allocate {bytes} bytes of pinned host memory"));
+        let no_memory = DriverError(sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY);
+        let allocate = || {
+            gpu.context.bind_to_thread()?;
+            // SAFETY: the size is not zero, and the device is current for this thread.
+            let start = unsafe { result::malloc_host(bytes.max(1), 0) }?;
+            NonNull::new(start.cast::<u8>()).ok_or(no_memory)
+        };
+        let start = allocate().map_err(failed)?;
+        // SAFETY: so many bytes were just allocated.
+        unsafe { start.write_bytes(0, bytes) };
+        Ok(Self { start, bytes })
+    }
+}
+
+impl Deref for Pinned {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the bytes are allocated and initialised, and borrowed as this is.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.bytes) }
+    }
+}
+
+impl DerefMut for Pinned {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `deref`; borrowed exclusively.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.bytes) }
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // SAFETY: it came from `malloc_host`, and its owner has waited for the copies from it.
+        let _ = unsafe { result::free_host(self.start.as_ptr().cast()) };
     }
 }
 

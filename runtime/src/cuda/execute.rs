@@ -12,9 +12,9 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use cudarc::driver::sys::{CUdeviceptr, CUgraphInstantiate_flags, CUstreamCaptureMode};
-use cudarc::driver::{CudaEvent, CudaGraph, DriverError, PinnedHostSlice, result};
+use cudarc::driver::{CudaEvent, CudaGraph, DriverError, result};
 
-use super::driver::{ALIGN, Block, Function, Gpu, Grid, Queue, lock};
+use super::driver::{ALIGN, Block, Function, Gpu, Grid, Pinned, Queue, lock};
 use super::optimizer::Update;
 use super::remote::Remote;
 use crate::error::{Error, Result};
@@ -129,7 +129,7 @@ struct Engine {
 /// Where the arguments of a call go.
 struct Staging {
     device: Arc<Block>,
-    host: PinnedHostSlice<u8>,
+    host: Pinned,
     /// The copy from `host` has ended.
     copied: CudaEvent,
     /// The call has ended that reads `device`.
@@ -361,9 +361,7 @@ impl Staging {
     fn new(gpu: &'static Gpu, bytes: usize, what: impl FnOnce() -> String) -> Result<Self> {
         let context = gpu.context();
         let device = gpu.allocate(bytes, what)?;
-        // SAFETY: bytes, all of which `fill` writes before they are read. No flags: ordinary memory that is not paged out.
-        let host = unsafe { context.alloc_pinned_with_flags::<u8>(device.bytes(), 0) }
-            .map_err(gpu.failed(format!("allocate {bytes} bytes of pinned host memory")))?;
+        let host = Pinned::new(gpu, device.bytes())?;
         let event = || context.new_event(None).map_err(gpu.failed("make an event"));
         Ok(Self { device, host, copied: event()?, consumed: event()? })
     }
@@ -378,7 +376,7 @@ impl Staging {
         inputs: &[Argument<'_>],
     ) -> Result<()> {
         self.copied.synchronize().map_err(gpu.failed("copy the arguments of an earlier call"))?;
-        let host = self.host.as_mut_slice().map_err(gpu.failed("use pinned memory"))?;
+        let host = &mut self.host;
         host[..size_of::<u64>()].copy_from_slice(&seed.to_ne_bytes());
         let numbers = update.map_or([0.0; NUMBERS], |update| update.numbers);
         host[SETTINGS..][..size_of_val(&numbers)].copy_from_slice(as_bytes(&numbers));
@@ -400,9 +398,8 @@ impl Staging {
     fn send(&self, gpu: &'static Gpu, queue: &Queue, layout: &Layout, inputs: &[Argument<'_>]) -> Result<()> {
         let failed = || gpu.failed("copy the arguments");
         queue.uploads.wait(&self.consumed).map_err(failed())?;
-        let host = self.host.as_slice().map_err(failed())?;
         let upload = |range: Range<usize>| {
-            let (from, to) = (&host[range.clone()], self.device.pointer() + range.start as CUdeviceptr);
+            let (from, to) = (&self.host[range.clone()], self.device.pointer() + range.start as CUdeviceptr);
             // SAFETY: pinned and device memory are equally large; `fill` waits for `copied` before it writes there again,
             // and the engine waits for the device before it drops either.
             unsafe { result::memcpy_htod_async(to, from, queue.uploads.cu_stream()) }.map_err(failed())

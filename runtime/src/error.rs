@@ -193,12 +193,12 @@ pub enum Error {
     },
     /// A kernel does not compile.
     Kernel {
-        /// The device.
-        device: Device,
         /// The function that it belongs to.
         function: String,
         /// The kernel, named after the layers that it computes.
         kernel: String,
+        /// What it is compiled for: `sm_90a`.
+        architecture: String,
         /// What the compiler says.
         log: String,
     },
@@ -350,9 +350,9 @@ impl fmt::Display for Error {
                 count(*free, "byte")
             ),
             Self::Driver { device, doing, what } => write!(f, "{device}: cannot {doing}: {what}"),
-            Self::Kernel { device, function, kernel, log } => write!(
+            Self::Kernel { function, kernel, architecture, log } => write!(
                 f,
-                "{device}: the kernel `{kernel}` of `{function}` does not compile\n{}\n\
+                "the kernel `{kernel}` of `{function}` does not compile for {architecture}\n{}\n\
                  help: this is a fault of graven: please report it with this message",
                 log.trim_end()
             ),

@@ -267,6 +267,7 @@ pub mod __private {
 
     pub use crate::tensor::Dtype;
 
+    pub use crate::cuda::{Compiled, compile_kernels};
     pub use crate::display::display;
     pub use crate::plan::*;
     pub use crate::run::{MAX_CHUNKS, Tile, Whole, disjoint, gradients, run, run_grad, run_step};

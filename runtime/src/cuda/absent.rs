@@ -14,17 +14,18 @@ use crate::structure::Bound;
 use crate::values::Values;
 use crate::workspace::{Argument, Slot};
 
+fn absent(device: String) -> Error {
+    let help = "switch the feature on in Cargo.toml: `graven = { version = \"..\", features = [\"cuda\"] }`";
+    Error::NoDevice { device, what: "this program was built without CUDA".into(), help: help.into() }
+}
+
 /// No GPU.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Gpu(Infallible);
 
 impl Gpu {
     pub(crate) fn find(number: usize) -> Result<&'static Self> {
-        Err(Error::NoDevice {
-            device: format!("cuda:{number}"),
-            what: "this program was built without CUDA".into(),
-            help: "switch the feature on in Cargo.toml: `graven = { version = \"..\", features = [\"cuda\"] }`".into(),
-        })
+        Err(absent(format!("cuda:{number}")))
     }
 
     pub(crate) fn is_there() -> bool {
@@ -114,6 +115,24 @@ pub(crate) struct Task<'a> {
     pub(crate) bound: Bound<'a>,
     pub(crate) symbols: &'a [usize],
     pub(crate) inputs: &'a [Argument<'a>],
+}
+
+/// See `program.rs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compiled {
+    /// How many kernels there are.
+    pub kernels: usize,
+    /// How many of them were not in the cache.
+    pub compiled: usize,
+    /// How long it took.
+    pub time: std::time::Duration,
+}
+
+/// See `program.rs`.
+///
+/// Errors: this is the program without CUDA.
+pub fn compile_kernels(_: &[&'static Plan], architecture: &str) -> Result<Compiled> {
+    Err(absent(architecture.into()))
 }
 
 pub(crate) fn evaluate(gpu: &'static Gpu, _: &Task<'_>, _: &mut [Slot<'_>]) -> Result<()> {

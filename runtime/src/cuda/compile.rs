@@ -12,6 +12,11 @@ use libloading::Library;
 /// A file of NVRTC, or the folder that it lies in.
 const VARIABLE: &str = "GRAVEN_NVRTC";
 
+/// How to get the library.
+pub(super) const HELP: &str = "it is a part of the CUDA toolkit, not of the driver; alone it is had by
+    python3 -m venv .nv && .nv/bin/pip install \"nvidia-cuda-nvrtc==13.0.*\"
+    export GRAVEN_NVRTC=$(echo $PWD/.nv/lib/python3*/site-packages/nvidia/cu13/lib)";
+
 type Program = *mut std::ffi::c_void;
 
 /// A number; 0 is success.

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cudarc::driver::sys::{self, CUdeviceptr};
 use cudarc::driver::{CudaContext, CudaStream, DriverError, result};
 
-use super::compile::{Architecture, Nvrtc};
+use super::compile::{self, Architecture, Nvrtc};
 use super::program::Programs;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -23,6 +23,7 @@ pub(super) const ALIGN: usize = 256;
 pub(crate) struct Gpu {
     number: usize,
     context: Arc<CudaContext>,
+    nvrtc: &'static Nvrtc,
     architecture: Architecture,
     queue: Mutex<Queue>,
     free: Mutex<FreeBlocks>,
@@ -96,6 +97,7 @@ impl Gpu {
         Ok(Self {
             number,
             context,
+            nvrtc,
             architecture: nvrtc.architecture(capability),
             queue: Mutex::new(Queue { stream, uploads }),
             free: Mutex::default(),
@@ -109,6 +111,10 @@ impl Gpu {
 
     pub(crate) fn device(&'static self) -> Device {
         Device::of(self)
+    }
+
+    pub(super) fn nvrtc(&self) -> &'static Nvrtc {
+        self.nvrtc
     }
 
     pub(super) fn architecture(&self) -> &Architecture {
@@ -406,14 +412,9 @@ fn nvrtc_help() -> String {
     let mut version = 0;
     // SAFETY: the driver is there and was initialised; it writes one integer.
     let known = unsafe { sys::cuDriverGetVersion(&mut version) } == sys::CUresult::CUDA_SUCCESS;
-    let (package, folder) = if known && version < 13000 {
-        ("nvidia-cuda-nvrtc-cu12", "cuda_nvrtc")
+    if known && version < 13000 {
+        compile::HELP.replace("nvidia-cuda-nvrtc==13.0.*", "nvidia-cuda-nvrtc-cu12").replace("/cu13/", "/cuda_nvrtc/")
     } else {
-        ("nvidia-cuda-nvrtc==13.0.*", "cu13")
-    };
-    format!(
-        "it is a part of the CUDA toolkit, not of the driver; alone it is had by\n    \
-         python3 -m venv .nv && .nv/bin/pip install \"{package}\"\n    \
-         export GRAVEN_NVRTC=$(echo $PWD/.nv/lib/python3*/site-packages/nvidia/{folder}/lib)"
-    )
+        compile::HELP.into()
+    }
 }

@@ -12,6 +12,7 @@ use crate::model::Model;
 use crate::optim::{Optimizer, Rule};
 use crate::plan::ModulePlan;
 use crate::structure::{bind_for, bind_mut_for};
+use crate::values::Values;
 use crate::weights::{self, CHECKPOINT, File, Metadata, RESERVED};
 
 const OPTIMIZER: &str = "graven.optimizer";
@@ -58,9 +59,9 @@ impl Checkpoint {
             }
             all.insert((*key).into(), value.clone());
         }
-        let mut views = weights::views(M::plan(), "", bound.parameters());
+        let mut views = weights::views(M::plan(), "", bound.parameters()?);
         for (name, buffer) in kept(optimizer) {
-            views.extend(weights::views(M::plan(), &prefix(name), buffer));
+            views.extend(weights::views(M::plan(), &prefix(name), buffer.read()?));
         }
         weights::write(path.as_ref(), &views, all)
     }
@@ -88,14 +89,17 @@ impl Checkpoint {
         let buffers = saved.buffers.iter().map(|name| {
             let mut buffer = Floats::zeros(identity.length);
             weights::set_with_prefix(M::plan(), &prefix(name), &mut buffer, &state);
-            buffer
+            Values::Host(buffer)
         });
+        let buffers = buffers.collect();
+        // The last thing that may fail.
+        let parameters = bound.parameters_mut()?;
         let memory = optimizer.memory_mut();
-        memory.buffers = buffers.collect();
+        memory.buffers = buffers;
         memory.steps = saved.steps;
         memory.identity = (saved.steps > 0).then_some(identity);
         saved.settings.iter().for_each(|(setting, value)| optimizer.set(setting, *value));
-        weights::set(M::plan(), bound.parameters_mut(), &state);
+        weights::set(M::plan(), parameters, &state);
         weights::set_dropout(&bound.shared(), dropout);
         Ok(metadata)
     }
@@ -176,7 +180,7 @@ fn optimizer_metadata(optimizer: &impl Rule) -> Metadata {
 }
 
 /// The buffers that an optimizer has, by name.
-fn kept(optimizer: &impl Rule) -> impl Iterator<Item = (&'static str, &Floats)> {
+fn kept(optimizer: &impl Rule) -> impl Iterator<Item = (&'static str, &Values)> {
     optimizer.buffers().iter().copied().zip(&optimizer.memory().buffers)
 }
 

@@ -8,6 +8,7 @@ use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use crate::device::Device;
 use crate::shape::{MAX_RANK, Shape};
 
 /// The result of a fallible function of this crate.
@@ -148,6 +149,59 @@ pub enum Error {
         /// Keys whose shapes differ: key, shape given, shape expected.
         misshapen: Vec<(String, Shape, Shape)>,
     },
+    /// A device cannot be used, because something is missing on this machine or in this program.
+    NoDevice {
+        /// The device asked for: `cuda:0`.
+        device: String,
+        /// What is missing.
+        what: String,
+        /// What to do.
+        help: String,
+    },
+    /// A tensor lies on another device than the function runs on.
+    ForeignDevice {
+        /// The function.
+        function: String,
+        /// The argument.
+        argument: String,
+        /// Where the tensor lies.
+        given: Device,
+        /// Where the function runs.
+        expected: Device,
+        /// Why it runs there: `the network lives there`.
+        why: &'static str,
+    },
+    /// A device has no room left. Parameters and the state of optimizers are as they were.
+    DeviceMemory {
+        /// The device.
+        device: Device,
+        /// What the memory is for: `the workspace of Network::loss`.
+        what: String,
+        /// The bytes asked for.
+        wanted: usize,
+        /// The bytes that are free.
+        free: usize,
+    },
+    /// The driver of a device reports an error.
+    Driver {
+        /// The device.
+        device: Device,
+        /// What was being done, as a phrase: `launch conv1_relu`.
+        doing: String,
+        /// The driver's word for it.
+        what: String,
+    },
+    /// A kernel does not compile.
+    Kernel {
+        /// The function that it belongs to.
+        function: String,
+        /// The kernel, named after the layers that it computes.
+        kernel: String,
+        /// What it is compiled for: `sm_90a`.
+        architecture: String,
+        /// What the compiler says.
+        log: String,
+    },
     /// The operating system reports an error with a file or folder.
     Io {
         /// What was being done, as a phrase: `open`, `write`.
@@ -279,6 +333,29 @@ impl fmt::Display for Error {
                 }
                 write!(f, "\nhelp: nothing was loaded; the weights must come from the same network")
             }
+            Self::NoDevice { device, what, help } => {
+                write!(f, "{device}: {what}")?;
+                line(f, "help", help)
+            }
+            Self::ForeignDevice { function, argument, given, expected, why } => write!(
+                f,
+                "`{function}`: `{argument}` lies on {given}, but the function runs on {expected}, because {why}\n\
+                 help: copy it: `{argument}.to(&device)?`"
+            ),
+            Self::DeviceMemory { device, what, wanted, free } => write!(
+                f,
+                "{device} has no room for {what}: {} are wanted, {} are free\n\
+                 help: take a smaller batch, or end other programs that use the device",
+                count(*wanted, "byte"),
+                count(*free, "byte")
+            ),
+            Self::Driver { device, doing, what } => write!(f, "{device}: cannot {doing}: {what}"),
+            Self::Kernel { function, kernel, architecture, log } => write!(
+                f,
+                "the kernel `{kernel}` of `{function}` does not compile for {architecture}\n{}\n\
+                 help: this is a fault of graven: please report it with this message",
+                log.trim_end()
+            ),
             Self::Io { doing, path, source } => write!(f, "cannot {doing} {}: {source}", path.display()),
             Self::Format { path, what, help } => {
                 write!(f, "{}: {what}", path.display())?;

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use graven_kernels::rng;
 
+use crate::cuda::Arena;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::floats::{LINE, Line};
@@ -30,8 +31,10 @@ pub(crate) struct Home {
     pub(crate) plan: &'static ModulePlan,
     pub(crate) device: Device,
     pub(crate) workspaces: Workspaces,
-    /// The parameters, laid out as in the plan.
+    /// The parameters, laid out as in the plan. Those of a network on a device are there; this is a copy of what is asked
+    /// for, see [`Arena`].
     arena: Box<[UnsafeCell<Line>]>,
+    on_device: Option<Arena>,
     /// The seed of the dropout masks, and how many training steps have drawn from it.
     seed: AtomicU64,
     steps: AtomicU64,
@@ -43,7 +46,9 @@ unsafe impl Sync for Home {}
 
 impl Home {
     /// A home for these parameters, initialised from the seed.
-    pub(crate) fn new(plan: &'static ModulePlan, seed: Seed, device: Device) -> Arc<Self> {
+    ///
+    /// Errors: the device has no room for them.
+    pub(crate) fn new(plan: &'static ModulePlan, seed: Seed, device: &Device) -> Result<Arc<Self>> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         check(plan);
         let mut lines = vec![Line([0.0; LINE]); plan.length.div_ceil(LINE)];
@@ -55,42 +60,96 @@ impl Home {
                 lines[position / LINE].0[position % LINE] = parameter.bound * (2.0 * number - 1.0);
             }
         }
-        Arc::new(Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
+        let dropout = (rng::bits(seed.0, DROPOUT_STREAM, 0), 0);
+        Self::with(NEXT.fetch_add(1, Ordering::Relaxed), plan, lines, dropout, device)
+    }
+
+    /// The same network on another device. It keeps its identity, so its optimizers go on with it: this home must be given up.
+    ///
+    /// Errors: the device has no room for the parameters; the driver of a device fails.
+    pub(crate) fn moved(&self, parameters: &[f32], device: &Device) -> Result<Arc<Self>> {
+        let mut lines = vec![Line([0.0; LINE]); parameters.len().div_ceil(LINE)];
+        for (line, floats) in lines.iter_mut().zip(parameters.chunks(LINE)) {
+            line.0[..floats.len()].copy_from_slice(floats);
+        }
+        Self::with(self.id, self.plan, lines, self.dropout_state(), device)
+    }
+
+    fn with(
+        id: u64,
+        plan: &'static ModulePlan,
+        lines: Vec<Line>,
+        (seed, steps): (u64, u64),
+        device: &Device,
+    ) -> Result<Arc<Self>> {
+        let on_device = device.gpu().map(|gpu| Arena::new(gpu, plan)).transpose()?;
+        Ok(Arc::new(Self {
+            id,
             plan,
-            device,
+            device: device.clone(),
             workspaces: Workspaces::new(),
             arena: lines.into_iter().map(UnsafeCell::new).collect(),
-            seed: AtomicU64::new(rng::bits(seed.0, DROPOUT_STREAM, 0)),
-            steps: AtomicU64::new(0),
-        })
+            on_device,
+            seed: AtomicU64::new(seed),
+            steps: AtomicU64::new(steps),
+        }))
     }
 
     /// Parameters, to be read.
     ///
+    /// Errors: the driver of the device fails.
+    ///
     /// # Safety
     ///
     /// The caller holds a borrow of every handle into the range for as long as the result lives.
-    pub(crate) unsafe fn floats(&self, range: Range<usize>) -> &[f32] {
+    pub(crate) unsafe fn floats(&self, range: Range<usize>) -> Result<&[f32]> {
+        if let Some(arena) = &self.on_device {
+            // SAFETY: passed on from the caller; the layout of the plan fits into the arena.
+            unsafe { arena.fetch(&range, self.start(&(0..0))) }?;
+        }
         // SAFETY: `start` checks the range; the handles are borrowed, so nobody writes (see `floats_mut`).
-        unsafe { std::slice::from_raw_parts(self.start(&range), range.len()) }
+        Ok(unsafe { std::slice::from_raw_parts(self.start(&range), range.len()) })
     }
 
     /// Parameters, to be written.
+    ///
+    /// Errors: the driver of the device fails.
     ///
     /// # Safety
     ///
     /// The caller holds an exclusive borrow of every handle into the range for as long as the result lives.
     #[expect(clippy::mut_from_ref, reason = "the handles are the borrow, not the home")]
-    pub(crate) unsafe fn floats_mut(&self, range: Range<usize>) -> &mut [f32] {
+    pub(crate) unsafe fn floats_mut(&self, range: Range<usize>) -> Result<&mut [f32]> {
+        if let Some(arena) = &self.on_device {
+            // SAFETY: as in `floats`.
+            unsafe { arena.fetch(&range, self.start(&(0..0))) }?;
+            arena.host_writes(&range);
+        }
         // SAFETY: `start` checks the range; the handles are borrowed exclusively, so nobody else reads or writes.
-        unsafe { std::slice::from_raw_parts_mut(self.start(&range), range.len()) }
+        Ok(unsafe { std::slice::from_raw_parts_mut(self.start(&range), range.len()) })
     }
 
     fn start(&self, range: &Range<usize>) -> *mut f32 {
         assert!(range.start <= range.end && range.end <= self.arena.len() * LINE, "{range:?}");
         // An `UnsafeCell<Line>` is laid out as `LINE` floats. The offset stays within the arena, as was just checked.
         self.arena.as_ptr().cast_mut().cast::<f32>().wrapping_add(range.start)
+    }
+
+    /// The parameters as a device sees them; `None` for a network on the CPU.
+    pub(crate) fn on_device(&self) -> Option<&Arena> {
+        self.on_device.as_ref()
+    }
+
+    /// Sends to the device what is newer in host memory.
+    ///
+    /// Errors: the driver of the device fails.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds a borrow of every handle into the range.
+    pub(crate) unsafe fn send(&self, range: &Range<usize>) -> Result<()> {
+        // SAFETY: passed on from the caller; the layout of the plan fits into the arena.
+        self.on_device.as_ref().map_or(Ok(()), |arena| unsafe { arena.send(range, self.start(&(0..0))) })
     }
 
     /// The seed of the dropout masks, and how many training steps have drawn from it.
@@ -179,21 +238,21 @@ impl Parameter {
 
     /// A copy of its values, row-major.
     ///
-    /// Errors: none on the CPU.
+    /// Errors: the driver of the network's device fails.
     pub fn to_vec(&self) -> Result<Vec<f32>> {
-        Ok(self.values().to_vec())
+        Ok(self.values()?.to_vec())
     }
 
-    /// A copy of its values.
+    /// A copy of its values, in host memory.
     ///
-    /// Errors: none on the CPU.
+    /// Errors: the driver of the network's device fails.
     pub fn to_tensor(&self) -> Result<Tensor> {
-        Tensor::new(self.values(), self.shape)
+        Tensor::new(self.values()?, self.shape)
     }
 
     /// Sets its values.
     ///
-    /// Errors: the tensor has another shape.
+    /// Errors: the tensor has another shape; the driver of a device fails.
     pub fn set(&mut self, values: &Tensor) -> Result<()> {
         if *values.shape() != self.shape {
             return Err(Error::ShapeMismatch {
@@ -204,13 +263,13 @@ impl Parameter {
                 note: String::new(),
             });
         }
-        let range = self.range();
+        let (range, values) = (self.range(), values.values()?);
         // SAFETY: the range is this handle's own, and the handle is borrowed exclusively.
-        unsafe { self.home.floats_mut(range) }.copy_from_slice(values.as_slice());
+        unsafe { self.home.floats_mut(range) }?.copy_from_slice(values);
         Ok(())
     }
 
-    pub(crate) fn values(&self) -> &[f32] {
+    pub(crate) fn values(&self) -> Result<&[f32]> {
         // SAFETY: the range is this handle's own, and the handle is borrowed for as long as the result.
         unsafe { self.home.floats(self.range()) }
     }

@@ -4,6 +4,8 @@
 //! A program imports [`prelude`]. This crate holds what such a program runs on: [`Tensor`], the layers, the optimizers,
 //! data sets, checkpoints, and the machinery that emitted code calls.
 
+#![cfg_attr(not(feature = "cuda"), allow(dead_code, reason = "what only a device calls is never called without one"))]
+
 mod device;
 pub mod error;
 mod seed;
@@ -31,7 +33,12 @@ mod floats;
 mod plan;
 mod pool;
 mod run;
+mod values;
 mod workspace;
+
+// The other device.
+#[cfg_attr(not(feature = "cuda"), path = "cuda/absent.rs")]
+mod cuda;
 
 // So that the tests' emitted code names this crate as a user's does.
 #[cfg(test)]
@@ -260,6 +267,7 @@ pub mod __private {
 
     pub use crate::tensor::Dtype;
 
+    pub use crate::cuda::{Compiled, compile_kernels};
     pub use crate::display::display;
     pub use crate::plan::*;
     pub use crate::run::{MAX_CHUNKS, Tile, Whole, disjoint, gradients, run, run_grad, run_step};

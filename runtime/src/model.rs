@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::device::Device;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gradients::Gradients;
 use crate::home::{Home, Parameter, elements};
 use crate::layers::{Conv2d, Dropout, Linear};
@@ -96,9 +96,38 @@ pub trait Model: Module + Sized {
     ///
     /// The same seed gives the same parameters on every machine. It also seeds dropout.
     ///
-    /// Errors: none on the CPU.
+    /// Errors: the device has no room for them.
     fn init(seed: Seed, device: &Device) -> Result<Self> {
-        Ok(Builder::build(&Home::new(Self::plan(), seed, device.clone())))
+        Ok(Builder::build(&Home::new(Self::plan(), seed, device)?))
+    }
+
+    /// Moves the network to another device, as `module.to(device)` in PyTorch. Its parameters and where dropout stands keep
+    /// their bits, and its optimizers and gradients stay its own.
+    ///
+    /// Errors: the device has no room for the parameters, or a driver fails, then the network is where it was; the network
+    /// holds a layer of another one, or is a part of a network, which can only move as a whole.
+    ///
+    /// ```
+    /// use graven::prelude::*;
+    ///
+    /// # #[derive(Module)]
+    /// # struct Network { #[layer(in_features = 4, out_features = 8)] out: Linear }
+    /// # network! { impl Network { fn forward(&self, t: Tensor<[N, 4]>) -> Tensor<[N, 8]> { self.out(t) } } }
+    /// let mut network = Network::init(Seed(0), &Device::cpu())?;
+    /// network.to(&Device::best())?;
+    /// assert_eq!(network.device(), Device::best());
+    /// # graven::Result::Ok(())
+    /// ```
+    fn to(&mut self, device: &Device) -> Result<()> {
+        let bound = bind_for(self, Self::plan(), "Model::to")?;
+        let Some(home) = bound.home.filter(|home| home.device != *device) else { return Ok(()) };
+        if !bound.is_whole() {
+            let first = home.plan.parameters.first().map_or("", |parameter| parameter.name);
+            return Err(Error::ForeignParameters { function: "Model::to".into(), parameter: first.into() });
+        }
+        let moved = home.moved(bound.parameters()?, device)?;
+        *self = Builder::build(&moved);
+        Ok(())
     }
 
     /// Where the network lives.
@@ -130,7 +159,7 @@ pub trait Model: Module + Sized {
     ///
     /// Errors: the network holds a layer of another one.
     fn state(&self) -> Result<StateDict> {
-        let parameters = bind_for(self, Self::plan(), "Model::state")?.parameters();
+        let parameters = bind_for(self, Self::plan(), "Model::state")?.parameters()?;
         let entry = |plan: &ParameterPlan| {
             let values = &parameters[plan.offset..plan.offset + elements(plan)];
             Ok((plan.name.to_string(), Tensor::new(values, plan.dims)?))
@@ -146,7 +175,8 @@ pub trait Model: Module + Sized {
         let mut bound = bind_mut_for(self, Self::plan(), "Model::load_state")?;
         let given = state.iter().map(|(key, tensor)| (key.as_str(), *tensor.shape()));
         weights::check_keys(None, Self::plan().name, &weights::keys(Self::plan()), given)?;
-        weights::set(Self::plan(), bound.parameters_mut(), state);
+        let state = weights::in_host_memory(state)?;
+        weights::set(Self::plan(), bound.parameters_mut()?, &state);
         Ok(())
     }
 
@@ -157,7 +187,7 @@ pub trait Model: Module + Sized {
     /// Errors: the file cannot be written, then an older one is still there; the network holds a layer of another one.
     fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let bound = bind_for(self, Self::plan(), "Model::save")?;
-        let views = weights::views(Self::plan(), "", bound.parameters());
+        let views = weights::views(Self::plan(), "", bound.parameters()?);
         weights::write(path.as_ref(), &views, weights::metadata(&bound))
     }
 
@@ -175,7 +205,7 @@ pub trait Model: Module + Sized {
         }
         let dropout = file.dropout_state()?;
         let state = file.into_state(Self::plan().name, &weights::keys(Self::plan()))?;
-        weights::set(Self::plan(), bound.parameters_mut(), &state);
+        weights::set(Self::plan(), bound.parameters_mut()?, &state);
         weights::set_dropout(&bound.shared(), dropout);
         Ok(())
     }

@@ -11,13 +11,16 @@ use graven_kernels::cpu::Isa;
 
 pub use self::adam::{Adam, AdamW};
 pub use self::sgd::Sgd;
+use crate::cuda;
 use crate::error::{Error, Result};
-use crate::floats::{Floats, Shared};
+use crate::floats::Shared;
 use crate::gradients::Gradients;
 use crate::model::Model;
+use crate::plan::CudaKernel;
 use crate::pool;
 use crate::structure::{Identity, bind_mut_for};
 use crate::threads;
+use crate::values::Values;
 
 /// An optimizer: [`Sgd`], [`Adam`] or [`AdamW`].
 ///
@@ -35,7 +38,8 @@ pub trait Optimizer: Rule {
     ///
     /// A network's own `loss_step` does the same in one call.
     ///
-    /// Errors: the optimizer belongs to another network; the gradients do; a setting is out of range.
+    /// Errors: the optimizer belongs to another network; the gradients do; a setting is out of range; the network's device
+    /// fails.
     fn step<M: Model>(&mut self, model: &mut M, gradients: &Gradients) -> Result<()>
     where
         Self: Sized,
@@ -43,8 +47,10 @@ pub trait Optimizer: Rule {
         let mut bound = bind_mut_for(model, M::plan(), "Optimizer::step")?;
         gradients.check(&bound.shared(), "Optimizer::step")?;
         self.prepare(bound.shared().identity(), bound.shared().model)?;
-        apply(self, gradients.trained.iter().cloned(), bound.parameters_mut(), gradients.values());
-        Ok(())
+        match bound.shared().home.and_then(|home| home.device.gpu()) {
+            Some(gpu) => cuda::apply(gpu, self, &bound.shared(), gradients),
+            None => apply(self, gradients.trained.iter().cloned(), bound.parameters_mut()?, gradients.values()?),
+        }
     }
 }
 
@@ -56,16 +62,15 @@ pub struct Memory {
     /// The number of steps taken.
     pub(crate) steps: u64,
     /// Each in the layout of the parameters, in the order of [`Rule::buffers`].
-    pub(crate) buffers: Vec<Floats>,
+    pub(crate) buffers: Vec<Values>,
 }
 
 impl Memory {
-    /// Makes room for the parameters of a module.
+    /// Makes room for the parameters of a module: zeros, unless there is something already.
     pub(crate) fn reserve(&mut self, n_buffers: usize, length: usize) {
         if self.buffers.len() < n_buffers {
-            self.buffers.resize_with(n_buffers, Floats::default);
+            self.buffers.resize_with(n_buffers, || Values::zeros(length));
         }
-        self.buffers.iter_mut().for_each(|buffer| buffer.grow(length));
     }
 }
 
@@ -100,6 +105,14 @@ pub trait Rule: Send + Sync {
     /// One step for some parameters and their part of the buffers; a buffer that the rule does not keep is empty.
     fn update(&self, isa: Isa, parameters: &mut [f32], gradients: &[f32], buffers: [&mut [f32]; 2]);
 
+    /// The kernel that makes a step on a CUDA device. It takes parameters, gradients, two buffers, the
+    /// [`numbers`](Self::numbers), and how many parameters there are.
+    fn cuda_kernel(&self) -> &'static CudaKernel;
+
+    /// What the kernel computes the step with that is being taken: the settings, and what follows from them and the number
+    /// of the step.
+    fn numbers(&self, numbers: &mut [f32; NUMBERS]);
+
     /// Checks that it can step this module, and allocates what it keeps if this is its first step.
     fn prepare(&mut self, identity: Identity, model: &'static str) -> Result<()> {
         self.check()?;
@@ -114,23 +127,29 @@ pub trait Rule: Send + Sync {
     }
 }
 
+/// How many numbers the kernel of a rule may take.
+pub const NUMBERS: usize = 16;
+
 /// Parameters that one task updates: with their gradients and two buffers 256 KB, several tasks for a large layer.
 const BLOCK: usize = 16 * 1024;
 
-/// One step over these ranges of a layout. The rule was [prepared](Rule::prepare).
+/// One step over these ranges of a layout, on the CPU. The rule was [prepared](Rule::prepare).
+///
+/// Errors: what the rule keeps is on a device, whose driver fails.
 pub(crate) fn apply(
     rule: &mut dyn Rule,
     ranges: impl Iterator<Item = Range<usize>>,
     parameters: &mut [f32],
     gradients: &[f32],
-) {
+) -> Result<()> {
+    rule.memory_mut().buffers.iter_mut().try_for_each(|buffer| buffer.host_mut().map(drop))?;
     let isa = Isa::detect();
     rule.memory_mut().steps += 1;
     let mut buffers = std::mem::take(&mut rule.memory_mut().buffers);
     {
         let rule = &*rule;
         let parameters = Shared::new(parameters);
-        let mut kept = buffers.iter_mut().map(|buffer| Shared::new(buffer));
+        let mut kept = buffers.iter_mut().filter_map(|buffer| buffer.host_mut().ok()).map(Shared::new);
         let kept = [kept.next(), kept.next()];
         for range in ranges {
             pool::run(threads::get(), range.len().div_ceil(BLOCK), &|_, block| {
@@ -144,6 +163,7 @@ pub(crate) fn apply(
         }
     }
     rule.memory_mut().buffers = buffers;
+    Ok(())
 }
 
 /// An error unless the setting satisfies its condition.

@@ -169,6 +169,19 @@ pub struct CudaKernel {
     pub source: &'static [&'static str],
 }
 
+/// All kernels of some functions as one text: parts that several kernels share stand once, before the first that needs them.
+#[must_use]
+pub fn cuda_source(plans: &[&'static Plan]) -> String {
+    let kernels = plans.iter().filter_map(|plan| plan.cuda).flat_map(|cuda| cuda.kernels);
+    let mut parts: Vec<&str> = Vec::new();
+    for part in kernels.flat_map(|kernel| kernel.source) {
+        if !parts.contains(part) {
+            parts.push(part);
+        }
+    }
+    parts.concat()
+}
+
 /// A tensor in the workspace. Several may lie in the same place, one after the other in time.
 #[derive(Debug)]
 pub struct CudaValue {
@@ -298,4 +311,39 @@ pub struct ModulePlan {
     pub parameters: &'static [ParameterPlan],
     /// Floats of the layout, gaps for alignment included.
     pub length: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_kernels_share_stands_once() {
+        const fn plan(cuda: &'static CudaPlan) -> Plan {
+            Plan {
+                function: "f",
+                symbols: &[],
+                inputs: &[],
+                outputs: &[],
+                values: &[],
+                stages: &[],
+                gradients: &[],
+                parameters: 0,
+                trained: &[],
+                cuda: Some(cuda),
+            }
+        }
+        static CUDA: CudaPlan = CudaPlan {
+            kernels: &[
+                CudaKernel { name: "a", source: &["prelude\n", "a\n"] },
+                CudaKernel { name: "b", source: &["prelude\n", "shared\n", "b\n"] },
+            ],
+            groups: &[],
+            values: &[],
+            launches: &[],
+        };
+        static ONE: Plan = plan(&CUDA);
+        assert_eq!(cuda_source(&[&ONE, &ONE]), "prelude\na\nshared\nb\n");
+        assert_eq!(cuda_source(&[]), "");
+    }
 }

@@ -11,6 +11,7 @@ use graven_kernels::cpu::{Context, Isa};
 use self::loops::Call;
 pub use self::loops::MAX_CHUNKS;
 pub use self::tile::{Tile, Whole, disjoint};
+use crate::cuda::{self, Task};
 use crate::error::Result;
 use crate::floats::{LINE, Shared};
 use crate::gradients::Gradients;
@@ -23,12 +24,15 @@ use crate::workspace::{Argument, Part, Slot, Workspace};
 
 /// Runs a function in eval mode.
 ///
-/// Errors: an argument has another shape than declared, or holds a label that is not one of the classes.
+/// Errors: an argument has another shape than declared, holds a label that is not one of the classes, or lies on another
+/// device; the device fails.
 pub fn run(plan: &'static Plan, bound: Bound<'_>, inputs: &[Argument<'_>], outputs: &mut [Slot<'_>]) -> Result<()> {
     let mut workspace = bound.workspaces.take();
     arguments::bind_symbols(plan, inputs, &mut workspace.symbols)?;
-    execute(plan, &bound, 0, inputs, outputs, &mut workspace, None);
-    Ok(())
+    if let Some(gpu) = arguments::choose_device(plan, &bound, inputs)? {
+        return cuda::evaluate(gpu, &Task { plan, bound, symbols: &workspace.symbols, inputs }, outputs);
+    }
+    execute(plan, &bound, 0, inputs, outputs, &mut workspace, None)
 }
 
 /// Runs a function in train mode, with gradients.
@@ -44,9 +48,13 @@ pub fn run_grad(
     gradients.check(&bound, plan.function)?;
     let mut workspace = bound.workspaces.take();
     arguments::bind_symbols(plan, inputs, &mut workspace.symbols)?;
+    let gpu = arguments::choose_device(plan, &bound, inputs)?;
     gradients.trained = plan.trained;
-    execute(plan, &bound, next_seed(&bound), inputs, outputs, &mut workspace, Some(gradients.values_mut()));
-    Ok(())
+    if let Some(gpu) = gpu {
+        let task = Task { plan, bound, symbols: &workspace.symbols, inputs };
+        return cuda::differentiate(gpu, &task, outputs, gradients.anywhere_mut());
+    }
+    execute(plan, &bound, next_seed(&bound), inputs, outputs, &mut workspace, Some(gradients.values_mut()?))
 }
 
 /// Runs a function in train mode, and moves the parameters by their gradients.
@@ -62,13 +70,18 @@ pub fn run_step(
     let mut workspace = bound.workspaces().take();
     arguments::bind_symbols(plan, inputs, &mut workspace.symbols)?;
     let shared = bound.shared();
+    let gpu = arguments::choose_device(plan, &shared, inputs)?;
     optimizer.prepare(shared.identity(), shared.model)?;
+    if let Some(gpu) = gpu {
+        let task = Task { plan, bound: shared, symbols: &workspace.symbols, inputs };
+        return cuda::step(gpu, &task, outputs, optimizer);
+    }
     // Moved out for the call, so that the rest of the workspace can be borrowed beside it.
     let mut gradients = std::mem::take(&mut workspace.gradients);
     gradients.grow(plan.parameters);
     let values = &mut gradients[..plan.parameters];
-    execute(plan, &shared, next_seed(&shared), inputs, outputs, &mut workspace, Some(values));
-    apply(optimizer, plan.trained.iter().cloned(), bound.parameters_mut(), values);
+    execute(plan, &shared, next_seed(&shared), inputs, outputs, &mut workspace, Some(values))?;
+    apply(optimizer, plan.trained.iter().cloned(), bound.parameters_mut()?, values)?;
     workspace.gradients = gradients;
     Ok(())
 }
@@ -84,7 +97,7 @@ fn next_seed(bound: &Bound<'_>) -> u64 {
     bound.home.map_or(0, |home| home.next_seed())
 }
 
-/// Runs all stages. The arguments are checked and the symbols are bound.
+/// Runs all stages on the CPU. The arguments are checked and the symbols are bound.
 fn execute(
     plan: &'static Plan,
     bound: &Bound<'_>,
@@ -93,7 +106,7 @@ fn execute(
     outputs: &mut [Slot<'_>],
     workspace: &mut Workspace,
     mut gradients: Option<&mut [f32]>,
-) {
+) -> Result<()> {
     assert_eq!(bound.length, plan.parameters, "compiler bug: `{}` has another module's layout", plan.function);
     arguments::resize_outputs(plan, &workspace.symbols, outputs);
     if let Some(gradients) = &mut gradients {
@@ -115,7 +128,7 @@ fn execute(
         isa: Isa::detect(),
         threads: threads::get(),
         seed,
-        parameters: bound.parameters(),
+        parameters: bound.parameters()?,
         inputs: &lists.inputs,
         int_inputs: &lists.int_inputs,
         outputs: &lists.outputs,
@@ -131,6 +144,7 @@ fn execute(
     }
     copy_outputs(plan, &lists.outputs, workspace);
     workspace.call = lists.recycle();
+    Ok(())
 }
 
 /// Gives each value of the plan its place, one after the other, each at the start of a line of the cache.

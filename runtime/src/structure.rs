@@ -128,10 +128,20 @@ impl<'a> Bound<'a> {
     }
 
     /// Its parameters, in the layout of its plan.
-    pub(crate) fn parameters(&self) -> &'a [f32] {
+    ///
+    /// Errors: the driver of the network's device fails.
+    pub(crate) fn parameters(&self) -> Result<&'a [f32]> {
         // SAFETY: `Walk::finish` found that the handles into this range are exactly those of the module, and they are
         // borrowed for 'a, because the walk saw them as `&'a Parameter`.
-        self.home.map_or(&[], |home| unsafe { home.floats(self.range()) })
+        self.home.map_or(Ok(&[]), |home| unsafe { home.floats(self.range()) })
+    }
+
+    /// Sends to the network's device what is newer in host memory.
+    ///
+    /// Errors: the driver of the device fails.
+    pub(crate) fn send_parameters(&self) -> Result<()> {
+        // SAFETY: as in `parameters`.
+        self.home.map_or(Ok(()), |home| unsafe { home.send(&self.range()) })
     }
 
     /// Whether it is a whole network, rather than a part of one.
@@ -139,7 +149,7 @@ impl<'a> Bound<'a> {
         self.home.is_some_and(|home| self.length == home.plan.length)
     }
 
-    fn range(&self) -> Range<usize> {
+    pub(crate) fn range(&self) -> Range<usize> {
         self.base..self.base + self.length
     }
 
@@ -162,11 +172,13 @@ impl<'a> BoundMut<'a> {
     }
 
     /// Its parameters, in the layout of its plan, to be changed.
-    pub(crate) fn parameters_mut(&mut self) -> &mut [f32] {
+    ///
+    /// Errors: the driver of the network's device fails.
+    pub(crate) fn parameters_mut(&mut self) -> Result<&mut [f32]> {
         let range = self.0.range();
         // SAFETY: as in `Bound::parameters`, and the walk saw the handles as `&'a mut Parameter`. Slices given out by
         // `shared` or by this function have ended, since they borrow `self`.
-        self.0.home.map_or(&mut [], |home| unsafe { home.floats_mut(range) })
+        self.0.home.map_or(Ok(&mut []), |home| unsafe { home.floats_mut(range) })
     }
 }
 
@@ -197,6 +209,9 @@ pub fn bind_mut<'a>(
     bind_mut_for(module, module_plan, plan.function)
 }
 
+/// As [`bind`], for any function.
+///
+/// Errors: the module holds a parameter that it was not made with.
 pub(crate) fn bind_for<'a>(
     module: &'a impl Structure,
     module_plan: &'static ModulePlan,

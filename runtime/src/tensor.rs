@@ -5,6 +5,8 @@ mod print;
 use std::fmt;
 use std::ops::Range;
 
+use crate::cuda::{Gpu, Remote};
+use crate::device::Device;
 use crate::error::{Error, Result};
 pub use crate::shape::{MAX_RANK, Shape};
 
@@ -59,9 +61,14 @@ impl Element for i64 {
     }
 }
 
-/// An array of numbers with a shape, row-major, in host memory.
+/// An array of numbers with a shape, row-major, in host memory or on a device.
 ///
 /// A tensor without axes (a loss, a count) is stored inline: it costs no heap allocation.
+///
+/// What a network on a GPU computes stays there, and the call does not wait for it. [`item`](Self::item) and
+/// [`to_vec`](Self::to_vec) wait, and report what went wrong on the device. [`as_slice`](Self::as_slice), comparing and
+/// printing wait too; they copy the numbers to host memory once and keep them, and panic if the device fails. A network takes
+/// tensors of host memory and of its own device; [`to`](Self::to) copies to another one.
 ///
 /// ```
 /// use graven::Tensor;
@@ -84,6 +91,7 @@ pub struct Tensor<T = f32> {
 enum Storage<T> {
     Inline(T),
     Heap(Vec<T>),
+    Device(Remote<T>),
 }
 
 impl<T: Element> Tensor<T> {
@@ -171,7 +179,7 @@ impl<T: Element> Tensor<T> {
     /// The number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.as_slice().len()
+        self.shape.elements()
     }
 
     /// Whether it has no elements, as a tensor of shape `[0, 3]`.
@@ -186,34 +194,83 @@ impl<T: Element> Tensor<T> {
         T::DTYPE
     }
 
-    /// Its elements, row-major.
+    /// Where its elements are.
     #[must_use]
-    pub fn as_slice(&self) -> &[T] {
-        match &self.storage {
-            Storage::Inline(value) => std::slice::from_ref(value),
-            Storage::Heap(data) => data,
-        }
+    pub fn device(&self) -> Device {
+        self.remote().map_or_else(Device::cpu, |remote| remote.gpu().device())
     }
 
-    /// Its elements, row-major, to be changed.
+    /// The same tensor on this device, as `to(device)` in PyTorch. If it is there already, a device's memory is shared, and
+    /// host memory is copied.
+    ///
+    /// Errors: the device has no room left; the driver of a device fails.
+    ///
+    /// ```
+    /// use graven::{Device, Tensor};
+    ///
+    /// let t: Tensor = Tensor::new([1.0, 2.0], [2])?;
+    /// let there = t.to(&Device::best())?;
+    /// assert_eq!(there.device(), Device::best());
+    /// assert_eq!(there.to(&Device::cpu())?.as_slice(), [1.0, 2.0]);
+    /// # graven::Result::Ok(())
+    /// ```
+    pub fn to(&self, device: &Device) -> Result<Self> {
+        let storage = match (device.gpu(), &self.storage) {
+            (Some(gpu), Storage::Device(remote)) if remote.gpu() == gpu => self.storage.clone(),
+            (Some(gpu), _) => Storage::Device(Remote::upload(gpu, self.values()?)?),
+            (None, Storage::Device(remote)) => Storage::Heap(remote.to_vec()?),
+            (None, _) => self.storage.clone(),
+        };
+        Ok(Self { shape: self.shape, storage })
+    }
+
+    /// Its elements, row-major. Those of a tensor on a device are copied to host memory by the first call.
+    ///
+    /// Panics if the driver of a device fails; [`to_vec`](Self::to_vec) returns the error.
+    #[must_use]
+    pub fn as_slice(&self) -> &[T] {
+        self.values().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Its elements, row-major, to be changed. A tensor on a device moves to host memory.
+    ///
+    /// Panics if the driver of a device fails; [`to`](Self::to) returns the error.
     #[must_use]
     pub fn as_mut_slice(&mut self) -> &mut [T] {
+        if let Storage::Device(remote) = &self.storage {
+            self.storage = Storage::Heap(remote.to_vec().unwrap_or_else(|error| panic!("{error}")));
+        }
         match &mut self.storage {
             Storage::Inline(value) => std::slice::from_mut(value),
             Storage::Heap(data) => data,
+            Storage::Device(_) => unreachable!("it was just moved"),
         }
     }
 
     /// A copy of its elements, row-major.
     ///
-    /// Errors: none for a tensor in host memory.
+    /// Errors: none for a tensor in host memory; the driver of a device fails, perhaps because of what computes the tensor.
     pub fn to_vec(&self) -> Result<Vec<T>> {
-        Ok(self.as_slice().to_vec())
+        match &self.storage {
+            Storage::Device(remote) => remote.to_vec(),
+            _ => Ok(self.as_slice().to_vec()),
+        }
+    }
+
+    /// Its elements, in host memory.
+    ///
+    /// Errors: as for [`to_vec`](Self::to_vec).
+    pub(crate) fn values(&self) -> Result<&[T]> {
+        match &self.storage {
+            Storage::Inline(value) => Ok(std::slice::from_ref(value)),
+            Storage::Heap(data) => Ok(data),
+            Storage::Device(remote) => remote.read(),
+        }
     }
 
     /// Its only element, as `item()` in PyTorch.
     ///
-    /// Errors: it does not have exactly one element.
+    /// Errors: it does not have exactly one element; as for [`to_vec`](Self::to_vec).
     ///
     /// ```
     /// use graven::Tensor;
@@ -224,8 +281,10 @@ impl<T: Element> Tensor<T> {
     /// # graven::Result::Ok(())
     /// ```
     pub fn item(&self) -> Result<T> {
-        match self.as_slice() {
-            [value] => Ok(*value),
+        match (&self.storage, self.len()) {
+            (Storage::Inline(value), 1) => Ok(*value),
+            (Storage::Heap(data), 1) => Ok(data[0]),
+            (Storage::Device(remote), 1) => remote.first(),
             _ => Err(Error::NotOneElement { shape: self.shape.to_vec() }),
         }
     }
@@ -252,7 +311,8 @@ impl<T: Element> Tensor<T> {
         self.as_slice().get(position).copied()
     }
 
-    /// A copy of these entries of the first axis, as `t[start..end]` in PyTorch: rows of a matrix, samples of a batch.
+    /// These entries of the first axis, as `t[start..end]` in PyTorch: rows of a matrix, samples of a batch. In host memory
+    /// they are copied, on a device they are shared.
     ///
     /// Errors: the tensor has no axes; the range does not lie within the first one.
     pub fn rows(&self, range: Range<usize>) -> Result<Self> {
@@ -263,7 +323,13 @@ impl<T: Element> Tensor<T> {
         let width = self.len().checked_div(rows).unwrap_or(0);
         let mut shape = self.shape.to_vec();
         shape[0] = range.len();
-        Self::new(&self.as_slice()[range.start * width..range.end * width], shape)
+        let range = range.start * width..range.end * width;
+        match &self.storage {
+            Storage::Device(remote) => {
+                Ok(Self { shape: Shape::new(shape)?, storage: Storage::Device(remote.part(range)) })
+            }
+            _ => Self::new(&self.as_slice()[range], shape),
+        }
     }
 
     /// Gives it this shape and as many elements. What they hold is left open. The buffer is used again where it suffices.
@@ -272,9 +338,24 @@ impl<T: Element> Tensor<T> {
         let elements = shape.elements();
         match &mut self.storage {
             Storage::Inline(_) if elements == 1 => {}
-            Storage::Inline(_) => self.storage = Storage::Heap(vec![T::default(); elements]),
+            Storage::Inline(_) | Storage::Device(_) => self.storage = Storage::Heap(vec![T::default(); elements]),
             Storage::Heap(data) => data.resize(elements, T::default()),
         }
+    }
+
+    /// What it is on a device; `None` for a tensor in host memory.
+    pub(crate) fn remote(&self) -> Option<&Remote<T>> {
+        if let Storage::Device(remote) = &self.storage { Some(remote) } else { None }
+    }
+
+    /// Makes it a tensor on a device.
+    pub(crate) fn set_remote(&mut self, shape: Shape, remote: Remote<T>) {
+        *self = Self { shape, storage: Storage::Device(remote) };
+    }
+
+    /// The GPU that it is on.
+    pub(crate) fn gpu(&self) -> Option<&'static Gpu> {
+        self.remote().map(Remote::gpu)
     }
 }
 

@@ -85,8 +85,35 @@ static FORWARD: Plan = Plan {
     gradients: &[],
     parameters: 32,
     trained: &[],
-    cuda: None,
+    cuda: Some(&FORWARD_CUDA),
 };
+
+static FORWARD_CUDA: CudaPlan = CudaPlan {
+    kernels: &[CudaKernel { name: "fc_forward", source: &[FC_FORWARD] }],
+    groups: &[],
+    values: &[],
+    launches: &[CudaLaunch {
+        kernel: 0,
+        work: N,
+        per_block: 32,
+        chunks: 1,
+        threads: 32,
+        arguments: &[
+            CudaArgument::Parameter(0),
+            CudaArgument::Parameter(16),
+            CudaArgument::Input(0),
+            CudaArgument::Output(0),
+            CudaArgument::Symbol(0),
+        ],
+    }],
+};
+
+const FC_FORWARD: &str = r#"
+extern "C" __global__ void fc_forward(const float* weight, const float* bias, const float* x, float* y, long long N) {
+    const long long n = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (n < N) y[n] = weight[0] * x[n] + bias[0];
+}
+"#;
 
 fn forward_tile(tile: &mut Tile<'_>) {
     tile.load_samples(0, 0..16, 1);
@@ -141,8 +168,123 @@ static LOSS: Plan = Plan {
     gradients: &[(3, 16)],
     parameters: 32,
     trained: &[0..1, 16..17],
-    cuda: None,
+    cuda: Some(&LOSS_CUDA),
 };
+
+/// Each block adds up 32 samples, one block adds up the blocks.
+static LOSS_CUDA: CudaPlan = CudaPlan {
+    kernels: &[
+        CudaKernel { name: "fc_loss", source: &[RANDOM, FC_LOSS] },
+        CudaKernel { name: "fc_loss_sum", source: &[FC_LOSS_SUM] },
+    ],
+    groups: &[(Dtype::F32, Size { factor: 3, symbols: &[0] }), (Dtype::I64, N)],
+    values: &[
+        CudaValue { group: 0, offset: 0 },
+        CudaValue { group: 0, offset: 1 },
+        CudaValue { group: 0, offset: 2 },
+        CudaValue { group: 1, offset: 0 },
+    ],
+    launches: &[
+        CudaLaunch {
+            kernel: 0,
+            work: N,
+            per_block: 32,
+            chunks: 1,
+            threads: 32,
+            arguments: &[
+                CudaArgument::Parameter(0),
+                CudaArgument::Parameter(16),
+                CudaArgument::Input(0),
+                CudaArgument::Input(1),
+                CudaArgument::Input(2),
+                CudaArgument::Seed,
+                CudaArgument::Value(0),
+                CudaArgument::Value(1),
+                CudaArgument::Value(2),
+                CudaArgument::Value(3),
+                CudaArgument::Symbol(0),
+            ],
+        },
+        CudaLaunch {
+            kernel: 1,
+            work: ONE,
+            per_block: 1,
+            chunks: 1,
+            threads: 32,
+            arguments: &[
+                CudaArgument::Value(0),
+                CudaArgument::Value(1),
+                CudaArgument::Value(2),
+                CudaArgument::Value(3),
+                CudaArgument::Output(0),
+                CudaArgument::Gradient(0),
+                CudaArgument::Gradient(16),
+                CudaArgument::Output(1),
+                CudaArgument::Symbol(0),
+            ],
+        },
+    ],
+};
+
+const RANDOM: &str = r#"
+__device__ __forceinline__ unsigned long long mix(unsigned long long word) {
+    word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9ull;
+    word = (word ^ (word >> 27)) * 0x94D049BB133111EBull;
+    return word ^ (word >> 31);
+}
+
+// As `rng::uniform` with the stream 0.
+__device__ __forceinline__ float uniform(unsigned long long seed, unsigned long long index) {
+    const unsigned long long golden = 0x9E3779B97F4A7C15ull;
+    return (float)(mix(mix(seed ^ mix(golden)) + index * golden) >> 40) * (1.0f / 16777216.0f);
+}
+"#;
+
+const FC_LOSS: &str = r#"
+extern "C" __global__ void fc_loss(
+    const float* weight, const float* bias, const float* x, const float* targets, const long long* labels,
+    const unsigned long long* seed, float* losses, float* weight_sums, float* bias_sums, long long* counts, long long N) {
+    const long long n = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    float loss = 0.0f, weight_sum = 0.0f, bias_sum = 0.0f;
+    int count = 0;
+    if (n < N) {
+        const float difference = weight[0] * x[n] + bias[0] + 0.1f * uniform(*seed, n) - targets[n];
+        loss = difference * difference / N;
+        weight_sum = 2.0f * difference * x[n] / N;
+        bias_sum = 2.0f * difference / N;
+        count = labels[n] == 3;
+    }
+    for (int lanes = 16; lanes > 0; lanes /= 2) {
+        loss += __shfl_xor_sync(0xffffffffu, loss, lanes);
+        weight_sum += __shfl_xor_sync(0xffffffffu, weight_sum, lanes);
+        bias_sum += __shfl_xor_sync(0xffffffffu, bias_sum, lanes);
+        count += __shfl_xor_sync(0xffffffffu, count, lanes);
+    }
+    if (threadIdx.x == 0) {
+        losses[blockIdx.x] = loss;
+        weight_sums[blockIdx.x] = weight_sum;
+        bias_sums[blockIdx.x] = bias_sum;
+        counts[blockIdx.x] = count;
+    }
+}
+"#;
+
+const FC_LOSS_SUM: &str = r#"
+// Gradients are added, as several kernels may do it: they were zero.
+extern "C" __global__ void fc_loss_sum(
+    const float* losses, const float* weight_sums, const float* bias_sums, const long long* counts,
+    float* loss, float* grad_weight, float* grad_bias, long long* count, long long N) {
+    if (threadIdx.x != 0) return;
+    *loss = 0.0f;
+    *count = 0;
+    for (long long block = 0; block < (N + 31) / 32; ++block) {
+        *loss += losses[block];
+        *grad_weight += weight_sums[block];
+        *grad_bias += bias_sums[block];
+        *count += counts[block];
+    }
+}
+"#;
 
 fn load_tile(tile: &mut Tile<'_>) {
     tile.load_samples(0, 0..16, 1);
@@ -285,8 +427,29 @@ static DOUBLE: Plan = Plan {
     gradients: &[],
     parameters: 0,
     trained: &[],
-    cuda: None,
+    cuda: Some(&DOUBLE_CUDA),
 };
+
+static DOUBLE_CUDA: CudaPlan = CudaPlan {
+    kernels: &[CudaKernel { name: "double_all", source: &[DOUBLE_ALL] }],
+    groups: &[],
+    values: &[],
+    launches: &[CudaLaunch {
+        kernel: 0,
+        work: N,
+        per_block: 64,
+        chunks: 1,
+        threads: 64,
+        arguments: &[CudaArgument::Input(0), CudaArgument::Output(0), CudaArgument::Symbol(0)],
+    }],
+};
+
+const DOUBLE_ALL: &str = r#"
+extern "C" __global__ void double_all(const float* x, float* y, long long N) {
+    const long long n = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (n < N) y[n] = 2.0f * x[n];
+}
+"#;
 
 fn double_tile(tile: &mut Tile<'_>) {
     tile.load_rows(0, 0..16, 1);

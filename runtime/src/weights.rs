@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Dtype as FileDtype, TensorView};
 use safetensors::{SafeTensorError, SafeTensors};
 
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::home::elements;
 use crate::model::StateDict;
@@ -59,7 +60,18 @@ pub(crate) fn keys_with_prefix(plan: &'static ModulePlan, prefix: &str) -> Vec<(
     plan.parameters.iter().map(key).collect()
 }
 
-/// Copies a checked state dict into a layout.
+/// A state dict whose tensors may lie on a device, in host memory.
+///
+/// Errors: the driver of a device fails.
+pub(crate) fn in_host_memory(state: &StateDict) -> Result<std::borrow::Cow<'_, StateDict>> {
+    if state.values().all(|tensor| tensor.remote().is_none()) {
+        return Ok(std::borrow::Cow::Borrowed(state));
+    }
+    let copy = |(key, tensor): (&String, &Tensor)| Ok((key.clone(), tensor.to(&Device::cpu())?));
+    state.iter().map(copy).collect::<Result<_>>().map(std::borrow::Cow::Owned)
+}
+
+/// Copies a checked state dict, in host memory, into a layout.
 pub(crate) fn set(plan: &'static ModulePlan, parameters: &mut [f32], state: &StateDict) {
     set_with_prefix(plan, "", parameters, state);
 }

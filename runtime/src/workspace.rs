@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::{Mutex, PoisonError};
 
+use crate::cuda::Engines;
 use crate::floats::{Floats, Shared};
 use crate::tensor::Tensor;
 
@@ -12,13 +13,15 @@ pub struct Workspaces {
     // Boxed because a workspace is some hundred bytes that would be moved out and in on every call.
     #[expect(clippy::vec_box)]
     free: Mutex<Vec<Box<Workspace>>>,
+    /// The same on devices.
+    pub(crate) engines: Engines,
 }
 
 impl Workspaces {
     /// No workspaces yet; the first call makes one.
     #[must_use]
     pub const fn new() -> Self {
-        Self { free: Mutex::new(Vec::new()) }
+        Self { free: Mutex::new(Vec::new()), engines: Engines::new() }
     }
 
     /// Takes a workspace until the result is dropped.
@@ -30,7 +33,7 @@ impl Workspaces {
     /// The bytes of all workspaces that no call is using.
     pub(crate) fn bytes(&self) -> usize {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        free.iter().map(|workspace| workspace.bytes()).sum()
+        free.iter().map(|workspace| workspace.bytes()).sum::<usize>() + self.engines.bytes()
     }
 }
 

@@ -1,6 +1,13 @@
-//! Steps of the optimizers over flat arrays, in PyTorch's order of operations.
+//! Steps of the optimizers over flat arrays, in PyTorch's order of operations. The same for CUDA devices stands in
+//! `cuda/sgd.cu` and `cuda/adam.cu`, which take the same rounded numbers.
 
 use super::Isa;
+
+/// [`sgd`] for CUDA devices: the kernel `sgd_step`.
+pub const SGD_CUDA: &str = include_str!("../cuda/sgd.cu");
+
+/// [`adam`] for CUDA devices: the kernel `adam_step`.
+pub const ADAM_CUDA: &str = include_str!("../cuda/adam.cu");
 
 /// The settings of one step of stochastic gradient descent, as `torch.optim.SGD`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -19,6 +26,50 @@ pub struct Sgd {
     pub first_step: bool,
 }
 
+/// What one step of [`sgd`] computes with: the settings, rounded once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SgdNumbers {
+    minus_lr: f32,
+    weight_decay: f32,
+    momentum: f32,
+    kept: f32,
+    taken: f32,
+    first_step: bool,
+    nesterov: bool,
+}
+
+impl Sgd {
+    /// What the step computes with.
+    #[must_use]
+    pub fn numbers(&self) -> SgdNumbers {
+        // The first velocity is the gradient itself, whatever the array holds.
+        let (kept, taken) =
+            if self.first_step { (0.0, 1.0) } else { (self.momentum as f32, (1.0 - self.dampening) as f32) };
+        SgdNumbers {
+            minus_lr: -self.lr as f32,
+            weight_decay: self.weight_decay as f32,
+            momentum: self.momentum as f32,
+            kept,
+            taken,
+            first_step: self.first_step,
+            nesterov: self.nesterov,
+        }
+    }
+}
+
+impl SgdNumbers {
+    /// In the order that the kernel takes them; a switch is 0 or 1.
+    #[must_use]
+    pub fn array(&self) -> [f32; 7] {
+        let Self { minus_lr, weight_decay, momentum, kept, taken, first_step, nesterov } = *self;
+        [minus_lr, weight_decay, momentum, kept, taken, switch(first_step), switch(nesterov)]
+    }
+}
+
+fn switch(on: bool) -> f32 {
+    f32::from(u8::from(on))
+}
+
 /// One step of stochastic gradient descent: with g the gradient plus weight_decay · p,
 /// velocity = momentum · velocity + (1 − dampening) · g, p −= lr · velocity
 /// (nesterov: p −= lr · (g + momentum · velocity)).
@@ -35,7 +86,7 @@ pub struct Sgd {
 /// ```
 pub fn sgd(isa: Isa, step: &Sgd, parameters: &mut [f32], gradients: &[f32], velocity: &mut [f32]) {
     assert_eq!(gradients.len(), parameters.len(), "sgd: as many gradients as parameters");
-    let (minus_lr, weight_decay) = (-step.lr as f32, step.weight_decay as f32);
+    let SgdNumbers { minus_lr, weight_decay, momentum, kept, taken, first_step, nesterov } = step.numbers();
     if step.momentum == 0.0 {
         return isa.run(
             #[inline(always)]
@@ -47,10 +98,6 @@ pub fn sgd(isa: Isa, step: &Sgd, parameters: &mut [f32], gradients: &[f32], velo
         );
     }
     assert_eq!(velocity.len(), parameters.len(), "sgd: as many velocities as parameters");
-    let (momentum, undamped) = (step.momentum as f32, (1.0 - step.dampening) as f32);
-    // The first velocity is the gradient itself, whatever the array holds.
-    let (kept, taken) = if step.first_step { (0.0, 1.0) } else { (momentum, undamped) };
-    let (first_step, nesterov) = (step.first_step, step.nesterov);
     isa.run(
         #[inline(always)]
         || {
@@ -83,6 +130,35 @@ pub struct Adam {
     pub step: u64,
 }
 
+impl Adam {
+    /// What the step computes with.
+    #[must_use]
+    pub fn numbers(&self) -> AdamNumbers {
+        // The corrections are numbers of Python in PyTorch, so they are computed in f64 and rounded once.
+        let number = self.step as f64;
+        let minus_step_size = (-self.lr / (1.0 - self.beta1.powf(number))) as f32;
+        let correction = (1.0 - self.beta2.powf(number)).sqrt() as f32;
+        let (taken1, beta2, taken2) = ((1.0 - self.beta1) as f32, self.beta2 as f32, (1.0 - self.beta2) as f32);
+        let eps = self.eps as f32;
+        let (shrink, weight_decay) = match self.decoupled {
+            true => ((1.0 - self.lr * self.weight_decay) as f32, 0.0),
+            false => (1.0, self.weight_decay as f32),
+        };
+        AdamNumbers {
+            taken1,
+            rest1: 1.0 - taken1,
+            near_start: taken1.abs() < 0.5,
+            beta2,
+            taken2,
+            shrink,
+            weight_decay,
+            minus_step_size,
+            correction,
+            eps,
+        }
+    }
+}
+
 /// One step of Adam (Kingma and Ba 2015): m = beta1 · m + (1 − beta1) · g, v = beta2 · v + (1 − beta2) · g²,
 /// p −= lr / (1 − beta1^step) · m / (√v / √(1 − beta2^step) + eps).
 ///
@@ -107,37 +183,16 @@ pub fn adam(
     assert_eq!(gradients.len(), parameters.len(), "adam: as many gradients as parameters");
     assert_eq!(exp_avg.len(), parameters.len(), "adam: as many means as parameters");
     assert_eq!(exp_avg_sq.len(), parameters.len(), "adam: as many means of squares as parameters");
-    // The corrections are numbers of Python in PyTorch, so they are computed in f64 and rounded once.
-    let number = step.step as f64;
-    let minus_step_size = (-step.lr / (1.0 - step.beta1.powf(number))) as f32;
-    let correction = (1.0 - step.beta2.powf(number)).sqrt() as f32;
-    let (taken1, beta2, taken2) = ((1.0 - step.beta1) as f32, step.beta2 as f32, (1.0 - step.beta2) as f32);
-    let eps = step.eps as f32;
-    let (shrink, weight_decay) = match step.decoupled {
-        true => ((1.0 - step.lr * step.weight_decay) as f32, 0.0),
-        false => (1.0, step.weight_decay as f32),
-    };
-    let moments = Moments {
-        taken1,
-        rest1: 1.0 - taken1,
-        near_start: taken1.abs() < 0.5,
-        beta2,
-        taken2,
-        shrink,
-        weight_decay,
-        minus_step_size,
-        correction,
-        eps,
-    };
+    let moments = step.numbers();
     isa.run(
         #[inline(always)]
         || moments.step(parameters, gradients, exp_avg, exp_avg_sq),
     );
 }
 
-/// The numbers of one step of [`adam`].
-#[derive(Clone, Copy)]
-struct Moments {
+/// What one step of [`adam`] computes with: the settings and the corrections, rounded once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamNumbers {
     taken1: f32,
     rest1: f32,
     /// `lerp` of PyTorch takes the form that is exact at the nearer end.
@@ -151,7 +206,15 @@ struct Moments {
     eps: f32,
 }
 
-impl Moments {
+impl AdamNumbers {
+    /// In the order that the kernel takes them; a switch is 0 or 1.
+    #[must_use]
+    pub fn array(&self) -> [f32; 10] {
+        let Self { taken1, rest1, near_start, beta2, taken2, shrink, weight_decay, minus_step_size, correction, eps } =
+            *self;
+        [taken1, rest1, switch(near_start), beta2, taken2, shrink, weight_decay, minus_step_size, correction, eps]
+    }
+
     /// The slices are arguments of their own so that the compiler knows that they do not overlap.
     #[inline(always)]
     fn step(self, parameters: &mut [f32], gradients: &[f32], exp_avg: &mut [f32], exp_avg_sq: &mut [f32]) {

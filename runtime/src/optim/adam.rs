@@ -2,8 +2,9 @@
 
 use graven_kernels::cpu::{Isa, optimizer};
 
-use super::{Memory, Optimizer, Rule, is_size, require};
+use super::{Memory, NUMBERS, Optimizer, Rule, is_size, require};
 use crate::error::Result;
+use crate::plan::CudaKernel;
 
 /// What both have in common; they differ in where the weight decay enters.
 macro_rules! adam {
@@ -46,6 +47,21 @@ macro_rules! adam {
             pub fn weight_decay(mut self, weight_decay: f64) -> Self {
                 self.weight_decay = weight_decay;
                 self
+            }
+        }
+
+        impl $name {
+            /// The step that is being taken.
+            fn current(&self) -> optimizer::Adam {
+                optimizer::Adam {
+                    lr: self.lr,
+                    beta1: self.betas.0,
+                    beta2: self.betas.1,
+                    eps: self.eps,
+                    weight_decay: self.weight_decay,
+                    decoupled: $decoupled,
+                    step: self.memory.steps,
+                }
             }
         }
 
@@ -113,16 +129,17 @@ macro_rules! adam {
                 gradients: &[f32],
                 [exp_avg, exp_avg_sq]: [&mut [f32]; 2],
             ) {
-                let step = optimizer::Adam {
-                    lr: self.lr,
-                    beta1: self.betas.0,
-                    beta2: self.betas.1,
-                    eps: self.eps,
-                    weight_decay: self.weight_decay,
-                    decoupled: $decoupled,
-                    step: self.memory.steps,
-                };
-                optimizer::adam(isa, &step, parameters, gradients, exp_avg, exp_avg_sq);
+                optimizer::adam(isa, &self.current(), parameters, gradients, exp_avg, exp_avg_sq);
+            }
+
+            fn cuda_kernel(&self) -> &'static CudaKernel {
+                static KERNEL: CudaKernel = CudaKernel { name: "adam_step", source: &[optimizer::ADAM_CUDA] };
+                &KERNEL
+            }
+
+            fn numbers(&self, numbers: &mut [f32; NUMBERS]) {
+                let own = self.current().numbers().array();
+                numbers[..own.len()].copy_from_slice(&own);
             }
         }
     };

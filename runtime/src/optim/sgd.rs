@@ -2,8 +2,9 @@
 
 use graven_kernels::cpu::{Isa, optimizer};
 
-use super::{Memory, Optimizer, Rule, is_size, require};
+use super::{Memory, NUMBERS, Optimizer, Rule, is_size, require};
 use crate::error::Result;
+use crate::plan::CudaKernel;
 
 /// Stochastic gradient descent, with momentum if wished, as `torch.optim.SGD`.
 ///
@@ -60,6 +61,20 @@ impl Sgd {
     pub fn nesterov(mut self, nesterov: bool) -> Self {
         self.nesterov = nesterov;
         self
+    }
+}
+
+impl Sgd {
+    /// The step that is being taken.
+    fn current(&self) -> optimizer::Sgd {
+        optimizer::Sgd {
+            lr: self.lr,
+            momentum: self.momentum,
+            dampening: self.dampening,
+            weight_decay: self.weight_decay,
+            nesterov: self.nesterov,
+            first_step: self.memory.steps == 1,
+        }
     }
 }
 
@@ -128,14 +143,16 @@ impl Rule for Sgd {
     }
 
     fn update(&self, isa: Isa, parameters: &mut [f32], gradients: &[f32], [velocity, _]: [&mut [f32]; 2]) {
-        let step = optimizer::Sgd {
-            lr: self.lr,
-            momentum: self.momentum,
-            dampening: self.dampening,
-            weight_decay: self.weight_decay,
-            nesterov: self.nesterov,
-            first_step: self.memory.steps == 1,
-        };
-        optimizer::sgd(isa, &step, parameters, gradients, velocity);
+        optimizer::sgd(isa, &self.current(), parameters, gradients, velocity);
+    }
+
+    fn cuda_kernel(&self) -> &'static CudaKernel {
+        static KERNEL: CudaKernel = CudaKernel { name: "sgd_step", source: &[optimizer::SGD_CUDA] };
+        &KERNEL
+    }
+
+    fn numbers(&self, numbers: &mut [f32; NUMBERS]) {
+        let own = self.current().numbers().array();
+        numbers[..own.len()].copy_from_slice(&own);
     }
 }

@@ -2,8 +2,11 @@
 
 use std::fmt::Write;
 
+use crate::cuda::Gpu;
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::plan::{InputPlan, Plan, Size};
+use crate::structure::Bound;
 use crate::tensor::Shape;
 use crate::workspace::{Argument, Slot};
 
@@ -178,18 +181,47 @@ fn declared(input: &InputPlan, names: &[&str]) -> String {
 }
 
 fn check_labels(plan: &Plan, input: &InputPlan, argument: &Argument<'_>) -> Result<()> {
-    let (Some(classes), Argument::I64(labels)) = (input.classes, argument) else { return Ok(()) };
+    let (Some(classes), Argument::I64(tensor)) = (input.classes, argument) else { return Ok(()) };
+    // Labels on a device are read back, once for each tensor: a kernel that trusts a wrong one would read beside its row.
+    let labels = tensor.values()?;
     let is_class = |&label: &i64| usize::try_from(label).is_ok_and(|label| label < classes);
-    match labels.as_slice().iter().position(|label| !is_class(label)) {
+    match labels.iter().position(|label| !is_class(label)) {
         None => Ok(()),
         Some(index) => Err(Error::LabelOutOfRange {
             function: plan.function.into(),
             argument: input.name.into(),
             index,
-            label: labels.as_slice()[index],
+            label: labels[index],
             classes,
         }),
     }
+}
+
+/// The GPU that a function runs on; `None` for the CPU. A network runs where it lives, a function without a network where its
+/// arguments are. Tensors of host memory go anywhere.
+///
+/// Errors: a tensor lies on another device.
+pub(super) fn choose_device(plan: &Plan, bound: &Bound<'_>, inputs: &[Argument<'_>]) -> Result<Option<&'static Gpu>> {
+    let given = |argument: &Argument<'_>| match argument {
+        Argument::F32(tensor) => tensor.gpu(),
+        Argument::I64(tensor) => tensor.gpu(),
+    };
+    let (gpu, why) = match bound.home {
+        Some(home) => (home.device.gpu(), "the network lives there"),
+        None => (inputs.iter().find_map(given), "the first argument on a device is there"),
+    };
+    for (input, argument) in plan.inputs.iter().zip(inputs) {
+        if let Some(other) = given(argument).filter(|&other| Some(other) != gpu) {
+            return Err(Error::ForeignDevice {
+                function: plan.function.into(),
+                argument: input.name.into(),
+                given: other.device(),
+                expected: gpu.map_or_else(Device::cpu, |gpu| gpu.device()),
+                why,
+            });
+        }
+    }
+    Ok(gpu)
 }
 
 /// Gives each result its shape.

@@ -1,6 +1,6 @@
 /// What the tutorial network does not have: residuals, strides, groups, padding, averages, dropout, other activations.
 #[derive(Module)]
-struct Residual {
+pub struct Residual {
     #[layer(in_channels = 3, out_channels = 8, kernel_size = 3, padding = 1)]
     stem: Conv2d,
     #[layer(in_channels = 8, out_channels = 8, kernel_size = 3, padding = 1, groups = 2, bias = false)]
@@ -15,7 +15,8 @@ struct Residual {
 
 network! {
     impl Residual {
-        fn forward(&self, t: Tensor<[N, 3, 9, 9]>) -> Tensor<[N, 5]> {
+        /// The scores of five classes.
+        pub fn forward(&self, t: Tensor<[N, 3, 9, 9]>) -> Tensor<[N, 5]> {
             let t = gelu(self.stem(t));
             let t = relu(self.left(t) + t);
             let t = avg_pool2d(silu(self.down(t)), kernel_size = 2, stride = 2);
@@ -23,7 +24,8 @@ network! {
             self.out(self.dropout(t))
         }
 
-        fn loss(&self, images: Tensor<[N, 3, 9, 9]>, labels: Tensor<[N], i64>) -> Tensor<[]> {
+        /// The mean loss.
+        pub fn loss(&self, images: Tensor<[N, 3, 9, 9]>, labels: Tensor<[N], i64>) -> Tensor<[]> {
             cross_entropy(self.forward(images), labels)
         }
     }

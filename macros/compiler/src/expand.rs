@@ -7,9 +7,9 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::rc::Rc;
 use std::time::Instant;
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, format_ident, quote};
-use syn::parse::{Parse, ParseStream};
+use syn::parse::{Parse, ParseStream, Parser as _};
 use syn::{Path, braced, bracketed, parenthesized};
 
 use crate::check;
@@ -39,6 +39,7 @@ fn hide(item: TokenStream) -> syn::Result<TokenStream> {
     let module = parse_struct(item.clone())?;
     let name = struct_macro(&module.name);
     let hidden = format_ident!("__graven_struct_{}", module.name, span = Span::call_site());
+    let modules = nested_modules(&module);
     // A struct with a mistake is shown as well: its block emits stubs, without a word.
     let mistakes = module.mistakes.iter().map(syn::Error::to_compile_error);
     Ok(quote! {
@@ -46,13 +47,27 @@ fn hide(item: TokenStream) -> syn::Result<TokenStream> {
         #[doc(hidden)]
         #[allow(unused_macros)]
         macro_rules! #hidden {
-            ({ $($callback:tt)* } $($state:tt)*) => { $($callback)* ! { { #item } $($state)* } };
+            ({ $($callback:tt)* } $($state:tt)*) => { $($callback)* ! { { #item } [#({ #modules })*] $($state)* } };
         }
         // By this import the block may stand above its struct as well as below.
         #[doc(hidden)]
         #[allow(unused_imports)]
         use #hidden as #name;
     })
+}
+
+/// The modules that the fields name, each once.
+fn nested_modules(module: &Module) -> Vec<TokenStream> {
+    let mut seen = Vec::new();
+    let mut modules = Vec::new();
+    for field in &module.fields {
+        let key = path_key(&field.path);
+        if graven_kernels::layers::layer(&key).is_none() && !seen.contains(&key) {
+            seen.push(key);
+            modules.push(field.path.to_token_stream());
+        }
+    }
+    modules
 }
 
 /// The macro that holds a struct's tokens; it bears the span of the name as the user wrote it. Its name is read by people
@@ -95,6 +110,12 @@ fn group(input: ParseStream<'_>) -> syn::Result<TokenStream> {
     content.parse()
 }
 
+fn brackets(input: ParseStream<'_>) -> syn::Result<TokenStream> {
+    let content;
+    bracketed!(content in input);
+    content.parse()
+}
+
 fn krate(input: ParseStream<'_>) -> syn::Result<TokenStream> {
     let content;
     parenthesized!(content in input);
@@ -118,17 +139,34 @@ fn start(input: TokenStream) -> syn::Result<TokenStream> {
     }
     let Start(krate, block) = syn::parse2(input)?;
     check_depth(&block)?;
-    let parsed = parse_input(block.clone())?;
-    let Some(name) = parsed.name else {
+    // Nearly every block is one `impl`; only others are read to the end here, where nothing but their names is asked for.
+    let (name, others) = match lone_impl(&block) {
+        Some(name) => (Some(name), Vec::new()),
+        None => parse_input(block.clone()).map(|parsed| (parsed.name, parsed.others))?,
+    };
+    let Some(name) = name else {
         let (structure, pending, collected) = (TokenStream::new(), Vec::new(), TokenStream::new());
         return Ok(finish(&State { krate, structure, block, pending, collected }));
     };
     let holder = struct_macro(&name);
-    let others = parsed.others.iter().map(|other| quote!(#krate::network! { #other }));
+    let others = others.iter().map(|other| quote!(#krate::network! { #other }));
     Ok(quote!(#holder ! { { #krate::__private::macros::network_struct } (#krate) { #block } } #(#others)*))
 }
 
-/// The answer of the struct: `{ struct } (crate) { block }`.
+/// The name in `impl Name { .. }`, if the block is nothing else.
+fn lone_impl(block: &TokenStream) -> Option<Ident> {
+    let mut tokens = block.clone().into_iter();
+    match (tokens.next()?, tokens.next()?, tokens.next()?, tokens.next()) {
+        (TokenTree::Ident(keyword), TokenTree::Ident(name), TokenTree::Group(body), None)
+            if keyword == "impl" && body.delimiter() == Delimiter::Brace && syn::parse2::<Ident>(name.to_token_stream()).is_ok() =>
+        {
+            Some(name)
+        }
+        _ => None,
+    }
+}
+
+/// The answer of the struct: `{ struct } [{ module }..] (crate) { block }`.
 #[must_use]
 pub fn network_struct(input: TokenStream) -> TokenStream {
     door("network_struct", input, with_struct)
@@ -139,23 +177,23 @@ fn with_struct(input: TokenStream) -> syn::Result<TokenStream> {
     impl Parse for Answer {
         fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
             let structure = group(input)?;
+            let (paths, mut pending) = (brackets(input)?, Vec::new());
+            (|paths: ParseStream<'_>| {
+                while !paths.is_empty() {
+                    pending.push(group(paths)?);
+                }
+                Ok(())
+            })
+            .parse2(paths)?;
             let krate = krate(input)?;
             let block = group(input)?;
-            Ok(Answer(State { krate, structure, block, pending: Vec::new(), collected: TokenStream::new() }))
+            Ok(Answer(State { krate, structure, block, pending, collected: TokenStream::new() }))
         }
     }
     let Answer(mut state) = syn::parse2(input)?;
-    let module = parse_struct(state.structure.clone())?;
-    let site = state.block.clone().into_iter().next().map(|token| token.span());
-    let mut seen = Vec::new();
-    for field in &module.fields {
-        let key = path_key(&field.path);
-        if !seen.contains(&key) && graven_kernels::layers::layer(&key).is_none() {
-            seen.push(key);
-            // With the hygiene of the block, so that rustc shows the field alone if there is no such module.
-            let path = field.path.to_token_stream();
-            state.pending.push(site.map_or(path.clone(), |site| at_site(path, site)));
-        }
+    if let Some(site) = state.block.clone().into_iter().next().map(|token| token.span()) {
+        // With the hygiene of the block, so that rustc shows the field alone if there is no such module.
+        state.pending = state.pending.into_iter().map(|path| at_site(path, site)).collect();
     }
     Ok(state.next())
 }

@@ -62,6 +62,8 @@ pub(crate) struct Body<'a> {
     /// Functions being inlined, innermost last.
     calls: Vec<Frame>,
     n_streams: u64,
+    /// A layer does something else in training.
+    asked_mode: bool,
     /// Expressions around the one that is walked, and all that were walked.
     nested: usize,
     walked: usize,
@@ -69,6 +71,16 @@ pub(crate) struct Body<'a> {
     exhausted: bool,
     /// A size must be known that only a caller can give.
     needs_known_size: bool,
+}
+
+/// What a walk over a function found.
+#[derive(Debug)]
+pub(crate) struct Walked {
+    pub(crate) graph: Graph,
+    /// The calls, for the summary.
+    pub(crate) calls: Vec<Call>,
+    /// Whether a layer does something else in training.
+    pub(crate) asked_mode: bool,
 }
 
 /// One function being walked.
@@ -104,6 +116,7 @@ impl<'a> Body<'a> {
             summary: Vec::new(),
             calls: Vec::new(),
             n_streams: 0,
+            asked_mode: false,
             nested: 0,
             walked: 0,
             exhausted: false,
@@ -111,9 +124,9 @@ impl<'a> Body<'a> {
         }
     }
 
-    pub(crate) fn finish(self) -> (Graph, Vec<Call>) {
+    pub(crate) fn finish(self) -> Walked {
         self.errors.add_work(self.walked);
-        (self.graph, self.summary)
+        Walked { graph: self.graph, calls: self.summary, asked_mode: self.asked_mode }
     }
 
     /// Whether the function needs sizes that its signature leaves open (besides the batch), so that only its callers can use it.
@@ -884,10 +897,12 @@ impl<'a> Body<'a> {
             });
             weights.push(value);
         }
-        let mode = Mode { training: self.training, stream: self.n_streams };
+        let mode = Mode::new(self.training, self.n_streams);
         self.n_streams += 1;
         self.graph.label.clone_from(&instance.path);
-        (instance.layer.apply)(&mut self.graph, &instance.arguments.borrow(), input, &weights, mode)
+        let output = (instance.layer.apply)(&mut self.graph, &instance.arguments.borrow(), input, &weights, &mode);
+        self.asked_mode |= mode.asked();
+        output
     }
 
     /// `relu(t)`, `t.reshape(..)`, or a function of the block.

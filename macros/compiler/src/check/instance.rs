@@ -1,7 +1,7 @@
 //! Instances: a module with its sizes put in, its layers in the order of their fields, nested modules in place.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use graven_kernels::arguments::Arguments;
@@ -152,8 +152,10 @@ pub(crate) fn instantiate(
     constants(module, &mut names, errors);
     let mut instance =
         Instance { module: Rc::clone(module), path, sizes: TokenStream::new(), names, members: Vec::new() };
-    for (position, field) in module.fields.iter().enumerate() {
-        if module.fields[..position].iter().any(|own| own.name == field.name) {
+    let mut seen = HashSet::new();
+    for field in &module.fields {
+        let name = field.name.to_string();
+        if !seen.insert(name.clone()) {
             errors.leave_to_rustc();
             continue;
         }
@@ -177,7 +179,7 @@ pub(crate) fn instantiate(
                 }
             },
         };
-        let at = format!("{}{}", instance.path, field.name);
+        let at = format!("{}{name}", instance.path);
         let mut element = |path: String| {
             *n_members += 1;
             if *n_members > MAX_MEMBERS {
@@ -198,7 +200,7 @@ pub(crate) fn instantiate(
             }
         };
         if let Some(member) = member {
-            instance.members.push((field.name.to_string(), member));
+            instance.members.push((name, member));
         }
     }
     instance

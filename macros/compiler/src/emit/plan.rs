@@ -302,12 +302,8 @@ impl Emitter<'_> {
                      kernels::cpu::layout::{function}{suffix}(&tile.cx, {features}, {source}, {target});"
                 )
             }
-            Step::Run { value, layout, inputs, output, scratch } => {
-                let batched: Vec<bool> = inputs.iter().map(|input| matches!(input, Source::Buffer(_))).collect();
-                let sums_samples = matches!(output, Destination::Sum(_));
+            Step::Run { value, inputs, output, scratch, kernel, .. } => {
                 let node = self.schedule.graph.node(*value);
-                let Kind::Op(op) = &node.kind else { unreachable!("only operations run") };
-                let kernel = op.kernel(&call(self.graph(), *value, *layout, &batched, !sums_samples));
                 // The buffers of the call, each once, by element type.
                 let mut used: Vec<usize> = inputs
                     .iter()
@@ -353,7 +349,7 @@ impl Emitter<'_> {
                 };
                 let scratch = scratch.map(|index| buffers.variables[index].as_str());
                 let doc = self.describe(*value, &node.label);
-                let call = self.kernel_call(&kernel, &node.label, "&tile.cx", &arguments, &output, scratch);
+                let call = self.kernel_call(kernel, &node.label, "&tile.cx", &arguments, &output, scratch);
                 format!("#[doc = {doc:?}] {floats} {ints} {call}")
             }
         }

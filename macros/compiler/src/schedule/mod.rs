@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 use graven_kernels::LANES;
 use graven_kernels::dim::{Dim, Type};
-use graven_kernels::op::{Call, Layout, Layouts, Operand, Value};
+use graven_kernels::op::{Call, Kernel, Layout, Layouts, Operand, Value};
 
 use crate::graph::{Graph, Kind, Target};
 pub use place::{Home, Place};
@@ -149,6 +149,8 @@ pub enum Step {
         output: Destination,
         /// A buffer of scratch memory.
         scratch: Option<usize>,
+        /// The kernel that it calls.
+        kernel: Box<Kernel>,
     },
     /// Writes the samples of the tile to a complete tensor.
     Store {

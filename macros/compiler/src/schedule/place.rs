@@ -302,7 +302,7 @@ impl<'a> Placement<'a> {
         } else {
             Destination::Buffer(own.buffer(value, layout, node.ty.features().unwrap_or(0)))
         };
-        own.steps.push(Step::Run { value, layout, inputs, output, scratch });
+        own.steps.push(Step::Run { value, layout, inputs, output, scratch, kernel: Box::new(kernel) });
     }
 
     /// The buffer that holds a value in a layout; loads or converts it if need be.

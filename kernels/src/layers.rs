@@ -108,8 +108,8 @@ pub static LAYERS: &[Layer] = &[
             };
             let output = crate::conv2d::conv2d(builder, input, weights[0], geometry)?;
             let Some(bias) = weights.get(1) else { return Ok(output) };
-            let channels = builder.ty(*bias).dims.remove(0);
-            let bias = crate::rearrange::reshape(builder, *bias, vec![channels, 1.into(), 1.into()])?;
+            let channels = builder.ty(*bias).dims[0].clone();
+            let bias = crate::rearrange::reshape(builder, *bias, [channels, 1.into(), 1.into()])?;
             apply(builder, "add", &[output, bias])
         },
     },

@@ -1,11 +1,7 @@
 //! Arguments of layers and calls: by position or by name, read as the table of the layer or function says.
 
-use std::collections::HashMap;
-
 use graven_kernels::arguments::{Arguments, Given, Kind, Parameter};
 use graven_kernels::layers::Layer;
-use proc_macro2::TokenStream;
-use quote::ToTokens as _;
 use syn::{Expr, Lit};
 
 use super::number::{Names, Number, evaluate};
@@ -216,25 +212,25 @@ pub(crate) fn elements(expression: &Expr) -> Option<Vec<&Expr>> {
     }
 }
 
-/// Reads what stands in `#[layer(..)]`.
+/// Reads what stands in `#[layer(..)]`: the values, and which argument of the field (by position) gives each.
 pub(crate) fn layer_arguments(
     field: &Field,
     layer: &'static Layer,
     names: &Names,
     errors: &mut Errors,
-) -> Option<(Arguments, HashMap<&'static str, TokenStream>)> {
+) -> Option<(Arguments, Vec<(&'static str, usize)>)> {
     let whose = format!("`{}`", field.name);
     let assigned = assign(layer.parameters, &field.arguments, 0, &whose, &field.name, errors)?;
     let mut arguments = Arguments::default();
-    let mut tokens = HashMap::new();
+    let mut written = Vec::new();
     let n_errors = errors.reported();
-    for (parameter, expression) in assigned {
+    for (position, (parameter, expression)) in assigned.into_iter().enumerate() {
         match constant(parameter.kind, expression, names) {
             Some(Ok(given)) => arguments.set(parameter.name, given),
             Some(Err(reason)) => report_kind(&whose, parameter, expression, &reason, errors),
             None => errors.at(expression, format!("`{}` of {whose} must be known at compile time", parameter.name)),
         }
-        tokens.insert(parameter.name, expression.to_token_stream());
+        written.push((parameter.name, position));
     }
-    (errors.reported() == n_errors).then_some((arguments, tokens))
+    (errors.reported() == n_errors).then_some((arguments, written))
 }

@@ -11,11 +11,11 @@ use graven_kernels::layers::{Mode, infer};
 use graven_kernels::op::{Builder as _, Mistake, Value};
 use graven_kernels::pointwise;
 use proc_macro2::{Ident, TokenStream};
-use quote::{ToTokens, quote};
+use quote::ToTokens;
 use syn::{BinOp, Block, Expr, ExprMethodCall, Member as FieldName, Pat, Stmt, UnOp};
 
 use super::arguments::{assign, constant, elements, report_kind};
-use super::explain::{self, Record};
+use super::explain::{self, Moves, Record};
 use super::instance::{Instance, LayerInstance, Member};
 use super::number::{Number, evaluate};
 use super::summary::{self, Call};
@@ -302,6 +302,11 @@ impl<'a> Body<'a> {
         item
     }
 
+    /// The sizes that have names here.
+    fn names(&self) -> &super::number::Names {
+        &self.calls.last().expect("a function is being walked").names
+    }
+
     fn frame(&mut self) -> &mut Frame {
         self.calls.last_mut().expect("a function is being walked")
     }
@@ -496,8 +501,7 @@ impl<'a> Body<'a> {
     }
 
     fn number(&mut self, expression: &Expr) -> Item {
-        let names = self.frame().names.clone();
-        match evaluate(expression, &names) {
+        match evaluate(expression, self.names()) {
             Ok(number) => Item::Number(number),
             Err((at, message)) => {
                 self.errors.at(at, message);
@@ -614,7 +618,7 @@ impl<'a> Body<'a> {
     }
 
     fn pointwise(&mut self, row: &'static str, inputs: &[Value], at: &dyn ToTokens) -> Item {
-        self.graph.label = row.to_owned();
+        self.graph.label = row.into();
         let result = match self.stretched(row, inputs) {
             Some(mistake) => Err(mistake),
             None => pointwise::apply(&mut self.graph, row, inputs),
@@ -626,22 +630,22 @@ impl<'a> Body<'a> {
             "div" => "/",
             other => other,
         };
-        self.record(result, sign, inputs, false, &HashMap::new(), at)
+        self.record(result, sign, inputs, None, &[], at)
     }
 
     /// What is wrong with a residual addition `f(t) + t` that fits only because broadcasting stretches an axis of 1 that the
     /// layers of `f` have widened. Any other stretch is left alone: masks, biases and sums with `keepdim` are meant.
     fn stretched(&self, row: &str, inputs: &[Value]) -> Option<Mistake> {
         let [left, right] = inputs else { return None };
-        let (lhs, rhs) = (self.graph.ty(*left), self.graph.ty(*right));
-        if row != "add" || lhs.rank() != rhs.rank() || lhs.rank() < 2 || lhs.dims[0] != rhs.dims[0] {
+        let (lhs, rhs) = (&self.graph.node(*left).ty, &self.graph.node(*right).ty);
+        if row != "add" || lhs.dims == rhs.dims || lhs.rank() != rhs.rank() || lhs.rank() < 2 || lhs.dims[0] != rhs.dims[0] {
             return None;
         }
         let one = Dim::known(1);
         let axis = (1..lhs.rank()).find(|axis| lhs.dims[*axis] != rhs.dims[*axis])?;
         let (narrow, narrow_ty, wide, wide_ty) = match (&lhs.dims[axis], &rhs.dims[axis]) {
-            (left_size, _) if *left_size == one => (*left, &lhs, *right, &rhs),
-            (_, right_size) if *right_size == one => (*right, &rhs, *left, &lhs),
+            (left_size, _) if *left_size == one => (*left, lhs, *right, rhs),
+            (_, right_size) if *right_size == one => (*right, rhs, *left, lhs),
             _ => return None,
         };
         let size = |value: Value| self.graph.node(value).ty.dims.get(axis).cloned();
@@ -816,7 +820,7 @@ impl<'a> Body<'a> {
         {
             // A nested module is one step of a chain, like a layer.
             let label = instance.path.trim_end_matches('.').to_owned();
-            self.records.push(Record { label, input, output: *output, layer: true, arguments: Vec::new() });
+            self.records.push(Record { label, input, output: *output, layer: true, moves: Moves::Written(Vec::new()) });
         }
         match function.output {
             crate::syntax::Output::One(_) => Item::Tensor(values[0]),
@@ -874,9 +878,7 @@ impl<'a> Body<'a> {
             return Item::Unknown;
         };
         let result = self.layer_output(index, input);
-        let mut tokens = instance.tokens.clone();
-        tokens.insert("input", argument.to_token_stream());
-        self.record(result, &instance.path, &[input], true, &tokens, at)
+        self.record(result, &instance.path, &[input], Some(index), &[("input", argument)], at)
     }
 
     fn layer_output(&mut self, index: usize, input: Value) -> Result<Value, Mistake> {
@@ -899,7 +901,7 @@ impl<'a> Body<'a> {
         }
         let mode = Mode::new(self.training, self.n_streams);
         self.n_streams += 1;
-        self.graph.label.clone_from(&instance.path);
+        self.graph.label = instance.path.as_str().into();
         let output = (instance.layer.apply)(&mut self.graph, &instance.arguments.borrow(), input, &weights, &mode);
         self.asked_mode |= mode.asked();
         output
@@ -943,7 +945,7 @@ impl<'a> Body<'a> {
     ) -> Item {
         let whose = format!("`{}`", function.name);
         let mut given = Arguments::default();
-        let mut tokens: HashMap<&'static str, TokenStream> = HashMap::new();
+        let mut written: Vec<(&'static str, &Expr)> = Vec::new();
         let n_before = usize::from(receiver.is_some());
         let Some(assigned) =
             assign(function.parameters, arguments.iter().copied(), n_before, &whose, name, self.errors)
@@ -974,17 +976,17 @@ impl<'a> Body<'a> {
                 }
                 None => unknown = true,
             }
-            tokens.insert(parameter.name, quote!(#expression));
+            written.push((parameter.name, expression));
         }
         if unknown || self.errors.reported() > n_errors {
             return Item::Unknown;
         }
-        self.graph.label = function.name.to_owned();
+        self.graph.label = function.name.into();
         let result = (function.apply)(&mut self.graph, &given);
         if result.is_ok() {
             self.note_labels(function, &given);
         }
-        self.record(result, function.name, &tensors, false, &tokens, name)
+        self.record(result, function.name, &tensors, None, &written, name)
     }
 
     /// Reads one argument of a call. None: a mistake was reported.
@@ -1014,8 +1016,7 @@ impl<'a> Body<'a> {
                 }
             },
             kind => {
-                let names = self.frame().names.clone();
-                match constant(kind, expression, &names)? {
+                match constant(kind, expression, self.names())? {
                     Ok(given) => Some(given),
                     Err(reason) => {
                         report_kind(&whose, parameter, expression, &reason, self.errors);
@@ -1047,21 +1048,22 @@ impl<'a> Body<'a> {
         result: Result<Value, Mistake>,
         label: &str,
         inputs: &[Value],
-        layer: bool,
-        tokens: &HashMap<&'static str, TokenStream>,
+        layer: Option<usize>,
+        written: &[(&'static str, &Expr)],
         at: &dyn ToTokens,
     ) -> Item {
         match result {
             Ok(output) => {
                 if let Some(input) = inputs.first() {
-                    let arguments = Record::moves(tokens);
-                    self.records.push(Record { label: label.to_owned(), input: *input, output, layer, arguments });
+                    let moves = layer.map_or_else(|| Moves::of(written), Moves::Layer);
+                    let (label, input, layer) = (label.to_owned(), *input, layer.is_some());
+                    self.records.push(Record { label, input, output, layer, moves });
                 }
                 self.summary.push(Call {
                     label: label.to_owned(),
                     layer,
                     place: self.calls.last().map_or_else(String::new, Frame::path),
-                    site: if layer && self.calls.len() == 1 { summary::site(at.to_token_stream()) } else { None },
+                    site: if layer.is_some() && self.calls.len() == 1 { summary::site(at.to_token_stream()) } else { None },
                     input: inputs.first().copied(),
                     output,
                     end: self.graph.nodes.len(),
@@ -1069,7 +1071,7 @@ impl<'a> Body<'a> {
                 Item::Tensor(output)
             }
             Err(mistake) => {
-                self.report(&mistake, label, inputs, tokens, at);
+                self.report(&mistake, label, inputs, layer, written, at);
                 Item::Unknown
             }
         }
@@ -1080,7 +1082,8 @@ impl<'a> Body<'a> {
         mistake: &Mistake,
         label: &str,
         inputs: &[Value],
-        tokens: &HashMap<&'static str, TokenStream>,
+        layer: Option<usize>,
+        written: &[(&'static str, &Expr)],
         at: &dyn ToTokens,
     ) {
         // A function of a module with open sizes is checked where it is called.
@@ -1104,27 +1107,30 @@ impl<'a> Body<'a> {
             self.errors.at_span(marked, format!("{message}\nhelp: write `{wanted}`"));
             return;
         }
-        let marked = mistake.argument.and_then(|name| tokens.get(name));
+        let marked = mistake.argument.and_then(|name| {
+            let written = written.iter().find(|(own, _)| *own == name);
+            written.map(|(_, expression)| expression.to_token_stream()).or_else(|| self.layers[layer?].tokens(name))
+        });
         let filled = |text: &String| {
             let input = inputs.first().copied();
             let sizes = input.map_or(String::new(), |input| explain::sample_sizes(&self.graph, input));
             let last = input.map_or(String::new(), |input| explain::last_size(&self.records, &self.graph, input));
-            let argument = marked.map_or(String::new(), operand);
+            let argument = marked.as_ref().map_or(String::new(), operand);
             text.replace("{last_size}", &last).replace("{input_sizes}", &sizes).replace("{argument}", &argument)
         };
         let help = mistake.help.as_ref().map(filled);
         let mut fits: Vec<String> = mistake.fits.iter().map(filled).collect();
-        fits.extend(help.as_deref().and_then(written).map(ToOwned::to_owned));
+        fits.extend(help.as_deref().and_then(literal).map(ToOwned::to_owned));
         // Height and width may have gone wrong long before they meet what does not fit.
         let moved =
             mistake.trace.is_none() || matches!(mistake.argument, Some("in_features" | "shape" | "kernel_size"));
         let traced = mistake.trace.map_or(inputs, |position| inputs.get(position..=position).unwrap_or(&[]));
         let elsewhere =
-            traced.iter().filter(|_| moved).flat_map(|input| explain::edits(&self.records, *input)).collect();
-        let at = marked.cloned().unwrap_or_else(|| at.to_token_stream());
+            traced.iter().filter(|_| moved).flat_map(|input| explain::edits(&self.records, self.layers, *input)).collect();
         if marked.is_none() {
             fits.clear();
         }
+        let at = marked.unwrap_or_else(|| at.to_token_stream());
         self.errors.open(at, &mistake.message, message, fits, help, elsewhere);
     }
 
@@ -1181,7 +1187,7 @@ fn quoted(names: &[&str]) -> String {
 }
 
 /// What a help that says "write `X`" says to write.
-fn written(help: &str) -> Option<&str> {
+fn literal(help: &str) -> Option<&str> {
     help.strip_prefix("write `")?.split('`').next()
 }
 

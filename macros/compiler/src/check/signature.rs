@@ -17,7 +17,7 @@ pub(crate) fn bind_symbols(ty: &TensorType, names: &mut Names) {
 
 /// Binds them to the sizes that a call gives; the first argument that has one decides.
 pub(crate) fn bind_given(ty: &TensorType, given: &Type, names: &mut Names) {
-    for (name, size) in ty.dims.iter().map(lone_name).zip(&given.dims) {
+    for (name, size) in ty.dims.iter().map(lone_name).zip(given.dims.iter()) {
         if let Some(name) = name {
             names.entry(name).or_insert_with(|| size.clone());
         }
@@ -31,7 +31,7 @@ pub(crate) fn declare(ty: &TensorType, names: &mut Names, errors: &mut Errors) -
     for expression in &ty.dims {
         dims.push(dim(expression, names, errors)?);
     }
-    Some(Type { dtype: dtype(ty), dims })
+    Some(Type { dtype: dtype(ty), dims: dims.into() })
 }
 
 /// Matches the type of an argument with what the signature declares; unknown names are bound to what is given.
@@ -59,7 +59,7 @@ pub(crate) fn unify(
     if ty.dims.len() != given.rank() || dtype(ty) != given.dtype {
         return Err(Some(print(names)));
     }
-    for (expression, given) in ty.dims.iter().zip(&given.dims) {
+    for (expression, given) in ty.dims.iter().zip(given.dims.iter()) {
         match dim(expression, names, errors) {
             None => return Err(None),
             Some(declared) if declared != *given => return Err(Some(print(names))),

@@ -21,27 +21,16 @@ pub(super) struct Names {
 impl Names {
     /// A name for a label: `blocks.0.conv1` becomes `blocks_0_conv1`, and `blocks_0_conv1_2` the second time.
     pub(super) fn give(&mut self, label: &str) -> String {
-        let mut name = String::with_capacity(label.len());
-        for byte in label.bytes() {
-            match byte.to_ascii_lowercase() {
-                letter @ (b'a'..=b'z' | b'0'..=b'9') => name.push(char::from(letter)),
-                _ if name.is_empty() || name.ends_with('_') => {}
-                _ => name.push('_'),
-            }
-        }
-        if name.ends_with('_') {
-            name.pop();
-        }
-        let letter = name.as_bytes().first().is_some_and(u8::is_ascii_lowercase);
-        if !letter || KEYWORDS.binary_search(&name.as_str()).is_ok() {
+        let mut name = word(label);
+        if !name.as_bytes().first().is_some_and(u8::is_ascii_lowercase) || KEYWORDS.binary_search(&name.as_str()).is_ok() {
             name = format!("t_{name}");
         }
         loop {
-            let count = self.counts.entry(name.clone()).or_default();
-            *count += 1;
-            if *count == 1 {
+            let Some(count) = self.counts.get_mut(&name) else {
+                self.counts.insert(name.clone(), 1);
                 return name;
-            }
+            };
+            *count += 1;
             // Unless a label is called so by itself, this is free.
             let numbered = format!("{name}_{count}");
             if !self.counts.contains_key(&numbered) {
@@ -50,6 +39,31 @@ impl Names {
             }
         }
     }
+}
+
+/// A label in lower case, with one `_` for whatever is no letter and no digit between two that are.
+fn word(label: &str) -> String {
+    let mut name = label.to_ascii_lowercase();
+    if is_word(name.as_bytes()) {
+        return name;
+    }
+    name.retain(|c| c.is_ascii());
+    let parts: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty()).collect();
+    parts.join("_")
+}
+
+/// Whether a label is one already, as nearly all are. A plain loop: macros run unoptimised, and this is called for every name.
+fn is_word(label: &[u8]) -> bool {
+    let (mut position, mut after_letter) = (0, false);
+    while position < label.len() {
+        let letter = matches!(label[position], b'a'..=b'z' | b'0'..=b'9');
+        if !letter && (label[position] != b'_' || !after_letter) {
+            return false;
+        }
+        after_letter = letter;
+        position += 1;
+    }
+    after_letter
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use graven_kernels::dim::{Dim, Type};
 use graven_kernels::op::{Call, Kernel, Layout, Layouts, Operand, Value};
 
 use crate::graph::{Graph, Kind, Target};
+use place::Scheduled;
 pub use place::{Home, Place};
 pub use simplify::simplify;
 pub use verify::verify;
@@ -165,7 +166,8 @@ pub enum Step {
 #[must_use]
 pub fn schedule(graph: &Graph) -> Schedule {
     let graph = simplify(graph);
-    place::Placement::new(&graph).schedule()
+    let Scheduled { homes, values, stages, outputs, gradients } = place::Placement::new(&graph).schedule();
+    Schedule { graph, homes, values, stages, outputs, gradients }
 }
 
 /// The call of an operation whose operands are batched as given.

@@ -1,6 +1,7 @@
 //! Names of emitted items, made from the user's names, each used once.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// Words that cannot be variables, sorted.
 const KEYWORDS: &[&str] = &[
@@ -15,7 +16,7 @@ const KEYWORDS: &[&str] = &[
 #[derive(Debug, Default)]
 pub(super) struct Names {
     /// How often a name was asked for.
-    counts: HashMap<String, usize>,
+    counts: HashMap<String, usize, BuildHasherDefault<Fnv>>,
 }
 
 impl Names {
@@ -41,29 +42,53 @@ impl Names {
     }
 }
 
-/// A label in lower case, with one `_` for whatever is no letter and no digit between two that are.
+/// A label in lower case, with one `_` for whatever is no letter and no digit between two that are. A plain loop: macros run
+/// unoptimised, and this is called for every name.
 fn word(label: &str) -> String {
-    let mut name = label.to_ascii_lowercase();
-    if is_word(name.as_bytes()) {
-        return name;
+    let mut bytes = label.to_ascii_lowercase().into_bytes();
+    let (mut read, mut written, mut gap) = (0, 0, false);
+    while read < bytes.len() {
+        let byte = bytes[read];
+        read += 1;
+        if matches!(byte, b'a'..=b'z' | b'0'..=b'9') {
+            // What is read lies ahead of what is written by the gap at least.
+            if gap && written > 0 {
+                bytes[written] = b'_';
+                written += 1;
+            }
+            bytes[written] = byte;
+            (written, gap) = (written + 1, false);
+        } else {
+            gap = true;
+        }
     }
-    name.retain(|c| c.is_ascii());
-    let parts: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty()).collect();
-    parts.join("_")
+    bytes.truncate(written);
+    String::from_utf8(bytes).unwrap_or_default()
 }
 
-/// Whether a label is one already, as nearly all are. A plain loop: macros run unoptimised, and this is called for every name.
-fn is_word(label: &[u8]) -> bool {
-    let (mut position, mut after_letter) = (0, false);
-    while position < label.len() {
-        let letter = matches!(label[position], b'a'..=b'z' | b'0'..=b'9');
-        if !letter && (label[position] != b'_' || !after_letter) {
-            return false;
-        }
-        after_letter = letter;
-        position += 1;
+/// FNV-1a. The hash of the standard library is made for optimised builds and for keys of strangers.
+#[derive(Debug, Clone, Copy)]
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Fnv {
+        Fnv(0xcbf2_9ce4_8422_2325)
     }
-    after_letter
+}
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        let (mut hash, mut position) = (self.0, 0);
+        while position < bytes.len() {
+            hash = (hash ^ bytes[position] as u64).wrapping_mul(0x0100_0000_01b3);
+            position += 1;
+        }
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 #[cfg(test)]
@@ -73,9 +98,9 @@ mod tests {
     #[test]
     fn names_are_words_and_stand_once() {
         let mut names = Names::default();
-        let given = ["relu", "relu", "relu_2", "relu", "blocks.0.conv1", "match", "+", "2", "A__b"]
+        let given = ["relu", "relu", "relu_2", "relu", "blocks.0.conv1", "match", "+", "2", "A__b", "_größe.0_"]
             .map(|label| names.give(label));
-        assert_eq!(given, ["relu", "relu_2", "relu_2_2", "relu_3", "blocks_0_conv1", "t_match", "t_", "t_2", "a_b"]);
+        assert_eq!(given, ["relu", "relu_2", "relu_2_2", "relu_3", "blocks_0_conv1", "t_match", "t_", "t_2", "a_b", "gr_e_0"]);
         assert!(KEYWORDS.is_sorted());
     }
 }

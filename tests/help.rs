@@ -197,7 +197,7 @@ fn expanded(source: &str) -> String {
                 // The last module to answer brings what the others brought.
                 let empty = quote!({ struct Last; } { impl Last {} } {});
                 graven_compiler::network_module(
-                    quote!({ #empty } (graven) { #structure } { #tokens } [Last] { #nested }),
+                    quote!({ #empty } (graven) { #structure } { #tokens } [{ Last }] { #nested }),
                 )
             }
         };

@@ -9,14 +9,12 @@ use std::time::Instant;
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, format_ident, quote};
-use syn::parse::{Parse, ParseStream, Parser as _};
-use syn::{Path, braced, bracketed, parenthesized};
 
 use crate::check;
 use crate::diagnostics::{Errors, at_site};
 use crate::dump;
 use crate::emit;
-use crate::syntax::{Assertion, Module, check_depth, parse_description, parse_input, parse_struct, path_key};
+use crate::syntax::{Assertion, Envelope, Module, check_depth, parse_description, parse_input, parse_struct, path_key};
 
 /// What all doors share: `GRAVEN_TIME=1` prints how long the answer took.
 fn door(name: &str, input: TokenStream, answer: fn(TokenStream) -> syn::Result<TokenStream>) -> TokenStream {
@@ -91,7 +89,7 @@ struct State {
 impl State {
     fn tokens(&self) -> TokenStream {
         let State { krate, structure, block, pending, collected } = self;
-        quote!((#krate) { #structure } { #block } [#(#pending)*] { #collected })
+        quote!((#krate) { #structure } { #block } [#({ #pending })*] { #collected })
     }
 
     /// Asks the next module for its description, or compiles.
@@ -104,24 +102,6 @@ impl State {
     }
 }
 
-fn group(input: ParseStream<'_>) -> syn::Result<TokenStream> {
-    let content;
-    braced!(content in input);
-    content.parse()
-}
-
-fn brackets(input: ParseStream<'_>) -> syn::Result<TokenStream> {
-    let content;
-    bracketed!(content in input);
-    content.parse()
-}
-
-fn krate(input: ParseStream<'_>) -> syn::Result<TokenStream> {
-    let content;
-    parenthesized!(content in input);
-    content.parse()
-}
-
 /// `network!`: finds out which struct the block describes, and asks for it.
 ///
 /// Takes `(crate) block`.
@@ -131,13 +111,8 @@ pub fn network(input: TokenStream) -> TokenStream {
 }
 
 fn start(input: TokenStream) -> syn::Result<TokenStream> {
-    struct Start(TokenStream, TokenStream);
-    impl Parse for Start {
-        fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-            Ok(Start(krate(input)?, input.parse()?))
-        }
-    }
-    let Start(krate, block) = syn::parse2(input)?;
+    let mut input = Envelope::new(input);
+    let (krate, block) = (input.group(Delimiter::Parenthesis)?, input.rest());
     check_depth(&block)?;
     // Nearly every block is one `impl`; only others are read to the end here, where nothing but their names is asked for.
     let (name, others) = match lone_impl(&block) {
@@ -158,7 +133,9 @@ fn lone_impl(block: &TokenStream) -> Option<Ident> {
     let mut tokens = block.clone().into_iter();
     match (tokens.next()?, tokens.next()?, tokens.next()?, tokens.next()) {
         (TokenTree::Ident(keyword), TokenTree::Ident(name), TokenTree::Group(body), None)
-            if keyword == "impl" && body.delimiter() == Delimiter::Brace && syn::parse2::<Ident>(name.to_token_stream()).is_ok() =>
+            if keyword == "impl"
+                && body.delimiter() == Delimiter::Brace
+                && syn::parse2::<Ident>(name.to_token_stream()).is_ok() =>
         {
             Some(name)
         }
@@ -173,24 +150,12 @@ pub fn network_struct(input: TokenStream) -> TokenStream {
 }
 
 fn with_struct(input: TokenStream) -> syn::Result<TokenStream> {
-    struct Answer(State);
-    impl Parse for Answer {
-        fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-            let structure = group(input)?;
-            let (paths, mut pending) = (brackets(input)?, Vec::new());
-            (|paths: ParseStream<'_>| {
-                while !paths.is_empty() {
-                    pending.push(group(paths)?);
-                }
-                Ok(())
-            })
-            .parse2(paths)?;
-            let krate = krate(input)?;
-            let block = group(input)?;
-            Ok(Answer(State { krate, structure, block, pending, collected: TokenStream::new() }))
-        }
-    }
-    let Answer(mut state) = syn::parse2(input)?;
+    let mut input = Envelope::new(input);
+    let structure = input.group(Delimiter::Brace)?;
+    let pending = Envelope::new(input.group(Delimiter::Bracket)?).groups().map(|group| group.stream()).collect();
+    let krate = input.group(Delimiter::Parenthesis)?;
+    let block = input.group(Delimiter::Brace)?;
+    let mut state = State { krate, structure, block, pending, collected: TokenStream::new() };
     if let Some(site) = state.block.clone().into_iter().next().map(|token| token.span()) {
         // With the hygiene of the block, so that rustc shows the field alone if there is no such module.
         state.pending = state.pending.into_iter().map(|path| at_site(path, site)).collect();
@@ -198,38 +163,28 @@ fn with_struct(input: TokenStream) -> syn::Result<TokenStream> {
     Ok(state.next())
 }
 
-/// The answer of a module: `{ description } (crate) { struct } { block } [paths] { collected }`; the first path is the one
-/// that answers.
+/// The answer of a module: `{ description } (crate) { struct } { block } [{ path }..] { collected }`; the first path is
+/// the one that answers.
 #[must_use]
 pub fn network_module(input: TokenStream) -> TokenStream {
     door("network_module", input, with_module)
 }
 
 fn with_module(input: TokenStream) -> syn::Result<TokenStream> {
-    struct Answer(State);
-    impl Parse for Answer {
-        fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-            let description = group(input)?;
-            // Each description is read in its own module; here they stand in each other.
-            check_depth(&description)?;
-            let krate = krate(input)?;
-            let (structure, block) = (group(input)?, group(input)?);
-            let paths;
-            bracketed!(paths in input);
-            let mut pending = Vec::new();
-            while !paths.is_empty() {
-                pending.push(paths.call(Path::parse_mod_style)?.into_token_stream());
-            }
-            let collected = group(input)?;
-            if pending.is_empty() {
-                return Err(input.error("nobody asked for a module"));
-            }
-            let path = pending.remove(0);
-            let collected = quote!(#collected #path { #description });
-            Ok(Answer(State { krate, structure, block, pending, collected }))
-        }
-    }
-    let Answer(state) = syn::parse2(input)?;
+    let mut input = Envelope::new(input);
+    let description = input.group(Delimiter::Brace)?;
+    // Each description is read in its own module; here they stand in each other.
+    check_depth(&description)?;
+    let krate = input.group(Delimiter::Parenthesis)?;
+    let (structure, block) = (input.group(Delimiter::Brace)?, input.group(Delimiter::Brace)?);
+    let pending = Envelope::new(input.group(Delimiter::Bracket)?);
+    let collected = input.group(Delimiter::Brace)?;
+    let mut pending = pending.groups().map(|group| group.stream());
+    let Some(path) = pending.next() else {
+        return Err(syn::Error::new(Span::call_site(), "nobody asked for a module"));
+    };
+    let collected = quote!(#collected #path { #description });
+    let state = State { krate, structure, block, pending: pending.collect(), collected };
     Ok(state.next())
 }
 

@@ -638,7 +638,12 @@ impl<'a> Body<'a> {
     fn stretched(&self, row: &str, inputs: &[Value]) -> Option<Mistake> {
         let [left, right] = inputs else { return None };
         let (lhs, rhs) = (&self.graph.node(*left).ty, &self.graph.node(*right).ty);
-        if row != "add" || lhs.dims == rhs.dims || lhs.rank() != rhs.rank() || lhs.rank() < 2 || lhs.dims[0] != rhs.dims[0] {
+        if row != "add"
+            || lhs.dims == rhs.dims
+            || lhs.rank() != rhs.rank()
+            || lhs.rank() < 2
+            || lhs.dims[0] != rhs.dims[0]
+        {
             return None;
         }
         let one = Dim::known(1);
@@ -1015,15 +1020,13 @@ impl<'a> Body<'a> {
                     None
                 }
             },
-            kind => {
-                match constant(kind, expression, self.names())? {
-                    Ok(given) => Some(given),
-                    Err(reason) => {
-                        report_kind(&whose, parameter, expression, &reason, self.errors);
-                        None
-                    }
+            kind => match constant(kind, expression, self.names())? {
+                Ok(given) => Some(given),
+                Err(reason) => {
+                    report_kind(&whose, parameter, expression, &reason, self.errors);
+                    None
                 }
-            }
+            },
         }
     }
 
@@ -1063,7 +1066,11 @@ impl<'a> Body<'a> {
                     label: label.to_owned(),
                     layer,
                     place: self.calls.last().map_or_else(String::new, Frame::path),
-                    site: if layer.is_some() && self.calls.len() == 1 { summary::site(at.to_token_stream()) } else { None },
+                    site: if layer.is_some() && self.calls.len() == 1 {
+                        summary::site(at.to_token_stream())
+                    } else {
+                        None
+                    },
                     input: inputs.first().copied(),
                     output,
                     end: self.graph.nodes.len(),
@@ -1125,8 +1132,11 @@ impl<'a> Body<'a> {
         let moved =
             mistake.trace.is_none() || matches!(mistake.argument, Some("in_features" | "shape" | "kernel_size"));
         let traced = mistake.trace.map_or(inputs, |position| inputs.get(position..=position).unwrap_or(&[]));
-        let elsewhere =
-            traced.iter().filter(|_| moved).flat_map(|input| explain::edits(&self.records, self.layers, *input)).collect();
+        let elsewhere = traced
+            .iter()
+            .filter(|_| moved)
+            .flat_map(|input| explain::edits(&self.records, self.layers, *input))
+            .collect();
         if marked.is_none() {
             fits.clear();
         }

@@ -48,9 +48,7 @@ impl Moves {
     fn get(&self, name: &str, layers: &[LayerInstance]) -> Option<TokenStream> {
         match self {
             Moves::Layer(layer) => layers[*layer].tokens(name),
-            Moves::Written(written) => {
-                written.iter().find(|(own, _)| *own == name).map(|(_, tokens)| tokens.clone())
-            }
+            Moves::Written(written) => written.iter().find(|(own, _)| *own == name).map(|(_, tokens)| tokens.clone()),
         }
     }
 }

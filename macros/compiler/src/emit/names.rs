@@ -23,7 +23,9 @@ impl Names {
     /// A name for a label: `blocks.0.conv1` becomes `blocks_0_conv1`, and `blocks_0_conv1_2` the second time.
     pub(super) fn give(&mut self, label: &str) -> String {
         let mut name = word(label);
-        if !name.as_bytes().first().is_some_and(u8::is_ascii_lowercase) || KEYWORDS.binary_search(&name.as_str()).is_ok() {
+        if !name.as_bytes().first().is_some_and(u8::is_ascii_lowercase)
+            || KEYWORDS.binary_search(&name.as_str()).is_ok()
+        {
             name = format!("t_{name}");
         }
         loop {
@@ -100,7 +102,10 @@ mod tests {
         let mut names = Names::default();
         let given = ["relu", "relu", "relu_2", "relu", "blocks.0.conv1", "match", "+", "2", "A__b", "_größe.0_"]
             .map(|label| names.give(label));
-        assert_eq!(given, ["relu", "relu_2", "relu_2_2", "relu_3", "blocks_0_conv1", "t_match", "t_", "t_2", "a_b", "gr_e_0"]);
+        assert_eq!(
+            given,
+            ["relu", "relu_2", "relu_2_2", "relu_3", "blocks_0_conv1", "t_match", "t_", "t_2", "a_b", "gr_e_0"]
+        );
         assert!(KEYWORDS.is_sorted());
     }
 }

@@ -193,7 +193,8 @@ impl Emitter<'_> {
             name
         };
         let [open, close] = if kernel.array { ["[", "]"] } else { ["", ""] };
-        let _ = write!(code, "kernels::{}({cx}, &{sizes}, {open}{}{close}, {output}", kernel.function, inputs.join(", "));
+        let _ =
+            write!(code, "kernels::{}({cx}, &{sizes}, {open}{}{close}, {output}", kernel.function, inputs.join(", "));
         if kernel.scratch.is_some() {
             let _ = write!(code, ", {}", scratch.unwrap_or("&mut []"));
         }
@@ -282,8 +283,12 @@ impl Emitter<'_> {
             let start = *total;
             *total += sum.len.next_multiple_of(LANES);
             let name = self.names.give(&format!("{}_sum", node.label));
-            let name =
-                self.range(&name, &format!(" The sum of `{}` over samples, {}.", node.label, self.shapes[sum.value.0]), start, sum.len);
+            let name = self.range(
+                &name,
+                &format!(" The sum of `{}` over samples, {}.", node.label, self.shapes[sum.value.0]),
+                start,
+                sum.len,
+            );
             let kept = sum.kept.map(|index| format!("graven::SumTarget::Value({index})"));
             let gradient = sum.gradient.and_then(|target| match target {
                 Target::Parameter(layer, weight) => {
@@ -301,18 +306,32 @@ impl Emitter<'_> {
     }
 
     /// Adds the code of a step.
-    fn step(&mut self, own: &Loop, buffers: &Buffers, sums: &Sums, places: &mut Places, step: &Step, code: &mut String) {
+    fn step(
+        &mut self,
+        own: &Loop,
+        buffers: &Buffers,
+        sums: &Sums,
+        places: &mut Places,
+        step: &Step,
+        code: &mut String,
+    ) {
         let dtype = |index: usize| memory::dtype(&self.schedule.graph, own, index);
         match step {
             Step::Load { from, to } => {
                 let (buffer, slot, dtype) = (&own.buffers[*to], &buffers.constants[*to], dtype(*to));
                 let (read, features) = (places.read(dtype, *from), buffer.features);
-                let _ = write!(code, "tile.load_{}{}({read}, {slot}, {features});", int(dtype), layout_name(buffer.layout));
+                let _ =
+                    write!(code, "tile.load_{}{}({read}, {slot}, {features});", int(dtype), layout_name(buffer.layout));
             }
             Step::Store { from, to } => {
                 let (buffer, slot, dtype) = (&own.buffers[*from], &buffers.constants[*from], dtype(*from));
                 let (write, features) = (places.write(dtype, *to), buffer.features);
-                let _ = write!(code, "tile.store_{}{}({slot}, {write}, {features});", int(dtype), layout_name(buffer.layout));
+                let _ = write!(
+                    code,
+                    "tile.store_{}{}({slot}, {write}, {features});",
+                    int(dtype),
+                    layout_name(buffer.layout)
+                );
             }
             Step::Convert { from, to } => {
                 let function = match own.buffers[*to].layout {

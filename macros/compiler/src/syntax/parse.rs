@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use quote::quote;
 use syn::ext::IdentExt as _;
 use syn::parse::discouraged::Speculative as _;
@@ -15,6 +15,7 @@ use syn::{
     parenthesized, token,
 };
 
+use super::envelope::Envelope;
 use super::{Argument, Assertion, Constant, Field, Function, Module, Output, TensorType};
 
 /// The content of a `network!` block.
@@ -425,7 +426,8 @@ fn field(field: syn::Field) -> syn::Result<Field> {
         other => (other.clone(), None),
     };
     let Type::Path(path) = element else { return Err(no_module()) };
-    if path.path.segments.last().is_some_and(|segment| NO_MODULES.iter().any(|name| segment.ident == name)) {
+    let last = path.path.segments.last().map(|segment| segment.ident.to_string());
+    if last.is_some_and(|last| NO_MODULES.contains(&last.as_str())) {
         return Err(no_module());
     }
     let mut path: Path = path.path;
@@ -463,39 +465,25 @@ fn size(argument: syn::GenericArgument) -> syn::Result<Expr> {
     }
 }
 
-/// Parses a published description: the struct, the block, and the descriptions nested in it, each in braces.
+/// Parses a published description: the struct, the block, and the descriptions nested in it, each in braces; the word `wrong`
+/// behind them if a mistake was reported.
 pub(crate) fn parse_description(tokens: TokenStream) -> syn::Result<(Module, Vec<Assertion>)> {
-    struct Description(Module, Vec<Assertion>);
-    impl Parse for Description {
-        fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-            let braces = |input: ParseStream<'_>| -> syn::Result<TokenStream> {
-                let content;
-                braced!(content in input);
-                content.parse()
-            };
-            let mut module = parse_struct(braces(input)?)?;
-            module.struct_mistakes = module.mistakes.len();
-            let block = parse_input(braces(input)?)?;
-            module.constants = block.constants;
-            module.functions = block.functions;
-            module.weights = block.weights;
-            // Errors about the block as a whole stand where it names its struct.
-            module.name = block.name.unwrap_or(module.name);
-            module.mistakes.extend(block.mistakes);
-            let nested;
-            braced!(nested in input);
-            while !nested.is_empty() {
-                let path: Path = nested.parse()?;
-                let description = braces(&nested)?;
-                module.nested.push((super::path_key(&path), Rc::new(parse_description(description)?.0)));
-            }
-            if !input.is_empty() {
-                input.parse::<Ident>()?;
-                module.wrong = true;
-            }
-            Ok(Description(module, block.assertions))
-        }
+    let mut envelope = Envelope::new(tokens);
+    let mut module = parse_struct(envelope.group(Delimiter::Brace)?)?;
+    module.struct_mistakes = module.mistakes.len();
+    let block = parse_input(envelope.group(Delimiter::Brace)?)?;
+    module.constants = block.constants;
+    module.functions = block.functions;
+    module.weights = block.weights;
+    // Errors about the block as a whole stand where it names its struct.
+    module.name = block.name.unwrap_or(module.name);
+    module.mistakes.extend(block.mistakes);
+    let mut nested = Envelope::new(envelope.group(Delimiter::Brace)?);
+    while !nested.is_empty() {
+        let path: Path = syn::parse2(nested.until(Delimiter::Brace))?;
+        let description = nested.group(Delimiter::Brace)?;
+        module.nested.push((super::path_key(&path), Rc::new(parse_description(description)?.0)));
     }
-    let Description(module, assertions) = syn::parse2(tokens)?;
-    Ok((module, assertions))
+    module.wrong = !envelope.is_empty();
+    Ok((module, block.assertions))
 }

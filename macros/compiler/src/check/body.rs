@@ -11,7 +11,7 @@ use graven_kernels::layers::{Mode, infer};
 use graven_kernels::op::{Builder as _, Mistake, Value};
 use graven_kernels::pointwise;
 use proc_macro2::{Ident, TokenStream};
-use quote::ToTokens;
+use quote::{ToTokens, quote};
 use syn::{BinOp, Block, Expr, ExprMethodCall, Member as FieldName, Pat, Stmt, UnOp};
 
 use super::arguments::{assign, constant, elements, report_kind};
@@ -64,6 +64,8 @@ pub(crate) struct Body<'a> {
     n_streams: u64,
     /// A layer does something else in training.
     asked_mode: bool,
+    /// An argument is declared with a mistake, so nothing is known of what follows from it.
+    unknown_arguments: bool,
     /// Expressions around the one that is walked, and all that were walked.
     nested: usize,
     walked: usize,
@@ -117,6 +119,7 @@ impl<'a> Body<'a> {
             calls: Vec::new(),
             n_streams: 0,
             asked_mode: false,
+            unknown_arguments: false,
             nested: 0,
             walked: 0,
             exhausted: false,
@@ -141,6 +144,7 @@ impl<'a> Body<'a> {
         function.arguments.iter().for_each(|argument| signature::bind_symbols(&argument.ty, &mut names));
         for argument in &function.arguments {
             let Some(ty) = signature::declare(&argument.ty, &mut names, self.errors) else {
+                self.unknown_arguments = true;
                 items.push(Item::Unknown);
                 continue;
             };
@@ -248,6 +252,9 @@ impl<'a> Body<'a> {
             return None;
         }
         let mut values = Vec::new();
+        if self.unknown_arguments && items.iter().any(|item| matches!(item, Item::Unknown)) {
+            return None;
+        }
         for (item, ty) in items.into_iter().zip(types) {
             let names = self.frame().names.clone();
             let promised = signature::promised(ty, &names, self.errors);
@@ -328,12 +335,26 @@ impl<'a> Body<'a> {
                     self.bind(&local.pat, item);
                 }
                 Stmt::Expr(expression, None) if last && returns(expression) => result = self.expression(expression),
+                Stmt::Expr(Expr::Return(back), _) if last => {
+                    let value = back.expr.as_ref().map_or(String::new(), text);
+                    let message = "a function of a network ends with its value, without `return`";
+                    self.errors.at(statement, format!("{message}\nhelp: write `{value}`"));
+                    result = Item::Unknown;
+                }
                 // Said once, by the function that returns nothing.
                 Stmt::Expr(expression, Some(_)) if last && self.frame().scopes.len() == 2 && returns(expression) => {
                     self.expression(expression);
                 }
                 Stmt::Expr(expression, _) => self.statement(expression),
-                other => self.errors.at(other, "items and macros cannot stand in the body of a network function"),
+                Stmt::Macro(call) => {
+                    let help = "help: remove it, and look at the results where the function is called";
+                    let name = text(&call.mac.path);
+                    self.errors
+                        .at(call, format!("`{name}!` cannot stand in a network, which is compiled as a whole\n{help}"));
+                }
+                other => self
+                    .errors
+                    .at(other, "items cannot stand in the body of a network function\nhelp: move it out of the block"),
             }
         }
         self.frame().scopes.pop();
@@ -491,6 +512,24 @@ impl<'a> Body<'a> {
             Expr::Index(index) => self.index(index),
             Expr::Call(call) => self.function_call(call),
             Expr::MethodCall(call) => self.method_call(call),
+            Expr::Try(inner) => {
+                let inner = text(&inner.expr);
+                self.errors.at(
+                    expression,
+                    format!("nothing in a network can fail, so nothing needs a `?`\nhelp: write `{inner}`"),
+                );
+                Item::Unknown
+            }
+            Expr::If(branches) => {
+                let branch = branches.then_branch.stmts.as_slice();
+                let fits: Vec<String> =
+                    if let [Stmt::Expr(only, None)] = branch { vec![text(only)] } else { Vec::new() };
+                let message = "a network has no `if`: what it computes is fixed when it is compiled".to_owned();
+                let help = "write one function for each way, and choose where they are called".to_owned();
+                let help = fits.first().map_or(help, |fit| format!("write `{fit}`, or one function for each way"));
+                self.errors.open(branches, message.clone(), message, fits, Some(help), Vec::new());
+                Item::Unknown
+            }
             other => {
                 let shown = text(other);
                 let shown = if shown.len() > 40 { "this".to_owned() } else { format!("`{shown}`") };
@@ -512,7 +551,8 @@ impl<'a> Body<'a> {
 
     fn name(&mut self, path: &syn::ExprPath) -> Item {
         let Some(name) = path.path.get_ident().map(ToString::to_string) else {
-            self.errors.at(path, signature::unknown_name(&path.path));
+            let message = signature::unknown_name(&path.path, self.names());
+            self.errors.at(path, message);
             return Item::Unknown;
         };
         let frame = self.frame();
@@ -537,7 +577,7 @@ impl<'a> Body<'a> {
             },
         };
         let message = if name.chars().all(|c| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit()) {
-            signature::unknown_name(&path.path)
+            signature::unknown_name(&path.path, &frame.names)
         } else {
             format!("no variable is called `{name}` here{near}")
         };
@@ -621,7 +661,7 @@ impl<'a> Body<'a> {
         self.graph.label = row.into();
         let result = match self.stretched(row, inputs) {
             Some(mistake) => Err(mistake),
-            None => pointwise::apply(&mut self.graph, row, inputs),
+            None => pointwise::apply(&mut self.graph, row, inputs).map_err(|mistake| self.declared(mistake, inputs)),
         };
         let sign = match row {
             "add" => "+",
@@ -631,6 +671,18 @@ impl<'a> Body<'a> {
             other => other,
         };
         self.record(result, sign, inputs, None, &[], at)
+    }
+
+    /// A mistake about two arguments of the function that do not fit lies in the declaration of the second.
+    fn declared(&self, mistake: Mistake, inputs: &[Value]) -> Mistake {
+        let [left, right] = inputs else { return mistake };
+        let [lhs, rhs] = [self.graph.node(*left), self.graph.node(*right)];
+        match (&lhs.kind, &rhs.kind, lhs.ty.rank().checked_sub(rhs.ty.rank())) {
+            (Kind::Input(_), Kind::Input(_), Some(from)) if lhs.ty.dtype == rhs.ty.dtype => {
+                mistake.declare(1, Type { dtype: rhs.ty.dtype, dims: lhs.ty.dims[from..].into() })
+            }
+            _ => mistake,
+        }
     }
 
     /// What is wrong with a residual addition `f(t) + t` that fits only because broadcasting stretches an axis of 1 that the
@@ -741,6 +793,13 @@ impl<'a> Body<'a> {
         {
             return self.named_call(name, None, &arguments);
         }
+        if let Expr::Path(path) = function
+            && let Some(name) = path.path.segments.last().map(|segment| segment.ident.to_string())
+            && built_in(&name).is_some()
+        {
+            self.errors.at(path, format!("`{}` is called by its name alone\nhelp: write `{name}`", text(path)));
+            return Item::Unknown;
+        }
         match self.expression(function) {
             Item::Member(member) => self.apply_member(&member, "forward", &arguments, function),
             Item::Unknown => Item::Unknown,
@@ -754,6 +813,9 @@ impl<'a> Body<'a> {
     fn method_call(&mut self, call: &ExprMethodCall) -> Item {
         let arguments: Vec<&Expr> = call.args.iter().collect();
         let name = call.method.to_string();
+        if self.is_foreign(call, &name) {
+            return Item::Unknown;
+        }
         match self.expression(&call.receiver) {
             Item::Unknown => Item::Unknown,
             Item::Instance(instance) => self.instance_call(&instance, call, &arguments),
@@ -776,11 +838,58 @@ impl<'a> Body<'a> {
         }
     }
 
+    /// Reports calls that other frameworks, or Rust, know under another name or need, and graven does not.
+    fn is_foreign(&mut self, call: &ExprMethodCall, name: &str) -> bool {
+        let receiver = text(&call.receiver);
+        let (function, method) = (text(&call.method), &call.method);
+        if COPIES.contains(&name) && call.args.is_empty() {
+            let message = format!("`{name}` means nothing here: a tensor may be used as often as you like");
+            self.errors.at(call, format!("{message}\nhelp: write `{receiver}`"));
+            return true;
+        }
+        if let Some((_, ours)) = OTHER_NAMES.iter().find(|(theirs, _)| *theirs == name) {
+            let arguments = text(&call.args);
+            let mut marked = method.to_token_stream();
+            call.paren_token.surround(&mut marked, |tokens| call.args.to_tokens(tokens));
+            let message = format!("graven's name for `{name}` is `{ours}`");
+            let fits = vec![format!("{ours}({arguments})"), format!("{ours}([{arguments}])")];
+            self.errors.open(marked, message.clone(), message, fits, None, Vec::new());
+            return true;
+        }
+        let namespace = matches!(&*call.receiver, Expr::Path(path) if path.path.get_ident().is_some_and(|own| {
+            own != "self" && !self.is_named(&own.to_string())
+        }));
+        let own = receiver == "self" && {
+            let instance = &self.calls.last().expect("a function is being walked").instance;
+            instance.member(name).is_none()
+                && !instance.module.functions.iter().any(|own| own.name == name)
+                && !instance.module.fields.iter().any(|field| field.name == name)
+        };
+        if (namespace || own) && built_in(name).is_some() && !call.args.is_empty() {
+            let (receiver, dot) = (&call.receiver, &call.dot_token);
+            let message = format!("`{function}` is a function, and belongs to nothing");
+            self.errors.at(quote!(#receiver #dot #method), format!("{message}\nhelp: write `{name}`"));
+            return true;
+        }
+        false
+    }
+
+    /// Whether a variable or a size has that name here.
+    fn is_named(&self, name: &str) -> bool {
+        let frame = self.calls.last().expect("a function is being walked");
+        frame.names.contains_key(name) || frame.scopes.iter().any(|scope| scope.contains_key(name))
+    }
+
     /// `self.conv1(t)`, `self.forward(t)`, `self.block.forward(t)`.
     fn instance_call(&mut self, instance: &Rc<Instance>, call: &ExprMethodCall, arguments: &[&Expr]) -> Item {
         let name = call.method.to_string();
         if let Some(member) = instance.member(&name) {
             let member = member.clone();
+            if let (Member::Array(_), [argument]) = (&member, arguments) {
+                let (array, argument) = (format!("{}.{name}", text(&call.receiver)), text(argument));
+                self.errors.at(call, format!("`{name}` is an array of modules, and cannot be called\nhelp: write `{{ let mut t = {argument}; for one in &{array} {{ t = one(t); }} t }}`"));
+                return Item::Unknown;
+            }
             return self.apply_member(&member, "forward", arguments, &call.method);
         }
         if instance.module.fields.iter().any(|field| field.name == name) {
@@ -864,14 +973,14 @@ impl<'a> Body<'a> {
         let layers = self.layers;
         let instance = &layers[index];
         let [argument] = arguments else {
-            self.errors.at(
-                at,
-                format!(
-                    "`{}` takes one tensor, but was given {}\nhelp: several become one with `cat([a, b], dim = 1)`",
-                    instance.path,
-                    tensors(arguments.len())
-                ),
-            );
+            let message = format!("`{}` takes one tensor, but was given {}", instance.path, tensors(arguments.len()));
+            let texts: Vec<String> = arguments.iter().map(text).collect();
+            let Some(first) = texts.first() else {
+                self.errors.at(at, message);
+                return Item::Unknown;
+            };
+            let fits = vec![format!("cat([{}], dim = 1)", texts.join(", ")), first.clone()];
+            self.errors.open(quote!(#(#arguments),*), message.clone(), message, fits, None, Vec::new());
             return Item::Unknown;
         };
         let input = self.expression(argument);
@@ -953,7 +1062,7 @@ impl<'a> Body<'a> {
         let mut written: Vec<(&'static str, &Expr)> = Vec::new();
         let n_before = usize::from(receiver.is_some());
         let Some(assigned) =
-            assign(function.parameters, arguments.iter().copied(), n_before, &whose, name, self.errors)
+            assign(function.parameters, arguments.iter().copied(), n_before, &whose, (name, None), self.errors)
         else {
             return Item::Unknown;
         };
@@ -1157,6 +1266,13 @@ impl<'a> Body<'a> {
         explain::note(&self.records, &self.graph, value).map_or(String::new(), |note| format!("\nnote: {note}"))
     }
 }
+
+/// Methods that PyTorch, JAX or ndarray have under another name.
+const OTHER_NAMES: &[(&str, &str)] =
+    &[("view", "reshape"), ("mm", "matmul"), ("bmm", "matmul"), ("dot", "matmul"), ("concat", "cat")];
+
+/// Methods that copy a tensor or take a result out of its wrapping.
+const COPIES: &[&str] = &["clone", "contiguous", "unwrap", "to_owned"];
 
 /// Whether an expression has a value: loops and assignments have none.
 fn returns(expression: &Expr) -> bool {

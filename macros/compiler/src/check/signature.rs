@@ -24,6 +24,11 @@ pub(crate) fn bind_given(ty: &TensorType, given: &Type, names: &mut Names) {
     }
 }
 
+/// A batch as other frameworks write it.
+fn is_placeholder(expression: &Expr) -> bool {
+    matches!(expression, Expr::Infer(_)) || super::text(expression) == "-1"
+}
+
 /// The type that a signature declares, for an argument of a function that users call: an unknown name is a size that the
 /// run binds.
 pub(crate) fn declare(ty: &TensorType, names: &mut Names, errors: &mut Errors) -> Option<Type> {
@@ -108,6 +113,11 @@ pub(crate) fn inner(ty: &Type) -> String {
 }
 
 fn dim(expression: &Expr, names: &Names, errors: &mut Errors) -> Option<Dim> {
+    if is_placeholder(expression) {
+        let message = format!("`{}` is no size", super::text(expression));
+        errors.at(expression, format!("{message}\nhelp: write `N`: a name stands for a size that the run brings"));
+        return None;
+    }
     match evaluate(expression, names) {
         Ok(number) => match number.as_dim() {
             Some(dim) if dim.as_known() != Some(0) => Some(dim),
@@ -138,6 +148,6 @@ fn lone_name(expression: &Expr) -> Option<String> {
 }
 
 /// What to say about a name in an expression that is neither a variable nor a size.
-pub(crate) fn unknown_name(path: &syn::Path) -> String {
-    undeclared(path)
+pub(crate) fn unknown_name(path: &syn::Path, names: &Names) -> String {
+    undeclared(path, names)
 }

@@ -3,8 +3,8 @@
 
 use std::rc::Rc;
 
-use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
-use quote::quote;
+use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
+use quote::{ToTokens as _, quote};
 use syn::ext::IdentExt as _;
 use syn::parse::discouraged::Speculative as _;
 use syn::parse::{Parse, ParseStream, Parser as _};
@@ -208,6 +208,8 @@ fn function(
             content.parse::<Token![self]>()?;
             method = true;
         } else {
+            // Every variable may be assigned anew.
+            content.parse::<Option<Token![mut]>>()?;
             let name: Ident = content.parse()?;
             content.parse::<Token![:]>()?;
             if arguments.iter().any(|argument| argument.name == name) {
@@ -231,8 +233,8 @@ fn function(
     let content;
     let brace_token = braced!(content in input);
     let body: TokenStream = content.parse()?;
-    let stmts = Block::parse_within.parse2(body).unwrap_or_else(|mistake| {
-        mistakes.push(mistake);
+    let stmts = Block::parse_within.parse2(body.clone()).unwrap_or_else(|mistake| {
+        mistakes.push(explained(mistake, &body));
         Vec::new()
     });
     Ok(Function { attributes, visibility, name, method, arguments, output, body: Block { brace_token, stmts } })
@@ -255,6 +257,9 @@ fn output(input: ParseStream<'_>, mistakes: &mut Vec<syn::Error>) -> syn::Result
     Ok(Output::Tuple(types))
 }
 
+/// Element types of other frameworks and of Rust that stand for labels.
+const INTEGERS: &[&str] = &["i64", "u64", "i32", "u32", "u8", "usize", "int", "int64", "long", "longtensor"];
+
 /// Reads a type; one that cannot be read is noted, and a number stands in for it.
 fn tensor_type(input: ParseStream<'_>, mistakes: &mut Vec<syn::Error>) -> syn::Result<TensorType> {
     let attempt = input.fork();
@@ -266,12 +271,14 @@ fn tensor_type(input: ParseStream<'_>, mistakes: &mut Vec<syn::Error>) -> syn::R
         Err(mistake) => {
             mistakes.push(mistake);
             let span = input.span();
-            let mut depth = 0;
+            let (mut depth, mut integers) = (0, false);
             while !input.is_empty() && !input.peek(token::Brace) && (depth > 0 || !input.peek(Token![,])) {
                 depth += i32::from(input.peek(Token![<])) - i32::from(input.peek(Token![>]));
-                input.parse::<TokenTree>()?;
+                // So that the stub takes the labels that are meant.
+                let token = input.parse::<TokenTree>()?.to_string();
+                integers |= INTEGERS.contains(&token.to_ascii_lowercase().as_str());
             }
-            Ok(TensorType { dims: Vec::new(), integers: false, span })
+            Ok(TensorType { dims: Vec::new(), integers, span })
         }
     }
 }
@@ -296,6 +303,12 @@ impl Parse for TensorType {
             ));
         }
         input.parse::<Token![<]>()?;
+        if input.peek(token::Paren) {
+            let group: Group = input.parse()?;
+            let message =
+                format!("a shape stands in square brackets\nhelp: write `[{}]`", crate::check::text(&group.stream()));
+            return Err(syn::Error::new(group.span(), message));
+        }
         let content;
         let bracket = bracketed!(content in input);
         let dims = Punctuated::<Expr, Token![,]>::parse_terminated(&content)?.into_iter().collect();
@@ -443,7 +456,8 @@ fn field(field: syn::Field) -> syn::Result<Field> {
         if !attribute.path().is_ident("layer") {
             continue;
         }
-        let parsed = attribute.parse_args_with(Punctuated::<Expr, Token![,]>::parse_terminated)?;
+        let parsed = attribute.parse_args_with(Punctuated::<Expr, Token![,]>::parse_terminated);
+        let parsed = parsed.map_err(|mistake| explained(mistake, &attribute.meta.to_token_stream()))?;
         for argument in parsed {
             match &argument {
                 Expr::Path(path) if path.path.is_ident("frozen") => frozen = true,
@@ -452,6 +466,43 @@ fn field(field: syn::Field) -> syn::Result<Field> {
         }
     }
     Ok(Field { name, path, sizes, length, arguments, frozen })
+}
+
+/// A mistake of the parser in the words of who comes from another language.
+fn explained(mistake: syn::Error, tokens: &TokenStream) -> syn::Error {
+    let place = format!("{:?}", mistake.span());
+    match token_at(tokens, &place) {
+        Some(TokenTree::Punct(punct)) if punct.as_char() == ':' => {
+            syn::Error::new(punct.span(), "an argument is named with `=`\nhelp: write `=`")
+        }
+        Some(TokenTree::Punct(punct)) if punct.as_char() == '@' => {
+            syn::Error::new(punct.span(), "`@` is no operator here\nhelp: call `matmul(a, b)`")
+        }
+        _ => typed_variable(tokens).unwrap_or(mistake),
+    }
+}
+
+/// The token that stands there.
+fn token_at(tokens: &TokenStream, place: &str) -> Option<TokenTree> {
+    tokens.clone().into_iter().find_map(|token| match &token {
+        _ if format!("{:?}", token.span()) == place => Some(token),
+        TokenTree::Group(group) => token_at(&group.stream(), place),
+        _ => None,
+    })
+}
+
+/// `let t: Tensor<[N, 192]> = ..`, which Rust cannot read.
+fn typed_variable(tokens: &TokenStream) -> Option<syn::Error> {
+    let tokens: Vec<TokenTree> = tokens.clone().into_iter().collect();
+    let text = |token: &TokenTree| token.to_string();
+    let start = tokens.windows(4).position(|four| {
+        let [name, colon, ty, open] = four else { return false };
+        matches!(name, TokenTree::Ident(_)) && text(colon) == ":" && text(ty) == "Tensor" && text(open) == "<"
+    })?;
+    let length = tokens[start..].iter().position(|token| text(token) == ">")?;
+    let name = text(&tokens[start]);
+    let message = format!("the shape of `{name}` follows from its value\nhelp: write `{name}`");
+    Some(syn::Error::new_spanned(TokenStream::from_iter(tokens[start..=start + length].iter().cloned()), message))
 }
 
 fn size(argument: syn::GenericArgument) -> syn::Result<Expr> {

@@ -182,7 +182,7 @@ fn gradients_of_layers_agree_with_finite_differences() {
             index += 1;
             f64::from(uniform(5, position as u64, index)) - 0.5
         });
-        parameters.insert(node.label.clone(), array);
+        parameters.insert(node.label.to_string(), array);
     }
     assert_eq!(parameters.len(), 8);
     let seed = 3;
@@ -193,7 +193,7 @@ fn gradients_of_layers_agree_with_finite_differences() {
         let direction: Vec<f64> = (0..gradient.data.len()).map(|i| f64::from(uniform(9, 1, i as u64)) - 0.5).collect();
         let moved = |by: f64| {
             let mut parameters = parameters.clone();
-            parameters.get_mut(name).unwrap().data.iter_mut().zip(&direction).for_each(|(x, d)| *x += by * d);
+            parameters.get_mut(&**name).unwrap().data.iter_mut().zip(&direction).for_each(|(x, d)| *x += by * d);
             interpret(graph, &inputs, &parameters, &symbols(), seed)[0].data[0]
         };
         let numeric = (moved(1e-5) - moved(-1e-5)) / 2e-5;

@@ -264,7 +264,7 @@ impl Call {
         let dims = &operand.ty.dims;
         let lanes = || Dim::known(LANES);
         match (self.layout, operand.batched) {
-            (Layout::Whole, _) | (Layout::Rows, false) => dims.clone(),
+            (Layout::Whole, _) | (Layout::Rows, false) => dims.to_vec(),
             (Layout::Rows, true) => std::iter::once(lanes()).chain(dims[1..].iter().cloned()).collect(),
             (Layout::Samples, true) => dims[1..].iter().cloned().chain([lanes()]).collect(),
             (Layout::Samples, false) => {

@@ -87,7 +87,7 @@ impl Op for LinearOp {
         if *given != in_features {
             return Err(Mistake::new(format!("{{layer}} takes {in_features} features, but its input has {given}")));
         }
-        let mut dims = inputs[0].dims.clone();
+        let mut dims = inputs[0].dims.to_vec();
         *dims.last_mut().expect("a last axis") = out_features;
         Ok(Type::f32(dims))
     }

@@ -134,7 +134,7 @@ pub fn interpret(
         let dims: Vec<usize> = node.ty.dims.iter().map(size).collect();
         values.push(match &node.kind {
             Kind::Input(index) => inputs[*index].clone(),
-            Kind::Parameter { .. } => parameters[&node.label].clone(),
+            Kind::Parameter { .. } => parameters[&*node.label].clone(),
             Kind::Scalar(scalar) => Array { dims: Vec::new(), data: vec![number(scalar)] },
             Kind::Op(op) => {
                 let operands: Vec<&Array> = node.inputs.iter().map(|input| &values[input.0]).collect();

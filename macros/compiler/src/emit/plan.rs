@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
+use std::rc::Rc;
 
 use graven_kernels::LANES;
 use graven_kernels::dim::{Dim, Dtype, Type, list};
@@ -44,6 +45,7 @@ pub(super) fn plan(schedule: &Schedule, context: &Context<'_>) -> TokenStream {
         parameters: HashMap::new(),
         functions: String::new(),
         kept: schedule.values.iter().enumerate().rev().map(|(index, (value, _))| (*value, index)).collect(),
+        shapes: shapes(&schedule.graph),
     };
     let stages: Vec<String> = (0..schedule.stages.len()).map(|stage| emitter.stage(stage)).collect();
     let statics = emitter.statics(&stages);
@@ -66,6 +68,25 @@ struct Emitter<'a> {
     kept: HashMap<Value, usize>,
     /// Which symbols the function that is being written reads.
     read: Vec<bool>,
+    /// The type of every node, printed.
+    shapes: Vec<Rc<str>>,
+}
+
+/// The types of all nodes as text. Most share the sizes of their first operand.
+fn shapes(graph: &Graph) -> Vec<Rc<str>> {
+    let mut shapes: Vec<Rc<str>> = Vec::with_capacity(graph.nodes.len());
+    for node in &graph.nodes {
+        let same = node.inputs.first().filter(|input| {
+            let ty = &graph.node(**input).ty;
+            ty.dtype == node.ty.dtype && Rc::ptr_eq(&ty.dims, &node.ty.dims)
+        });
+        let text = match same {
+            Some(input) => Rc::clone(&shapes[input.0]),
+            None => node.ty.to_string().into(),
+        };
+        shapes.push(text);
+    }
+    shapes
 }
 
 /// The names of the buffers of a loop.
@@ -110,7 +131,7 @@ impl Emitter<'_> {
         let name = self.names.give(&node.label);
         let offset = self.context.layout.offset(layer, weight);
         let len = node.ty.elements().map_or(0, |elements| elements.factor());
-        let name = self.range(&name, &format!(" Parameter `{}`, {}.", node.label, node.ty), offset, len);
+        let name = self.range(&name, &format!(" Parameter `{}`, {}.", node.label, self.shapes[value.0]), offset, len);
         self.parameters.insert(value, name.clone());
         name
     }
@@ -152,7 +173,7 @@ impl Emitter<'_> {
         Some(format!("#[inline(always)] |[{}]: [f32; {n_inputs}]| {body}", names.join(", ")))
     }
 
-    /// The call of a kernel; the constants that it needs are added to those of the plan.
+    /// Adds the call of a kernel; the constants that it needs are added to those of the plan.
     fn kernel_call(
         &mut self,
         kernel: &Kernel,
@@ -161,7 +182,8 @@ impl Emitter<'_> {
         inputs: &[String],
         output: &str,
         scratch: Option<&str>,
-    ) -> String {
+        code: &mut String,
+    ) {
         let (ty, literal) = &kernel.spec;
         let sizes = if self.note_symbols(literal) {
             format!("kernels::{literal}")
@@ -170,16 +192,17 @@ impl Emitter<'_> {
             let _ = writeln!(self.constants, "const {name}: kernels::{ty} = kernels::{literal};");
             name
         };
-        let inputs = inputs.join(", ");
-        let inputs = if kernel.array { format!("[{inputs}]") } else { inputs };
-        let scratch = match (kernel.scratch, scratch) {
-            (None, _) => String::new(),
-            (Some(_), scratch) => format!(", {}", scratch.unwrap_or("&mut []")),
-        };
-        let closure = self.closure(kernel, if kernel.array { spec_operands(kernel) } else { 0 });
-        let closure = closure.map_or(String::new(), |closure| format!(", {closure}"));
-        self.note_symbols(&closure);
-        format!("kernels::{}({cx}, &{sizes}, {inputs}, {output}{scratch}{closure});", kernel.function)
+        let [open, close] = if kernel.array { ["[", "]"] } else { ["", ""] };
+        let _ =
+            write!(code, "kernels::{}({cx}, &{sizes}, {open}{}{close}, {output}", kernel.function, inputs.join(", "));
+        if kernel.scratch.is_some() {
+            let _ = write!(code, ", {}", scratch.unwrap_or("&mut []"));
+        }
+        if let Some(closure) = self.closure(kernel, inputs.len()) {
+            self.note_symbols(&closure);
+            let _ = write!(code, ", {closure}");
+        }
+        code.push_str(");");
     }
 
     // Loops.
@@ -191,7 +214,10 @@ impl Emitter<'_> {
         let sums = self.sums(own);
         let mut tiles = Vec::new();
         for steps in own.steps.chunks(STEPS_PER_FUNCTION) {
-            let code: String = steps.iter().map(|step| self.step(own, &buffers, &sums, &mut places, step)).collect();
+            let mut code = String::new();
+            for step in steps {
+                self.step(own, &buffers, &sums, &mut places, step, &mut code);
+            }
             let name = self.names.give("tile_of_samples");
             let bindings = self.bind_symbols("tile");
             let doc = format!(
@@ -257,8 +283,12 @@ impl Emitter<'_> {
             let start = *total;
             *total += sum.len.next_multiple_of(LANES);
             let name = self.names.give(&format!("{}_sum", node.label));
-            let name =
-                self.range(&name, &format!(" The sum of `{}` over samples, {}.", node.label, node.ty), start, sum.len);
+            let name = self.range(
+                &name,
+                &format!(" The sum of `{}` over samples, {}.", node.label, self.shapes[sum.value.0]),
+                start,
+                sum.len,
+            );
             let kept = sum.kept.map(|index| format!("graven::SumTarget::Value({index})"));
             let gradient = sum.gradient.and_then(|target| match target {
                 Target::Parameter(layer, weight) => {
@@ -275,18 +305,33 @@ impl Emitter<'_> {
         sums
     }
 
-    fn step(&mut self, own: &Loop, buffers: &Buffers, sums: &Sums, places: &mut Places, step: &Step) -> String {
+    /// Adds the code of a step.
+    fn step(
+        &mut self,
+        own: &Loop,
+        buffers: &Buffers,
+        sums: &Sums,
+        places: &mut Places,
+        step: &Step,
+        code: &mut String,
+    ) {
         let dtype = |index: usize| memory::dtype(&self.schedule.graph, own, index);
         match step {
             Step::Load { from, to } => {
                 let (buffer, slot, dtype) = (&own.buffers[*to], &buffers.constants[*to], dtype(*to));
                 let (read, features) = (places.read(dtype, *from), buffer.features);
-                format!("tile.load_{}{}({read}, {slot}, {features});", int(dtype), layout_name(buffer.layout))
+                let _ =
+                    write!(code, "tile.load_{}{}({read}, {slot}, {features});", int(dtype), layout_name(buffer.layout));
             }
             Step::Store { from, to } => {
                 let (buffer, slot, dtype) = (&own.buffers[*from], &buffers.constants[*from], dtype(*from));
                 let (write, features) = (places.write(dtype, *to), buffer.features);
-                format!("tile.store_{}{}({slot}, {write}, {features});", int(dtype), layout_name(buffer.layout))
+                let _ = write!(
+                    code,
+                    "tile.store_{}{}({slot}, {write}, {features});",
+                    int(dtype),
+                    layout_name(buffer.layout)
+                );
             }
             Step::Convert { from, to } => {
                 let function = match own.buffers[*to].layout {
@@ -297,17 +342,14 @@ impl Emitter<'_> {
                 let (source_range, target_range) = (&buffers.constants[*from], &buffers.constants[*to]);
                 let features = own.buffers[*to].features;
                 let (arena, suffix) = if dtype(*to) == Dtype::F32 { ("floats", "") } else { ("ints", "_i64") };
-                format!(
+                let _ = write!(
+                    code,
                     "let [{source}, {target}] = graven::disjoint(tile.{arena}, [{source_range}, {target_range}]);\
                      kernels::cpu::layout::{function}{suffix}(&tile.cx, {features}, {source}, {target});"
-                )
+                );
             }
-            Step::Run { value, layout, inputs, output, scratch } => {
-                let batched: Vec<bool> = inputs.iter().map(|input| matches!(input, Source::Buffer(_))).collect();
-                let sums_samples = matches!(output, Destination::Sum(_));
+            Step::Run { value, inputs, output, scratch, kernel, .. } => {
                 let node = self.schedule.graph.node(*value);
-                let Kind::Op(op) = &node.kind else { unreachable!("only operations run") };
-                let kernel = op.kernel(&call(self.graph(), *value, *layout, &batched, !sums_samples));
                 // The buffers of the call, each once, by element type.
                 let mut used: Vec<usize> = inputs
                     .iter()
@@ -319,19 +361,11 @@ impl Emitter<'_> {
                 used.extend(*scratch);
                 used.sort_unstable();
                 used.dedup();
-                let borrow = |wanted: Dtype, arena: &str| {
-                    let of: Vec<usize> = used.iter().copied().filter(|index| dtype(*index) == wanted).collect();
-                    let named = |names: &[String]| {
-                        let names: Vec<&str> = of.iter().map(|index| names[*index].as_str()).collect();
-                        names.join(", ")
-                    };
-                    if of.is_empty() {
-                        return String::new();
-                    }
-                    let (variables, ranges) = (named(&buffers.variables), named(&buffers.constants));
-                    format!("let [{variables}] = graven::disjoint(tile.{arena}, [{ranges}]);")
-                };
-                let (floats, ints) = (borrow(Dtype::F32, "floats"), borrow(Dtype::I64, "ints"));
+                self.describe(*value, &node.label, code);
+                for (wanted, arena) in [(Dtype::F32, "floats"), (Dtype::I64, "ints")] {
+                    let of = used.iter().copied().filter(|index| dtype(*index) == wanted);
+                    borrow(of, buffers, arena, code);
+                }
                 let mut arguments = Vec::new();
                 for (input, source) in node.inputs.iter().zip(inputs) {
                     arguments.push(match source {
@@ -352,23 +386,22 @@ impl Emitter<'_> {
                     }
                 };
                 let scratch = scratch.map(|index| buffers.variables[index].as_str());
-                let doc = self.describe(*value, &node.label);
-                let call = self.kernel_call(&kernel, &node.label, "&tile.cx", &arguments, &output, scratch);
-                format!("#[doc = {doc:?}] {floats} {ints} {call}")
+                self.kernel_call(kernel, &node.label, "&tile.cx", &arguments, &output, scratch, code);
             }
         }
     }
 
-    /// `conv1: conv2d, [N, 1, 28, 28] -> [N, 6, 24, 24], 86400 multiply-adds a sample`.
-    fn describe(&self, value: Value, label: &str) -> String {
+    /// Adds a line of docs: `conv1: conv2d, [N, 1, 28, 28] -> [N, 6, 24, 24], 86400 multiply-adds a sample`.
+    fn describe(&self, value: Value, label: &str, code: &mut String) {
         let node = self.graph().node(value);
         let types: Vec<Type> = node.inputs.iter().map(|input| self.graph().node(*input).ty.clone()).collect();
         let (op, cost) = match &node.kind {
             Kind::Op(op) => (op.name(), op.cost(&types, &node.ty)),
             _ => ("copy".to_owned(), 0),
         };
-        let inputs: Vec<String> = types.iter().map(ToString::to_string).collect();
-        format!(" `{label}`: {op}, {} -> {}, {cost} multiply-adds a sample.", inputs.join(" and "), node.ty)
+        let inputs: Vec<&str> = node.inputs.iter().map(|input| &*self.shapes[input.0]).collect();
+        let (inputs, output) = (inputs.join(" and "), &self.shapes[value.0]);
+        let _ = write!(code, "#[doc = \" `{label}`: {op}, {inputs} -> {output}, {cost} multiply-adds a sample.\"] ");
     }
 
     // Whole operations.
@@ -376,7 +409,8 @@ impl Emitter<'_> {
     fn whole(&mut self, stage: usize, values: &[Value]) -> Vec<String> {
         let mut functions = Vec::new();
         for values in values.chunks(STEPS_PER_FUNCTION) {
-            let code: String = values.iter().map(|value| self.whole_call(*value)).collect();
+            let mut code = String::new();
+            values.iter().for_each(|value| self.whole_call(*value, &mut code));
             let bindings = self.bind_symbols("whole");
             let name = self.names.give("whole_tensors");
             let doc = format!(" Operations of stage {stage} on complete tensors.");
@@ -396,7 +430,8 @@ impl Emitter<'_> {
             .unwrap_or_else(|| unreachable!("%{} is kept: the verifier checked it", value.0))
     }
 
-    fn whole_call(&mut self, value: Value) -> String {
+    /// Adds the code of an operation on complete tensors.
+    fn whole_call(&mut self, value: Value, code: &mut String) {
         let node = self.schedule.graph.node(value);
         let output_index = self.kept(value);
         let sources: Vec<Value> = match &node.kind {
@@ -430,20 +465,23 @@ impl Emitter<'_> {
             }
             format!("let [{}] = graven::disjoint(whole.{arena}, [{}]);", names.join(", "), slots.join(", "))
         };
-        let (floats, ints) = (borrow(Dtype::F32, "floats"), borrow(Dtype::I64, "ints"));
+        self.describe(value, &node.label, code);
+        let _ = write!(code, "{} {} ", borrow(Dtype::F32, "floats"), borrow(Dtype::I64, "ints"));
         let output = format!("value_{output_index}");
-        let call = match &node.kind {
+        match &node.kind {
             Kind::Op(op) if !op.is_view() => {
                 let batched = vec![false; node.inputs.len()];
                 let kernel = op.kernel(&call(self.graph(), value, Layout::Whole, &batched, false));
                 let zero = if node.ty.dtype == Dtype::F32 { "0.0" } else { "0" };
-                let clear = if kernel.accumulates { format!("{output}.fill({zero});") } else { String::new() };
-                clear + &self.kernel_call(&kernel, &node.label, "&whole.cx", &arguments, &output, None)
+                if kernel.accumulates {
+                    let _ = write!(code, "{output}.fill({zero});");
+                }
+                self.kernel_call(&kernel, &node.label, "&whole.cx", &arguments, &output, None, code);
             }
-            _ => format!("{output}.copy_from_slice({});", arguments[0]),
-        };
-        let doc = self.describe(value, &node.label);
-        format!("#[doc = {doc:?}] {floats} {ints} {call}")
+            _ => {
+                let _ = write!(code, "{output}.copy_from_slice({});", arguments[0]);
+            }
+        }
     }
 
     // The static.
@@ -554,10 +592,20 @@ fn find(places: &mut Vec<Place>, place: Place) -> usize {
     })
 }
 
-/// How many operands the closure of a pointwise kernel takes: the first number of `Map<2, 3>`.
-fn spec_operands(kernel: &Kernel) -> usize {
-    let numbers = kernel.spec.0.split(|c: char| !c.is_ascii_digit()).filter(|word| !word.is_empty());
-    numbers.filter_map(|word| word.parse().ok()).next().unwrap_or(0)
+/// Adds the line that borrows some buffers of a tile, if there are any.
+fn borrow(of: impl Iterator<Item = usize>, buffers: &Buffers, arena: &str, code: &mut String) {
+    let (mut variables, mut ranges) = (String::new(), String::new());
+    for index in of {
+        if !ranges.is_empty() {
+            variables.push_str(", ");
+            ranges.push_str(", ");
+        }
+        variables.push_str(&buffers.variables[index]);
+        ranges.push_str(&buffers.constants[index]);
+    }
+    if !ranges.is_empty() {
+        let _ = write!(code, "let [{variables}] = graven::disjoint(tile.{arena}, [{ranges}]);");
+    }
 }
 
 fn place_data(place: &Place) -> String {

@@ -13,9 +13,10 @@ use std::collections::HashMap;
 
 use graven_kernels::LANES;
 use graven_kernels::dim::{Dim, Type};
-use graven_kernels::op::{Call, Layout, Layouts, Operand, Value};
+use graven_kernels::op::{Call, Kernel, Layout, Layouts, Operand, Value};
 
 use crate::graph::{Graph, Kind, Target};
+use place::Scheduled;
 pub use place::{Home, Place};
 pub use simplify::simplify;
 pub use verify::verify;
@@ -150,6 +151,8 @@ pub enum Step {
         output: Destination,
         /// A buffer of scratch memory.
         scratch: Option<usize>,
+        /// The kernel that it calls.
+        kernel: Box<Kernel>,
     },
     /// Writes the samples of the tile to a complete tensor.
     Store {
@@ -164,7 +167,8 @@ pub enum Step {
 #[must_use]
 pub fn schedule(graph: &Graph) -> Schedule {
     let graph = simplify(graph);
-    place::Placement::new(&graph).schedule()
+    let Scheduled { homes, values, stages, outputs, gradients } = place::Placement::new(&graph).schedule();
+    Schedule { graph, homes, values, stages, outputs, gradients }
 }
 
 /// The call of an operation whose operands are batched as given.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use graven_kernels::dim::{Dim, Type};
 use graven_kernels::op::{Batching, Layout, Op, Operand, Value};
 
-use super::{Buffer, Destination, Loop, Schedule, Source, Stage, Step, Sum, call, choose_layout, computes};
+use super::{Buffer, Destination, Loop, Source, Stage, Step, Sum, call, choose_layout, computes};
 use crate::graph::{Graph, Kind, Target};
 
 /// Where a value lives.
@@ -36,6 +36,15 @@ pub enum Place {
     Value(usize),
     /// A result.
     Output(usize),
+}
+
+/// A [`Schedule`] but for its graph.
+pub(super) struct Scheduled {
+    pub(super) homes: Vec<Home>,
+    pub(super) values: Vec<(Value, Type)>,
+    pub(super) stages: Vec<Stage>,
+    pub(super) outputs: Vec<Option<usize>>,
+    pub(super) gradients: Vec<(Target, usize)>,
 }
 
 pub(super) struct Placement<'a> {
@@ -172,7 +181,7 @@ impl<'a> Placement<'a> {
         self.values.len() - 1
     }
 
-    pub(super) fn schedule(mut self) -> Schedule {
+    pub(super) fn schedule(mut self) -> Scheduled {
         let n_stages = self.homes.iter().map(|home| match home {
             Home::Whole(stage) | Home::Tile(stage, _) | Home::Sum(stage, _) => stage + 1,
             _ => 1,
@@ -218,7 +227,8 @@ impl<'a> Placement<'a> {
             .zip(&gradients)
             .filter_map(|((target, _), kept)| Some((*target, (*kept)?)))
             .collect();
-        Schedule { graph: graph.clone(), homes: self.homes, values: self.values, stages, outputs: copied, gradients }
+        let Placement { homes, values, .. } = self;
+        Scheduled { homes, values, stages, outputs: copied, gradients }
     }
 
     /// Makes sure that a complete tensor exists for a value that a whole operation reads.
@@ -302,7 +312,7 @@ impl<'a> Placement<'a> {
         } else {
             Destination::Buffer(own.buffer(value, layout, node.ty.features().unwrap_or(0)))
         };
-        own.steps.push(Step::Run { value, layout, inputs, output, scratch });
+        own.steps.push(Step::Run { value, layout, inputs, output, scratch, kernel: Box::new(kernel) });
     }
 
     /// The buffer that holds a value in a layout; loads or converts it if need be.

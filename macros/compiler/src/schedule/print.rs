@@ -14,7 +14,7 @@ impl Schedule {
             Kind::Op(op) => op.name(),
             _ => "copy".to_owned(),
         };
-        if op == node.label { format!("%{} {op}", value.0) } else { format!("%{} {op} ({})", value.0, node.label) }
+        if *op == *node.label { format!("%{} {op}", value.0) } else { format!("%{} {op} ({})", value.0, node.label) }
     }
 
     fn place_name(&self, place: Place) -> String {

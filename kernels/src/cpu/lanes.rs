@@ -91,6 +91,21 @@ pub(crate) trait Lanes: Arithmetic {
         a[0]
     }
 
+    /// The sums of the lanes of 16 vectors, in the same tree.
+    #[inline(always)]
+    unsafe fn sums(vectors: [Self; LANES]) -> Self {
+        // SAFETY: the trait's contract.
+        unsafe {
+            let mut columns = Self::transpose(vectors);
+            for half in [8, 4, 2, 1] {
+                for i in 0..half {
+                    columns[i] = columns[i].add(columns[i + half]);
+                }
+            }
+            columns[0]
+        }
+    }
+
     /// The sum of the first n lanes, in the same tree, the others taken as zero.
     #[inline(always)]
     unsafe fn sum_first(self, n: usize) -> f32 {

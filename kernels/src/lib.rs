@@ -8,6 +8,10 @@
 /// 16 f32 fill one AVX-512 register, or two of AVX2.
 pub const LANES: usize = 16;
 
+/// Up to so many samples, evaluation runs them one by one, each in the layout `rows`, instead of in a tile that they do not
+/// fill. A tile takes as long as some six single samples of the tutorial network.
+pub const FEW: usize = 4;
+
 pub mod dim;
 pub mod op;
 

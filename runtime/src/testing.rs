@@ -69,8 +69,6 @@ static FORWARD: Plan = Plan {
         loops: &[LoopPlan {
             extent: N,
             tiles_per_chunk: 1,
-            floats: 32,
-            ints: 0,
             reads: &[Place::Input(0)],
             int_reads: &[],
             writes: &[Place::Output(0)],
@@ -79,7 +77,8 @@ static FORWARD: Plan = Plan {
             int_sums: 0,
             results: &[],
             int_results: &[],
-            tile: &[forward_tile],
+            tile: TilePlan { floats: 32, ints: 0, steps: &[forward_tile] },
+            one: Some(TilePlan { floats: 16, ints: 0, steps: &[forward_one] }),
         }],
     }],
     gradients: &[],
@@ -92,6 +91,11 @@ fn forward_tile(tile: &mut Tile<'_>) {
     let [x, y] = disjoint(tile.floats, [0..16, 16..32]);
     y.iter_mut().zip(x).for_each(|(y, x)| *y = tile.parameters[0] * *x + tile.parameters[16]);
     tile.store_samples(16..32, 0, 1);
+}
+
+fn forward_one(tile: &mut Tile<'_>) {
+    tile.floats[0] = tile.parameters[0] * sample(tile.reads[0], &tile.cx, 1)[0] + tile.parameters[16];
+    tile.store_rows(0..1, 0, 1);
 }
 
 static LOSS: Plan = Plan {
@@ -118,8 +122,6 @@ static LOSS: Plan = Plan {
             loops: &[LoopPlan {
                 extent: N,
                 tiles_per_chunk: 1,
-                floats: 48,
-                ints: 16,
                 reads: &[Place::Input(0), Place::Input(1)],
                 int_reads: &[Place::Input(2)],
                 writes: &[],
@@ -132,7 +134,8 @@ static LOSS: Plan = Plan {
                     SumPlan { from: 32..33, to: SumTarget::Value(2) },
                 ],
                 int_results: &[SumPlan { from: 0..1, to: SumTarget::Value(1) }],
-                tile: &[load_tile, loss_tile],
+                tile: TilePlan { floats: 48, ints: 16, steps: &[load_tile, loss_tile] },
+                one: None,
             }],
         },
         Stage { whole: &[copy_gradient], loops: &[] },
@@ -267,8 +270,6 @@ static DOUBLE: Plan = Plan {
         loops: &[LoopPlan {
             extent: N,
             tiles_per_chunk: 1,
-            floats: 16,
-            ints: 0,
             reads: &[Place::Input(0)],
             int_reads: &[],
             writes: &[Place::Value(0)],
@@ -277,7 +278,8 @@ static DOUBLE: Plan = Plan {
             int_sums: 0,
             results: &[],
             int_results: &[],
-            tile: &[double_tile],
+            tile: TilePlan { floats: 16, ints: 0, steps: &[double_tile] },
+            one: None,
         }],
     }],
     gradients: &[],

@@ -42,8 +42,8 @@ pub fn forward_rows(
         out_channels,
         positions: sizes.out_height() * sizes.out_width(),
         taps: sizes.kernel_size,
-        input: [spread.channel, spread.column, sizes.out_width()],
-        phases: [sizes.stride[0], spread.phase_rows],
+        input: [spread.channel, spread.column, spread.phase, sizes.out_width()],
+        stride: sizes.stride[0],
         dilation: sizes.dilation[0],
     };
     let input = if spread.is_input { input } else { spread_out(cx, sizes, &spread, input, scratch) };
@@ -65,84 +65,146 @@ pub fn forward_rows(
 }
 
 /// Copies the input into `scratch`, see [`Spread`].
-fn spread_out<'a>(
-    cx: &Context,
-    sizes: &Sizes,
-    spread: &Spread,
-    input: &[f32],
-    scratch: &'a mut [f32],
-) -> &'a [f32] {
-    let width = sizes.out_width();
-    let scratch = &mut scratch[..sizes.in_channels * spread.channel + LANES];
-    let phase = spread.phase_rows * width;
-    // A stride larger than the kernel leaves phases that nobody reads.
-    let read = |own: usize| (0..sizes.kernel_size[0]).any(|k| k * sizes.dilation[0] % sizes.stride[0] == own);
-    cx.isa.run(
-        #[inline(always)]
-        || {
-            for own in (0..sizes.stride[0]).filter(|own| read(*own)) {
-                for c in 0..sizes.in_channels {
-                    let image = &input[c * sizes.height * sizes.width..][..sizes.height * sizes.width];
-                    for k in 0..sizes.kernel_size[1] {
-                        let columns = Columns::of(sizes, k);
-                        let to = c * spread.channel + k * spread.column + own * phase;
-                        for (i, row) in scratch[to..to + phase].chunks_exact_mut(width).enumerate() {
-                            let y = (own + i * sizes.stride[0]).wrapping_sub(sizes.padding[0]);
-                            if y < sizes.height {
-                                columns.copy(sizes.stride[1], &image[y * sizes.width..][..sizes.width], row);
-                            } else {
-                                row.fill(0.0);
-                            }
-                        }
-                    }
-                }
-            }
-        },
-    );
-    // What the loads beyond the last channel see is never stored, but it must be there.
-    let end = scratch.len() - LANES;
-    scratch[end..].fill(0.0);
+fn spread_out<'a>(cx: &Context, sizes: &Sizes, spread: &Spread, input: &[f32], scratch: &'a mut [f32]) -> &'a [f32] {
+    let scratch = &mut scratch[..sizes.forward_rows_scratch()];
+    // SAFETY: `check` has compared the input with the sizes, and the scratch is as long as `spread` says, with a vector behind.
+    unsafe { copies(cx.isa, sizes, spread, input.as_ptr(), scratch.as_mut_ptr()) };
     scratch
 }
 
-/// The output's columns for which a kernel column meets the image, and the first image column that it meets.
-struct Columns {
-    inside: Range<usize>,
-    first: usize,
-}
-
-impl Columns {
-    fn of(sizes: &Sizes, k: usize) -> Columns {
-        let (stride, padding, offset) = (sizes.stride[1], sizes.padding[1], k * sizes.dilation[1]);
-        // Output x meets column x · stride + offset − padding.
-        let start = padding.saturating_sub(offset).div_ceil(stride).min(sizes.out_width());
-        let end = (sizes.width + padding).saturating_sub(offset).div_ceil(stride).min(sizes.out_width());
-        Columns { inside: start..end.max(start), first: (start * stride + offset).saturating_sub(padding) }
-    }
-
-    #[inline(always)]
-    fn copy(&self, stride: usize, image: &[f32], row: &mut [f32]) {
-        row[..self.inside.start].fill(0.0);
-        row[self.inside.end..].fill(0.0);
-        let inside = &mut row[self.inside.clone()];
-        // Where nothing is inside, `first` may lie behind the image.
-        let image = image.get(self.first..).unwrap_or(&[]);
-        match stride {
-            1 => copy_by::<1>(image, inside),
-            // Known steps, so that the loop is vectorised.
-            2 => copy_by::<2>(image, inside),
-            3 => copy_by::<3>(image, inside),
-            _ => inside.iter_mut().zip(image.iter().step_by(stride)).for_each(|(to, from)| *to = *from),
+/// Row after row from the front, in whole vectors: what one writes beyond its end, the next ones overwrite.
+///
+/// # Safety
+/// The pointers are valid for the input of `sizes`, and for what `spread` says and 16 floats behind it; the set of `L` is
+/// enabled.
+#[inline(always)]
+unsafe fn copies_in<L: Lanes>(sizes: &Sizes, spread: &Spread, input: *const f32, scratch: *mut f32) {
+    let width = sizes.out_width();
+    for k in 0..sizes.kernel_size[1] {
+        let columns = Met::of(sizes, 1, k * sizes.dilation[1], width);
+        for phase in 0..sizes.stride[0] {
+            // A stride larger than the kernel leaves phases that nobody reads.
+            if !(0..sizes.kernel_size[0]).any(|k| k * sizes.dilation[0] % sizes.stride[0] == phase) {
+                continue;
+            }
+            let rows = Met::of(sizes, 0, phase, spread.phase_rows);
+            for c in 0..sizes.in_channels {
+                let image = c * sizes.height * sizes.width;
+                let to = k * spread.column + phase * spread.phase + c * spread.channel;
+                // SAFETY: the rows and columns that are met lie in the image, and the phase in the scratch.
+                unsafe { copy_image::<L>(sizes, &rows, &columns, input.add(image), scratch.add(to)) };
+            }
         }
     }
 }
 
+/// Which elements of an axis of the output, or rows of a phase, meet the image when the first of them would meet the padded
+/// image at an offset.
+struct Met {
+    /// How many there are.
+    all: usize,
+    /// Those that meet the image; the others meet zeros.
+    inside: Range<usize>,
+    /// What the first of them meets.
+    first: usize,
+}
+
+impl Met {
+    #[inline(always)]
+    fn of(sizes: &Sizes, axis: usize, offset: usize, all: usize) -> Met {
+        let (stride, padding) = (sizes.stride[axis], sizes.padding[axis]);
+        let size = if axis == 0 { sizes.height } else { sizes.width };
+        // Element i meets i · stride + offset − padding.
+        let start = padding.saturating_sub(offset).div_ceil(stride).min(all);
+        let end = (size + padding).saturating_sub(offset).div_ceil(stride).min(all).max(start);
+        Met { all, inside: start..end, first: (start * stride + offset).saturating_sub(padding) }
+    }
+}
+
+/// The part of one image that one kernel column and one phase meet.
+///
+/// # Safety
+/// What is met lies in the image; `to` is valid for all rows and columns and 16 floats behind them; the set of `L` is enabled.
 #[inline(always)]
-fn copy_by<const STRIDE: usize>(from: &[f32], to: &mut [f32]) {
-    if let Some(last) = to.len().checked_sub(1) {
-        let from = &from[..last * STRIDE + 1];
-        for (i, element) in to.iter_mut().enumerate() {
-            *element = from[i * STRIDE];
+unsafe fn copy_image<L: Lanes>(sizes: &Sizes, rows: &Met, columns: &Met, image: *const f32, to: *mut f32) {
+    let (all, start, n) = (columns.all, columns.inside.start, columns.inside.len());
+    let step = sizes.stride[0] * sizes.width;
+    let first = image.wrapping_add(rows.first * sizes.width + columns.first);
+    // One loop over rows for each case, since a row takes no longer than the choice.
+    // SAFETY: by the contract; rows are written from the front.
+    unsafe {
+        fill::<L>(to, rows.inside.start * all);
+        let own = to.add(rows.inside.start * all);
+        let n_rows = rows.inside.len();
+        match sizes.stride[1] {
+            1 if n == all && n <= LANES => {
+                for i in 0..n_rows {
+                    L::load_first(first.add(i * step), n, 0.0).store(own.add(i * all));
+                }
+            }
+            1 if n == all && n <= 2 * LANES => {
+                for i in 0..n_rows {
+                    let (from, to) = (first.add(i * step), own.add(i * all));
+                    L::load(from).store(to);
+                    L::load_first(from.add(LANES), n - LANES, 0.0).store(to.add(LANES));
+                }
+            }
+            stride => {
+                for i in 0..n_rows {
+                    let (from, to) = (first.wrapping_add(i * step), own.add(i * all));
+                    fill::<L>(to, start);
+                    match stride {
+                        1 => copy_row::<L>(n, from, to.add(start)),
+                        2 => copy_every_second::<L>(n, sizes.width - columns.first, from, to.add(start)),
+                        _ => (0..n).for_each(|x| *to.add(start + x) = *from.add(x * stride)),
+                    }
+                    fill::<L>(to.add(start + n), all - start - n);
+                }
+            }
+        }
+        fill::<L>(to.add(rows.inside.end * all), (rows.all - rows.inside.end) * all);
+    }
+}
+
+/// Zeros, up to the end of a vector.
+///
+/// # Safety
+/// The pointer is valid for n floats, and 15 behind them; the set of `L` is enabled.
+#[inline(always)]
+unsafe fn fill<L: Lanes>(to: *mut f32, n: usize) {
+    for x in (0..n).step_by(LANES) {
+        // SAFETY: by the contract.
+        unsafe { L::splat(0.0).store(to.add(x)) };
+    }
+}
+
+/// n floats, written up to the end of a vector.
+///
+/// # Safety
+/// As for [`fill`], and n floats are readable.
+#[inline(always)]
+unsafe fn copy_row<L: Lanes>(n: usize, from: *const f32, to: *mut f32) {
+    for x in (0..n).step_by(LANES) {
+        // SAFETY: by the contract.
+        unsafe { L::load_up_to(from.add(x), n - x).store(to.add(x)) };
+    }
+}
+
+/// Every second of `readable` floats, n in all, written up to the end of a vector.
+///
+/// # Safety
+/// As for [`fill`]; `readable` floats are, and n of them are taken.
+#[inline(always)]
+unsafe fn copy_every_second<L: Lanes>(n: usize, readable: usize, from: *const f32, to: *mut f32) {
+    for x in (0..n).step_by(LANES) {
+        let left = readable - 2 * x;
+        // SAFETY: by the contract; the second vector is read where it begins before the end.
+        unsafe {
+            let first = L::load_up_to(from.add(2 * x), left);
+            let second =
+                if left > LANES { L::load_up_to(from.add(2 * x + LANES), left - LANES) } else { L::splat(0.0) };
+            let [evens, _] = L::evens_and_odds(first, second);
+            evens.store(to.add(x));
         }
     }
 }
@@ -156,10 +218,10 @@ struct Walk {
     positions: usize,
     /// Kernel rows and columns.
     taps: [usize; 2],
-    /// Floats from one channel, kernel column, row of the spread input to the next.
-    input: [usize; 3],
-    /// The vertical stride, and rows of a phase.
-    phases: [usize; 2],
+    /// Floats from one channel, kernel column, phase, row of the spread input to the next.
+    input: [usize; 4],
+    /// The vertical stride.
+    stride: usize,
     /// Input rows from one kernel row to the next.
     dilation: usize,
 }
@@ -211,7 +273,6 @@ unsafe fn position_tile<L: Lanes, const O: usize, const X: usize>(
     mut weight: *const f32,
     output: *mut f32,
 ) {
-    let [stride, phase_rows] = walk.phases;
     let weights = walk.in_channels * walk.taps[0] * walk.taps[1];
     // SAFETY: the tile is valid by the contract; `wrapping` steps, because pointers stand behind their row in the end.
     unsafe {
@@ -221,7 +282,7 @@ unsafe fn position_tile<L: Lanes, const O: usize, const X: usize>(
             // The phase of the kernel row, and the row within it: counted on, since a division costs as much as the row.
             let (mut phase, mut row) = (0, 0);
             for _ in 0..walk.taps[0] {
-                let mut input = channel.wrapping_add((phase * phase_rows + row) * walk.input[2]);
+                let mut input = channel.wrapping_add(phase * walk.input[2] + row * walk.input[3]);
                 for _ in 0..walk.taps[1] {
                     let mut vectors = [L::splat(0.0); X];
                     for (x, vector) in vectors.iter_mut().enumerate() {
@@ -237,8 +298,8 @@ unsafe fn position_tile<L: Lanes, const O: usize, const X: usize>(
                     weight = weight.wrapping_add(1);
                 }
                 phase += walk.dilation;
-                while phase >= stride {
-                    phase -= stride;
+                while phase >= walk.stride {
+                    phase -= walk.stride;
                     row += 1;
                 }
             }
@@ -256,4 +317,5 @@ unsafe fn position_tile<L: Lanes, const O: usize, const X: usize>(
     }
 }
 
+instantiate!(unsafe fn copies = copies_in(sizes: &Sizes, spread: &Spread, input: *const f32, scratch: *mut f32));
 instantiate!(unsafe fn positions = positions_in(walk: &Walk, input: *const f32, weight: *const f32, output: *mut f32));

@@ -49,10 +49,10 @@ impl Sizes {
         (self.width + 2 * self.padding[1] - self.kernel_size[1]) / self.stride[1] + 1
     }
 
-    /// Floats of scratch that the kernels for a single sample need: its columns, pooled.
+    /// Floats of scratch that the kernels for a single sample need: its columns, pooled, and two vectors behind them.
     #[must_use]
     pub const fn rows_scratch(&self) -> usize {
-        self.channels * self.out_height() * self.width
+        self.channels * self.out_height() * self.width + 2 * crate::LANES
     }
 }
 

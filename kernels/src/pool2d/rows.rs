@@ -1,9 +1,13 @@
 //! Pooling of a single sample, [C, H, W]: first down the columns, whose elements stand side by side, into one row for each
 //! row of the output, then along these rows.
 
+use std::ops::Range;
+
 use super::Sizes;
 use super::cpu::{check, window};
-use crate::cpu::{Context, math};
+use crate::LANES;
+use crate::cpu::lanes::Lanes;
+use crate::cpu::{Context, instantiate};
 
 /// Largest element of every window; NaN if there is one in it.
 ///
@@ -12,19 +16,9 @@ use crate::cpu::{Context, math};
 /// Panics if a slice does not have its size.
 pub fn max_rows(cx: &Context, sizes: &Sizes, input: &[f32], output: &mut [f32], scratch: &mut [f32]) {
     check(sizes, "max_rows", 1, input.len(), output.len());
-    cx.isa.run(
-        #[inline(always)]
-        || {
-            pool(
-                sizes,
-                input,
-                output,
-                scratch,
-                #[inline(always)]
-                |largest, x| math::max(largest, x),
-            );
-        },
-    );
+    assert!(scratch.len() >= sizes.rows_scratch(), "pool2d::max_rows: scratch is too short");
+    // SAFETY: the lengths are checked, and windows are cut to the image.
+    unsafe { max_on(cx.isa, sizes, input.as_ptr(), output.as_mut_ptr(), scratch.as_mut_ptr()) };
 }
 
 /// Mean of every window; padding counts as zeros.
@@ -34,89 +28,131 @@ pub fn max_rows(cx: &Context, sizes: &Sizes, input: &[f32], output: &mut [f32], 
 /// Panics if a slice does not have its size.
 pub fn avg_rows(cx: &Context, sizes: &Sizes, input: &[f32], output: &mut [f32], scratch: &mut [f32]) {
     check(sizes, "avg_rows", 1, input.len(), output.len());
-    let area = (sizes.kernel_size[0] * sizes.kernel_size[1]) as f32;
-    cx.isa.run(
-        #[inline(always)]
-        || {
-            pool(
-                sizes,
-                input,
-                output,
-                scratch,
-                #[inline(always)]
-                |sum, x| sum + x,
-            );
-            output.iter_mut().for_each(|sum| *sum /= area);
-        },
-    );
+    assert!(scratch.len() >= sizes.rows_scratch(), "pool2d::avg_rows: scratch is too short");
+    // SAFETY: the lengths are checked, and windows are cut to the image.
+    unsafe { avg_on(cx.isa, sizes, input.as_ptr(), output.as_mut_ptr(), scratch.as_mut_ptr()) };
 }
 
-/// Both passes, with `merge` for what a window does with its elements.
+/// # Safety
+/// The pointers are valid for the sizes, which have passed [`check`]; the set of `L` is enabled.
 #[inline(always)]
-fn pool(
-    sizes: &Sizes,
-    input: &[f32],
-    output: &mut [f32],
-    scratch: &mut [f32],
-    merge: impl Fn(f32, f32) -> f32 + Copy,
-) {
-    let (width, out_width) = (sizes.width, sizes.out_width());
-    let rows = &mut scratch[..sizes.rows_scratch()];
-    let images = input.chunks_exact(sizes.height * width);
-    for (image, rows) in images.zip(rows.chunks_exact_mut(sizes.out_height() * width)) {
-        for (y, row) in rows.chunks_exact_mut(width).enumerate() {
-            merge_rows(image, window(sizes, 0, y), row, merge);
+unsafe fn max_in<L: Lanes>(sizes: &Sizes, input: *const f32, output: *mut f32, scratch: *mut f32) {
+    // SAFETY: the contract of this function.
+    unsafe {
+        pool(
+            sizes,
+            input,
+            output,
+            scratch,
+            #[inline(always)]
+            |largest: L, x| largest.max(x),
+        );
+    }
+}
+
+/// # Safety
+/// As for [`max_in`].
+#[inline(always)]
+unsafe fn avg_in<L: Lanes>(sizes: &Sizes, input: *const f32, output: *mut f32, scratch: *mut f32) {
+    let outputs = sizes.channels * sizes.out_height() * sizes.out_width();
+    // SAFETY: the contract of this function.
+    unsafe {
+        pool(
+            sizes,
+            input,
+            output,
+            scratch,
+            #[inline(always)]
+            |sum: L, x| sum.add(x),
+        );
+        let area = L::splat((sizes.kernel_size[0] * sizes.kernel_size[1]) as f32);
+        for i in (0..outputs).step_by(LANES) {
+            let to = output.add(i);
+            L::load_up_to(to, outputs - i).div(area).store_up_to(to, outputs - i);
         }
     }
-    let regular = sizes.padding[1] == 0 && width == out_width * sizes.stride[1];
-    match (sizes.kernel_size[1], sizes.stride[1]) {
-        // Windows that tile the rows: all rows are one.
-        (2, 2) if regular => merge_columns::<2>(rows, output, merge),
-        (3, 3) if regular => merge_columns::<3>(rows, output, merge),
-        _ => {
-            for (row, output) in rows.chunks_exact(width).zip(output.chunks_exact_mut(out_width)) {
-                for (x, element) in output.iter_mut().enumerate() {
-                    let columns = &row[window(sizes, 1, x)];
-                    *element = columns[1..].iter().fold(columns[0], |merged, x| merge(merged, *x));
+}
+
+/// Both passes; `merge` is what a window does with its elements.
+///
+/// # Safety
+/// As for [`max_in`].
+#[inline(always)]
+unsafe fn pool<L: Lanes>(
+    sizes: &Sizes,
+    input: *const f32,
+    output: *mut f32,
+    scratch: *mut f32,
+    merge: impl Fn(L, L) -> L,
+) {
+    // SAFETY: the contract of this function.
+    unsafe {
+        pool_columns(sizes, input, scratch, &merge);
+        pool_rows(sizes, scratch, output, &merge);
+    }
+}
+
+/// input [C, H, W] -> rows [C, H_out, W]. Rows are written in whole vectors, one after the other: what one writes beyond its
+/// end, the next one overwrites.
+///
+/// # Safety
+/// As for [`max_in`].
+#[inline(always)]
+unsafe fn pool_columns<L: Lanes>(sizes: &Sizes, input: *const f32, rows: *mut f32, merge: &impl Fn(L, L) -> L) {
+    let (width, out_height) = (sizes.width, sizes.out_height());
+    for c in 0..sizes.channels {
+        for y in 0..out_height {
+            let window = window(sizes, 0, y);
+            for x in (0..width).step_by(LANES) {
+                // SAFETY: the rows of the window lie in the image of the channel, and the scratch has a vector behind its rows.
+                unsafe {
+                    let column = input.add(c * sizes.height * width + x);
+                    let mut merged = L::load_up_to(column.add(window.start * width), width - x);
+                    for row in window.start + 1..window.end {
+                        merged = merge(merged, L::load_up_to(column.add(row * width), width - x));
+                    }
+                    merged.store(rows.add((c * out_height + y) * width + x));
                 }
             }
         }
     }
 }
 
-/// The rows of an image, merged into one.
+/// rows [C, H_out, W] -> output [C, H_out, W_out].
+///
+/// # Safety
+/// As for [`max_in`].
 #[inline(always)]
-fn merge_rows(
-    image: &[f32],
-    rows: std::ops::Range<usize>,
-    merged: &mut [f32],
-    merge: impl Fn(f32, f32) -> f32 + Copy,
-) {
-    let width = merged.len();
-    let row = |y: usize| &image[y * width..][..width];
-    // The first two at once: most windows have no more.
-    let rest = if rows.len() > 1 {
-        let elements = row(rows.start).iter().zip(row(rows.start + 1));
-        merged.iter_mut().zip(elements).for_each(|(to, (a, b))| *to = merge(*a, *b));
-        rows.start + 2..rows.end
-    } else {
-        merged.copy_from_slice(row(rows.start));
-        rows.start + 1..rows.end
-    };
-    for y in rest {
-        merged.iter_mut().zip(row(y)).for_each(|(to, x)| *to = merge(*to, *x));
+unsafe fn pool_rows<L: Lanes>(sizes: &Sizes, rows: *const f32, output: *mut f32, merge: &impl Fn(L, L) -> L) {
+    let (n_rows, out_width) = (sizes.channels * sizes.out_height(), sizes.out_width());
+    // Pairs that tile the rows: all rows are one.
+    if sizes.kernel_size[1] == 2 && sizes.stride[1] == 2 && sizes.padding[1] == 0 && sizes.width == 2 * out_width {
+        let outputs = n_rows * out_width;
+        for i in (0..outputs).step_by(LANES) {
+            // SAFETY: elements 2 i.. are in the rows or in the vectors behind them.
+            unsafe {
+                let from = rows.add(2 * i);
+                let [evens, odds] = L::evens_and_odds(L::load(from), L::load(from.add(LANES)));
+                merge(evens, odds).store_up_to(output.add(i), outputs - i);
+            }
+        }
+        return;
+    }
+    for r in 0..n_rows {
+        for x in 0..out_width {
+            let Range { start, end } = window(sizes, 1, x);
+            // SAFETY: the window lies in the row. What the other lanes hold goes nowhere.
+            unsafe {
+                let row = rows.add(r * sizes.width);
+                let mut merged = L::splat(*row.add(start));
+                for column in start + 1..end {
+                    merged = merge(merged, L::splat(*row.add(column)));
+                }
+                merged.store_first(output.add(r * out_width + x), 1);
+            }
+        }
     }
 }
 
-/// K neighbours become one.
-#[inline(always)]
-fn merge_columns<const K: usize>(rows: &[f32], output: &mut [f32], merge: impl Fn(f32, f32) -> f32 + Copy) {
-    let rows = &rows[..output.len() * K];
-    for (i, element) in output.iter_mut().enumerate() {
-        let mut merged = rows[i * K];
-        for k in 1..K {
-            merged = merge(merged, rows[i * K + k]);
-        }
-        *element = merged;
-    }
-}
+instantiate!(unsafe fn max_on = max_in(sizes: &Sizes, input: *const f32, output: *mut f32, scratch: *mut f32));
+instantiate!(unsafe fn avg_on = avg_in(sizes: &Sizes, input: *const f32, output: *mut f32, scratch: *mut f32));

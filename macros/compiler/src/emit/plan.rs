@@ -185,31 +185,13 @@ impl Emitter<'_> {
     // Loops.
 
     fn tile_loop(&mut self, own: &Loop) -> String {
-        let arena = memory::plan(self.graph(), own);
-        let buffers = self.buffers(own, &arena);
         let mut places = Places::default();
         let sums = self.sums(own);
-        let mut tiles = Vec::new();
-        for steps in own.steps.chunks(STEPS_PER_FUNCTION) {
-            let code: String = steps.iter().map(|step| self.step(own, &buffers, &sums, &mut places, step)).collect();
-            let name = self.names.give("tile_of_samples");
-            let bindings = self.bind_symbols("tile");
-            let doc = format!(
-                " One tile: {LANES} samples pass through every operation of the loop over {} samples.",
-                own.extent
-            );
-            let _ = writeln!(
-                self.functions,
-                "#[doc = {doc:?}] #[inline(never)] fn {name}(tile: &mut graven::Tile<'_>) {{ {bindings} {code} }}"
-            );
-            tiles.push(name);
-        }
-        let mut data = format!("graven::LoopPlan {{ extent: {}", self.size_data(&own.extent));
-        for (field, number) in
-            [("tiles_per_chunk", own.tiles_per_chunk), ("floats", arena.floats), ("ints", arena.ints)]
-        {
-            let _ = write!(data, ", {field}: {number}");
-        }
+        let tile = self.tile(own, &sums, &mut places);
+        let one = own.one.as_ref().map(|one| self.tile(one, &sums, &mut places));
+        let one = one.map_or("None".to_owned(), |one| format!("Some({one})"));
+        let extent = self.size_data(&own.extent);
+        let mut data = format!("graven::LoopPlan {{ extent: {extent}, tiles_per_chunk: {}", own.tiles_per_chunk);
         for (field, places) in [
             ("reads", &places.reads),
             ("int_reads", &places.int_reads),
@@ -220,10 +202,37 @@ impl Emitter<'_> {
             let _ = write!(data, ", {field}: &[{}]", places.join(", "));
         }
         let _ = write!(data, ", sums: {}, int_sums: {}", sums.floats, sums.ints);
-        for (field, list) in [("results", &sums.results), ("int_results", &sums.int_results), ("tile", &tiles)] {
+        for (field, list) in [("results", &sums.results), ("int_results", &sums.int_results)] {
             let _ = write!(data, ", {field}: &[{}]", list.join(", "));
         }
-        data + " }"
+        let _ = write!(data, ", tile: {tile}, one: {one} }}");
+        data
+    }
+
+    /// The code of a tile, and the plan that names it.
+    fn tile(&mut self, own: &Loop, sums: &Sums, places: &mut Places) -> String {
+        let arena = memory::plan(self.graph(), own);
+        let buffers = self.buffers(own, &arena);
+        let mut steps = Vec::new();
+        for part in own.steps.chunks(STEPS_PER_FUNCTION) {
+            let code: String = part.iter().map(|step| self.step(own, &buffers, sums, places, step)).collect();
+            let bindings = self.bind_symbols("tile");
+            let (label, doc) = if own.tile == 1 {
+                ("one_sample", " One sample passes through every operation of the loop, when there are only a few.".to_owned())
+            } else {
+                let extent = &own.extent;
+                let doc =
+                    format!(" One tile: {LANES} samples pass through every operation of the loop over {extent} samples.");
+                ("tile_of_samples", doc)
+            };
+            let name = self.names.give(label);
+            let _ = writeln!(
+                self.functions,
+                "#[doc = {doc:?}] #[inline(never)] fn {name}(tile: &mut graven::Tile<'_>) {{ {bindings} {code} }}"
+            );
+            steps.push(name);
+        }
+        format!("graven::TilePlan {{ floats: {}, ints: {}, steps: &[{}] }}", arena.floats, arena.ints, steps.join(", "))
     }
 
     fn buffers(&mut self, own: &Loop, arena: &Arena) -> Buffers {
@@ -233,11 +242,15 @@ impl Emitter<'_> {
             let (label, doc) = match buffer.scratch {
                 Some(_) => (format!("{}_scratch", node.label), format!(" Scratch memory of `{}`.", node.label)),
                 None => {
-                    let suffix = if buffer.layout == Layout::Rows { "_rows" } else { "" };
+                    let suffix = match buffer.layout {
+                        Layout::Rows if buffer.tile == 1 => "_one",
+                        Layout::Rows => "_rows",
+                        _ => "",
+                    };
                     let rest = node.ty.dims.get(1..).unwrap_or(&[]);
                     let shape = match buffer.layout {
-                        Layout::Rows => list(&[&[Dim::known(LANES)], rest].concat()),
-                        _ => list(&[rest, &[Dim::known(LANES)]].concat()),
+                        Layout::Rows => list(&[&[Dim::known(buffer.tile)], rest].concat()),
+                        _ => list(&[rest, &[Dim::known(buffer.tile)]].concat()),
                     };
                     (format!("{}{suffix}", node.label), format!(" `{}`, {shape}.", node.label))
                 }
@@ -303,11 +316,11 @@ impl Emitter<'_> {
                 )
             }
             Step::Run { value, layout, inputs, output, scratch } => {
-                let batched: Vec<bool> = inputs.iter().map(|input| matches!(input, Source::Buffer(_))).collect();
+                let batched: Vec<bool> = inputs.iter().map(|input| !matches!(input, Source::Full(_))).collect();
                 let sums_samples = matches!(output, Destination::Sum(_));
                 let node = self.schedule.graph.node(*value);
                 let Kind::Op(op) = &node.kind else { unreachable!("only operations run") };
-                let kernel = op.kernel(&call(self.graph(), *value, *layout, &batched, !sums_samples));
+                let kernel = op.kernel(&call(self.graph(), *value, *layout, own.tile, &batched, !sums_samples));
                 // The buffers of the call, each once, by element type.
                 let mut used: Vec<usize> = inputs
                     .iter()
@@ -342,6 +355,11 @@ impl Emitter<'_> {
                         Source::Full(place) => {
                             let dtype = self.graph().node(*input).ty.dtype;
                             format!("tile.{}reads[{}]", int(dtype), places.read(dtype, *place))
+                        }
+                        Source::Sample { from, features } => {
+                            let dtype = self.graph().node(*input).ty.dtype;
+                            let read = places.read(dtype, *from);
+                            format!("graven::sample(tile.{}reads[{read}], &tile.cx, {features})", int(dtype))
                         }
                     });
                 }
@@ -435,7 +453,7 @@ impl Emitter<'_> {
         let call = match &node.kind {
             Kind::Op(op) if !op.is_view() => {
                 let batched = vec![false; node.inputs.len()];
-                let kernel = op.kernel(&call(self.graph(), value, Layout::Whole, &batched, false));
+                let kernel = op.kernel(&call(self.graph(), value, Layout::Whole, 1, &batched, false));
                 let zero = if node.ty.dtype == Dtype::F32 { "0.0" } else { "0" };
                 let clear = if kernel.accumulates { format!("{output}.fill({zero});") } else { String::new() };
                 clear + &self.kernel_call(&kernel, &node.label, "&whole.cx", &arguments, &output, None)

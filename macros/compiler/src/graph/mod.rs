@@ -73,6 +73,8 @@ pub struct Graph {
     pub outputs: Vec<Value>,
     /// The gradients, behind the results.
     pub gradients: Vec<(Target, Value)>,
+    /// Whether gradients were added: it is a function in training.
+    pub differentiated: bool,
     /// The label that new nodes get.
     pub label: String,
 }

@@ -188,82 +188,35 @@ const _: () = {
         const OUT_ONE: std::ops::Range<usize> = 0..10;
         /// `out`, [1, 10].
         const OUT_ONE_2: std::ops::Range<usize> = 16..26;
-        const CONV1_SIZES_2: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
-            in_channels: 1,
-            out_channels: 6,
-            height: 28,
-            width: 28,
-            kernel_size: [5, 5],
-            stride: [1, 1],
-            padding: [0, 0],
-            dilation: [1, 1],
-            groups: 1,
-        };
         const RELU_SIZES_5: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [6, 576],
             strides: [[576, 1], [1, 0]],
-        };
-        const MAX_POOL2D_SIZES_3: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
-            channels: 6,
-            height: 24,
-            width: 24,
-            kernel_size: [2, 2],
-            stride: [2, 2],
-            padding: [0, 0],
-        };
-        const CONV2_SIZES_2: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
-            in_channels: 6,
-            out_channels: 12,
-            height: 12,
-            width: 12,
-            kernel_size: [5, 5],
-            stride: [1, 1],
-            padding: [0, 0],
-            dilation: [1, 1],
-            groups: 1,
         };
         const RELU_SIZES_6: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [12, 64],
             strides: [[64, 1], [1, 0]],
         };
-        const MAX_POOL2D_SIZES_4: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
-            channels: 12,
-            height: 8,
-            width: 8,
-            kernel_size: [2, 2],
-            stride: [2, 2],
-            padding: [0, 0],
-        };
-        const FC1_SIZES_2: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 1,
-            in_features: 192,
-            out_features: 120,
-            transposed: false,
-        };
         const RELU_SIZES_7: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
             dims: [120],
             strides: [[1], [1]],
-        };
-        const FC2_SIZES_2: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 1,
-            in_features: 120,
-            out_features: 60,
-            transposed: false,
         };
         const RELU_SIZES_8: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
             dims: [60],
             strides: [[1], [1]],
         };
-        const OUT_SIZES_3: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 1,
-            in_features: 60,
-            out_features: 10,
-            transposed: false,
-        };
-        const OUT_SIZES_4: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
+        const OUT_SIZES_3: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
             dims: [10],
             strides: [[1], [1]],
         };
+        fn relu_formula() -> impl Fn([f32; 2]) -> f32 + Copy {
+            std::convert::identity(
+                #[inline(always)]
+                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+            )
+        }
+        fn out_formula() -> impl Fn([f32; 2]) -> f32 + Copy {
+            std::convert::identity(#[inline(always)] |[a, b]: [f32; 2]| a + b)
+        }
         /// One tile: 16 samples pass through every operation of the loop over N samples.
         #[inline(never)]
         fn tile_of_samples(tile: &mut graven::Tile<'_>) {
@@ -288,8 +241,7 @@ const _: () = {
                 &RELU_SIZES,
                 [conv1, &tile.parameters[CONV1_BIAS]],
                 relu,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
             let [relu, max_pool2d] = graven::disjoint(tile.floats, [RELU, MAX_POOL2D]);
@@ -314,8 +266,7 @@ const _: () = {
                 &RELU_SIZES_2,
                 [conv2, &tile.parameters[CONV2_BIAS]],
                 relu_2,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
             let [relu_2, max_pool2d_2] = graven::disjoint(
@@ -344,8 +295,7 @@ const _: () = {
                 &RELU_SIZES_3,
                 [fc1, &tile.parameters[FC1_BIAS]],
                 relu_3,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `fc2`: linear, [N, 120] and [60, 120] -> [N, 60], 7200 multiply-adds a sample.
             let [relu_3, fc2] = graven::disjoint(tile.floats, [RELU_3, FC2]);
@@ -363,8 +313,7 @@ const _: () = {
                 &RELU_SIZES_4,
                 [fc2, &tile.parameters[FC2_BIAS]],
                 relu_4,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `out`: linear, [N, 60] and [10, 60] -> [N, 10], 600 multiply-adds a sample.
             let [relu_4, out] = graven::disjoint(tile.floats, [RELU_4, OUT]);
@@ -382,8 +331,7 @@ const _: () = {
                 &OUT_SIZES_2,
                 [out, &tile.parameters[OUT_BIAS]],
                 out_2,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| a + b,
+                out_formula(),
             );
             tile.store_samples(OUT_2, 0, 10);
         }
@@ -397,7 +345,7 @@ const _: () = {
             );
             kernels::conv2d::forward_rows(
                 &tile.cx,
-                &CONV1_SIZES_2,
+                &CONV1_SIZES,
                 graven::sample(tile.reads[0], &tile.cx, 784),
                 &tile.parameters[CONV1_WEIGHT],
                 conv1_one,
@@ -413,8 +361,7 @@ const _: () = {
                 &RELU_SIZES_5,
                 [conv1_one, &tile.parameters[CONV1_BIAS]],
                 relu_one,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
             let [relu_one, max_pool2d_scratch, max_pool2d_one] = graven::disjoint(
@@ -423,7 +370,7 @@ const _: () = {
             );
             kernels::pool2d::max_rows(
                 &tile.cx,
-                &MAX_POOL2D_SIZES_3,
+                &MAX_POOL2D_SIZES,
                 relu_one,
                 max_pool2d_one,
                 max_pool2d_scratch,
@@ -435,7 +382,7 @@ const _: () = {
             );
             kernels::conv2d::forward_rows(
                 &tile.cx,
-                &CONV2_SIZES_2,
+                &CONV2_SIZES,
                 max_pool2d_one,
                 &tile.parameters[CONV2_WEIGHT],
                 conv2_one,
@@ -451,8 +398,7 @@ const _: () = {
                 &RELU_SIZES_6,
                 [conv2_one, &tile.parameters[CONV2_BIAS]],
                 relu_one_2,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
             let [relu_one_2, max_pool2d_scratch_2, max_pool2d_one_2] = graven::disjoint(
@@ -461,7 +407,7 @@ const _: () = {
             );
             kernels::pool2d::max_rows(
                 &tile.cx,
-                &MAX_POOL2D_SIZES_4,
+                &MAX_POOL2D_SIZES_2,
                 relu_one_2,
                 max_pool2d_one_2,
                 max_pool2d_scratch_2,
@@ -473,7 +419,7 @@ const _: () = {
             );
             kernels::linear::forward_rows(
                 &tile.cx,
-                &FC1_SIZES_2,
+                &FC1_SIZES,
                 max_pool2d_one_2,
                 &tile.parameters[FC1_WEIGHT],
                 fc1_one,
@@ -488,8 +434,7 @@ const _: () = {
                 &RELU_SIZES_7,
                 [fc1_one, &tile.parameters[FC1_BIAS]],
                 relu_one_3,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `fc2`: linear, [N, 120] and [60, 120] -> [N, 60], 7200 multiply-adds a sample.
             let [relu_one_3, fc2_one] = graven::disjoint(
@@ -498,7 +443,7 @@ const _: () = {
             );
             kernels::linear::forward_rows(
                 &tile.cx,
-                &FC2_SIZES_2,
+                &FC2_SIZES,
                 relu_one_3,
                 &tile.parameters[FC2_WEIGHT],
                 fc2_one,
@@ -513,8 +458,7 @@ const _: () = {
                 &RELU_SIZES_8,
                 [fc2_one, &tile.parameters[FC2_BIAS]],
                 relu_one_4,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `out`: linear, [N, 60] and [10, 60] -> [N, 10], 600 multiply-adds a sample.
             let [relu_one_4, out_one] = graven::disjoint(
@@ -523,7 +467,7 @@ const _: () = {
             );
             kernels::linear::forward_rows(
                 &tile.cx,
-                &OUT_SIZES_3,
+                &OUT_SIZES,
                 relu_one_4,
                 &tile.parameters[OUT_WEIGHT],
                 out_one,
@@ -535,11 +479,10 @@ const _: () = {
             );
             kernels::cpu::map::map(
                 &tile.cx,
-                &OUT_SIZES_4,
+                &OUT_SIZES_3,
                 [out_one, &tile.parameters[OUT_BIAS]],
                 out_one_2,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| a + b,
+                out_formula(),
             );
             tile.store_rows(OUT_ONE_2, 0, 10);
         }
@@ -774,12 +717,7 @@ const _: () = {
             summed: [true],
             samples: Some(0),
         };
-        const CORRECT_SIZES: kernels::softmax::Axis = kernels::softmax::Axis {
-            outer: 1,
-            size: 10,
-            inner: 16,
-        };
-        const CORRECT_SIZES_2: kernels::argmax::Count = kernels::argmax::Count {
+        const CORRECT_SIZES: kernels::argmax::Count = kernels::argmax::Count {
             samples: 16,
             features: 1,
             samples_last: true,
@@ -821,79 +759,23 @@ const _: () = {
         const CROSS_ENTROPY_ONE: std::ops::Range<usize> = 0..1;
         /// `correct`, [1].
         const CORRECT_ONE: std::ops::Range<usize> = 0..1;
-        const CONV1_SIZES_2: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
-            in_channels: 1,
-            out_channels: 6,
-            height: 28,
-            width: 28,
-            kernel_size: [5, 5],
-            stride: [1, 1],
-            padding: [0, 0],
-            dilation: [1, 1],
-            groups: 1,
-        };
         const RELU_SIZES_5: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [6, 576],
             strides: [[576, 1], [1, 0]],
-        };
-        const MAX_POOL2D_SIZES_3: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
-            channels: 6,
-            height: 24,
-            width: 24,
-            kernel_size: [2, 2],
-            stride: [2, 2],
-            padding: [0, 0],
-        };
-        const CONV2_SIZES_2: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
-            in_channels: 6,
-            out_channels: 12,
-            height: 12,
-            width: 12,
-            kernel_size: [5, 5],
-            stride: [1, 1],
-            padding: [0, 0],
-            dilation: [1, 1],
-            groups: 1,
         };
         const RELU_SIZES_6: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [12, 64],
             strides: [[64, 1], [1, 0]],
         };
-        const MAX_POOL2D_SIZES_4: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
-            channels: 12,
-            height: 8,
-            width: 8,
-            kernel_size: [2, 2],
-            stride: [2, 2],
-            padding: [0, 0],
-        };
-        const FC1_SIZES_2: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 1,
-            in_features: 192,
-            out_features: 120,
-            transposed: false,
-        };
         const RELU_SIZES_7: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
             dims: [120],
             strides: [[1], [1]],
-        };
-        const FC2_SIZES_2: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 1,
-            in_features: 120,
-            out_features: 60,
-            transposed: false,
         };
         const RELU_SIZES_8: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
             dims: [60],
             strides: [[1], [1]],
         };
-        const OUT_SIZES_3: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 1,
-            in_features: 60,
-            out_features: 10,
-            transposed: false,
-        };
-        const OUT_SIZES_4: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
+        const OUT_SIZES_3: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
             dims: [10],
             strides: [[1], [1]],
         };
@@ -907,12 +789,7 @@ const _: () = {
             summed: [true],
             samples: Some(0),
         };
-        const CORRECT_SIZES_3: kernels::softmax::Axis = kernels::softmax::Axis {
-            outer: 1,
-            size: 10,
-            inner: 1,
-        };
-        const CORRECT_SIZES_4: kernels::argmax::Count = kernels::argmax::Count {
+        const CORRECT_SIZES_2: kernels::argmax::Count = kernels::argmax::Count {
             samples: 1,
             features: 1,
             samples_last: false,
@@ -922,6 +799,15 @@ const _: () = {
             dims: [],
             strides: [[]],
         };
+        fn relu_formula() -> impl Fn([f32; 2]) -> f32 + Copy {
+            std::convert::identity(
+                #[inline(always)]
+                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+            )
+        }
+        fn out_formula() -> impl Fn([f32; 2]) -> f32 + Copy {
+            std::convert::identity(#[inline(always)] |[a, b]: [f32; 2]| a + b)
+        }
         /// One tile: 16 samples pass through every operation of the loop over N samples.
         #[inline(never)]
         fn tile_of_samples(tile: &mut graven::Tile<'_>) {
@@ -946,8 +832,7 @@ const _: () = {
                 &RELU_SIZES,
                 [conv1, &tile.parameters[CONV1_BIAS]],
                 relu,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
             let [relu, max_pool2d] = graven::disjoint(tile.floats, [RELU, MAX_POOL2D]);
@@ -972,8 +857,7 @@ const _: () = {
                 &RELU_SIZES_2,
                 [conv2, &tile.parameters[CONV2_BIAS]],
                 relu_2,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
             let [relu_2, max_pool2d_2] = graven::disjoint(
@@ -1002,8 +886,7 @@ const _: () = {
                 &RELU_SIZES_3,
                 [fc1, &tile.parameters[FC1_BIAS]],
                 relu_3,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `fc2`: linear, [N, 120] and [60, 120] -> [N, 60], 7200 multiply-adds a sample.
             let [relu_3, fc2] = graven::disjoint(tile.floats, [RELU_3, FC2]);
@@ -1021,8 +904,7 @@ const _: () = {
                 &RELU_SIZES_4,
                 [fc2, &tile.parameters[FC2_BIAS]],
                 relu_4,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `out`: linear, [N, 60] and [10, 60] -> [N, 10], 600 multiply-adds a sample.
             let [relu_4, out] = graven::disjoint(tile.floats, [RELU_4, OUT]);
@@ -1040,8 +922,7 @@ const _: () = {
                 &OUT_SIZES_2,
                 [out, &tile.parameters[OUT_BIAS]],
                 out_2,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| a + b,
+                out_formula(),
             );
             tile.load_int_samples(0, LABELS, 1);
             /// `cross_entropy`: cross_entropy, [N, 10] and [N] of i64 -> [N], 80 multiply-adds a sample.
@@ -1068,12 +949,12 @@ const _: () = {
             /// `correct`: argmax, [N, 10] -> [N] of i64, 10 multiply-adds a sample.
             let [out_2] = graven::disjoint(tile.floats, [OUT_2]);
             let [correct] = graven::disjoint(tile.ints, [CORRECT]);
-            kernels::argmax::argmax(&tile.cx, &CORRECT_SIZES, out_2, correct);
+            kernels::argmax::argmax(&tile.cx, &CROSS_ENTROPY_SIZES, out_2, correct);
             /// `correct`: count_equal, [N] of i64 and [N] of i64 -> [] of i64, 1 multiply-adds a sample.
             let [labels, correct] = graven::disjoint(tile.ints, [LABELS, CORRECT]);
             kernels::argmax::count_equal(
                 &tile.cx,
-                &CORRECT_SIZES_2,
+                &CORRECT_SIZES,
                 correct,
                 labels,
                 &mut tile.int_sums[CORRECT_SUM],
@@ -1089,7 +970,7 @@ const _: () = {
             );
             kernels::conv2d::forward_rows(
                 &tile.cx,
-                &CONV1_SIZES_2,
+                &CONV1_SIZES,
                 graven::sample(tile.reads[0], &tile.cx, 784),
                 &tile.parameters[CONV1_WEIGHT],
                 conv1_one,
@@ -1105,8 +986,7 @@ const _: () = {
                 &RELU_SIZES_5,
                 [conv1_one, &tile.parameters[CONV1_BIAS]],
                 relu_one,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
             let [relu_one, max_pool2d_scratch, max_pool2d_one] = graven::disjoint(
@@ -1115,7 +995,7 @@ const _: () = {
             );
             kernels::pool2d::max_rows(
                 &tile.cx,
-                &MAX_POOL2D_SIZES_3,
+                &MAX_POOL2D_SIZES,
                 relu_one,
                 max_pool2d_one,
                 max_pool2d_scratch,
@@ -1127,7 +1007,7 @@ const _: () = {
             );
             kernels::conv2d::forward_rows(
                 &tile.cx,
-                &CONV2_SIZES_2,
+                &CONV2_SIZES,
                 max_pool2d_one,
                 &tile.parameters[CONV2_WEIGHT],
                 conv2_one,
@@ -1143,8 +1023,7 @@ const _: () = {
                 &RELU_SIZES_6,
                 [conv2_one, &tile.parameters[CONV2_BIAS]],
                 relu_one_2,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
             let [relu_one_2, max_pool2d_scratch_2, max_pool2d_one_2] = graven::disjoint(
@@ -1153,7 +1032,7 @@ const _: () = {
             );
             kernels::pool2d::max_rows(
                 &tile.cx,
-                &MAX_POOL2D_SIZES_4,
+                &MAX_POOL2D_SIZES_2,
                 relu_one_2,
                 max_pool2d_one_2,
                 max_pool2d_scratch_2,
@@ -1165,7 +1044,7 @@ const _: () = {
             );
             kernels::linear::forward_rows(
                 &tile.cx,
-                &FC1_SIZES_2,
+                &FC1_SIZES,
                 max_pool2d_one_2,
                 &tile.parameters[FC1_WEIGHT],
                 fc1_one,
@@ -1180,8 +1059,7 @@ const _: () = {
                 &RELU_SIZES_7,
                 [fc1_one, &tile.parameters[FC1_BIAS]],
                 relu_one_3,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `fc2`: linear, [N, 120] and [60, 120] -> [N, 60], 7200 multiply-adds a sample.
             let [relu_one_3, fc2_one] = graven::disjoint(
@@ -1190,7 +1068,7 @@ const _: () = {
             );
             kernels::linear::forward_rows(
                 &tile.cx,
-                &FC2_SIZES_2,
+                &FC2_SIZES,
                 relu_one_3,
                 &tile.parameters[FC2_WEIGHT],
                 fc2_one,
@@ -1205,8 +1083,7 @@ const _: () = {
                 &RELU_SIZES_8,
                 [fc2_one, &tile.parameters[FC2_BIAS]],
                 relu_one_4,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `out`: linear, [N, 60] and [10, 60] -> [N, 10], 600 multiply-adds a sample.
             let [relu_one_4, out_one] = graven::disjoint(
@@ -1215,7 +1092,7 @@ const _: () = {
             );
             kernels::linear::forward_rows(
                 &tile.cx,
-                &OUT_SIZES_3,
+                &OUT_SIZES,
                 relu_one_4,
                 &tile.parameters[OUT_WEIGHT],
                 out_one,
@@ -1227,11 +1104,10 @@ const _: () = {
             );
             kernels::cpu::map::map(
                 &tile.cx,
-                &OUT_SIZES_4,
+                &OUT_SIZES_3,
                 [out_one, &tile.parameters[OUT_BIAS]],
                 out_one_2,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| a + b,
+                out_formula(),
             );
             /// `cross_entropy`: cross_entropy, [N, 10] and [N] of i64 -> [N], 80 multiply-adds a sample.
             let [out_one_2, cross_entropy_one] = graven::disjoint(
@@ -1256,12 +1132,17 @@ const _: () = {
             /// `correct`: argmax, [N, 10] -> [N] of i64, 10 multiply-adds a sample.
             let [out_one_2] = graven::disjoint(tile.floats, [OUT_ONE_2]);
             let [correct_one] = graven::disjoint(tile.ints, [CORRECT_ONE]);
-            kernels::argmax::argmax(&tile.cx, &CORRECT_SIZES_3, out_one_2, correct_one);
+            kernels::argmax::argmax(
+                &tile.cx,
+                &CROSS_ENTROPY_SIZES_3,
+                out_one_2,
+                correct_one,
+            );
             /// `correct`: count_equal, [N] of i64 and [N] of i64 -> [] of i64, 1 multiply-adds a sample.
             let [correct_one] = graven::disjoint(tile.ints, [CORRECT_ONE]);
             kernels::argmax::count_equal(
                 &tile.cx,
-                &CORRECT_SIZES_4,
+                &CORRECT_SIZES_2,
                 correct_one,
                 graven::sample(tile.int_reads[0], &tile.cx, 1),
                 &mut tile.int_sums[CORRECT_SUM],
@@ -1617,12 +1498,7 @@ const _: () = {
             summed: [true],
             samples: Some(0),
         };
-        const CORRECT_SIZES: kernels::softmax::Axis = kernels::softmax::Axis {
-            outer: 1,
-            size: 10,
-            inner: 16,
-        };
-        const CORRECT_SIZES_2: kernels::argmax::Count = kernels::argmax::Count {
+        const CORRECT_SIZES: kernels::argmax::Count = kernels::argmax::Count {
             samples: 16,
             features: 1,
             samples_last: true,
@@ -1631,11 +1507,6 @@ const _: () = {
         const CROSS_ENTROPY_GRAD_SIZES: kernels::cpu::map::Map<0, 1> = kernels::cpu::map::Map {
             dims: [16],
             strides: [],
-        };
-        const CROSS_ENTROPY_GRAD_SIZES_2: kernels::softmax::Axis = kernels::softmax::Axis {
-            outer: 1,
-            size: 10,
-            inner: 16,
         };
         const OUT_GRAD_SIZES: kernels::reduce::Sum<2> = kernels::reduce::Sum {
             dims: [10, 16],
@@ -1693,14 +1564,6 @@ const _: () = {
             rows: 120,
             columns: 192,
         };
-        const MAX_POOL2D_GRAD_SIZES: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
-            channels: 12,
-            height: 8,
-            width: 8,
-            kernel_size: [2, 2],
-            stride: [2, 2],
-            padding: [0, 0],
-        };
         const RELU_GRAD_SIZES_3: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
             dims: [12288],
             strides: [[1], [1]],
@@ -1709,36 +1572,6 @@ const _: () = {
             dims: [12, 64, 16],
             summed: [false, true, true],
             samples: Some(2),
-        };
-        const CONV2_GRAD_SIZES_2: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
-            in_channels: 6,
-            out_channels: 12,
-            height: 12,
-            width: 12,
-            kernel_size: [5, 5],
-            stride: [1, 1],
-            padding: [0, 0],
-            dilation: [1, 1],
-            groups: 1,
-        };
-        const CONV2_GRAD_SIZES_3: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
-            in_channels: 6,
-            out_channels: 12,
-            height: 12,
-            width: 12,
-            kernel_size: [5, 5],
-            stride: [1, 1],
-            padding: [0, 0],
-            dilation: [1, 1],
-            groups: 1,
-        };
-        const MAX_POOL2D_GRAD_SIZES_2: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
-            channels: 6,
-            height: 24,
-            width: 24,
-            kernel_size: [2, 2],
-            stride: [2, 2],
-            padding: [0, 0],
         };
         const RELU_GRAD_SIZES_4: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
             dims: [55296],
@@ -1749,21 +1582,25 @@ const _: () = {
             summed: [false, true, true],
             samples: Some(2),
         };
-        const CONV1_GRAD_SIZES_2: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
-            in_channels: 1,
-            out_channels: 6,
-            height: 28,
-            width: 28,
-            kernel_size: [5, 5],
-            stride: [1, 1],
-            padding: [0, 0],
-            dilation: [1, 1],
-            groups: 1,
-        };
         const CROSS_ENTROPY_SIZES_3: kernels::cpu::map::Map<1, 0> = kernels::cpu::map::Map {
             dims: [],
             strides: [[]],
         };
+        fn relu_formula() -> impl Fn([f32; 2]) -> f32 + Copy {
+            std::convert::identity(
+                #[inline(always)]
+                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+            )
+        }
+        fn out_formula() -> impl Fn([f32; 2]) -> f32 + Copy {
+            std::convert::identity(#[inline(always)] |[a, b]: [f32; 2]| a + b)
+        }
+        fn relu_grad_formula() -> impl Fn([f32; 2]) -> f32 + Copy {
+            std::convert::identity(
+                #[inline(always)]
+                |[a, b]: [f32; 2]| math::select(b > 0.0, a, 0.0),
+            )
+        }
         /// One tile: 16 samples pass through every operation of the loop over N samples.
         #[inline(never)]
         fn tile_of_samples(tile: &mut graven::Tile<'_>) {
@@ -1789,8 +1626,7 @@ const _: () = {
                 &RELU_SIZES,
                 [conv1, &tile.parameters[CONV1_BIAS]],
                 relu,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
             let [relu, max_pool2d] = graven::disjoint(tile.floats, [RELU, MAX_POOL2D]);
@@ -1815,8 +1651,7 @@ const _: () = {
                 &RELU_SIZES_2,
                 [conv2, &tile.parameters[CONV2_BIAS]],
                 relu_2,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
             let [relu_2, max_pool2d_2] = graven::disjoint(
@@ -1845,8 +1680,7 @@ const _: () = {
                 &RELU_SIZES_3,
                 [fc1, &tile.parameters[FC1_BIAS]],
                 relu_3,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `fc2`: linear, [N, 120] and [60, 120] -> [N, 60], 7200 multiply-adds a sample.
             let [relu_3, fc2] = graven::disjoint(tile.floats, [RELU_3, FC2]);
@@ -1864,8 +1698,7 @@ const _: () = {
                 &RELU_SIZES_4,
                 [fc2, &tile.parameters[FC2_BIAS]],
                 relu_4,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `out`: linear, [N, 60] and [10, 60] -> [N, 10], 600 multiply-adds a sample.
             let [relu_4, out] = graven::disjoint(tile.floats, [RELU_4, OUT]);
@@ -1883,8 +1716,7 @@ const _: () = {
                 &OUT_SIZES_2,
                 [out, &tile.parameters[OUT_BIAS]],
                 out_2,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| a + b,
+                out_formula(),
             );
             tile.load_int_samples(0, LABELS, 1);
             /// `cross_entropy`: cross_entropy, [N, 10] and [N] of i64 -> [N], 80 multiply-adds a sample.
@@ -1911,12 +1743,12 @@ const _: () = {
             /// `correct`: argmax, [N, 10] -> [N] of i64, 10 multiply-adds a sample.
             let [out_2] = graven::disjoint(tile.floats, [OUT_2]);
             let [correct] = graven::disjoint(tile.ints, [CORRECT]);
-            kernels::argmax::argmax(&tile.cx, &CORRECT_SIZES, out_2, correct);
+            kernels::argmax::argmax(&tile.cx, &CROSS_ENTROPY_SIZES, out_2, correct);
             /// `correct`: count_equal, [N] of i64 and [N] of i64 -> [] of i64, 1 multiply-adds a sample.
             let [labels, correct] = graven::disjoint(tile.ints, [LABELS, CORRECT]);
             kernels::argmax::count_equal(
                 &tile.cx,
-                &CORRECT_SIZES_2,
+                &CORRECT_SIZES,
                 correct,
                 labels,
                 &mut tile.int_sums[CORRECT_SUM],
@@ -1942,7 +1774,7 @@ const _: () = {
             let [labels] = graven::disjoint(tile.ints, [LABELS]);
             kernels::cross_entropy::grad(
                 &tile.cx,
-                &CROSS_ENTROPY_GRAD_SIZES_2,
+                &CROSS_ENTROPY_SIZES,
                 out_2,
                 labels,
                 cross_entropy_grad,
@@ -2005,8 +1837,7 @@ const _: () = {
                 &RELU_GRAD_SIZES,
                 [out_grad, relu_4],
                 relu_grad,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::select(b > 0.0, a, 0.0),
+                relu_grad_formula(),
             );
             /// `fc2_grad`: sum, [N, 60] -> [60], 60 multiply-adds a sample.
             let [relu_grad] = graven::disjoint(tile.floats, [RELU_GRAD]);
@@ -2065,8 +1896,7 @@ const _: () = {
                 &RELU_GRAD_SIZES_2,
                 [fc2_grad, relu_3],
                 relu_grad_2,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::select(b > 0.0, a, 0.0),
+                relu_grad_formula(),
             );
             /// `fc1_grad`: sum, [N, 120] -> [120], 120 multiply-adds a sample.
             let [relu_grad_2] = graven::disjoint(tile.floats, [RELU_GRAD_2]);
@@ -2127,7 +1957,7 @@ const _: () = {
             );
             kernels::pool2d::max_grad(
                 &tile.cx,
-                &MAX_POOL2D_GRAD_SIZES,
+                &MAX_POOL2D_SIZES_2,
                 relu_2,
                 max_pool2d_2,
                 fc1_grad,
@@ -2143,8 +1973,7 @@ const _: () = {
                 &RELU_GRAD_SIZES_3,
                 [max_pool2d_grad, relu_2],
                 relu_grad_3,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::select(b > 0.0, a, 0.0),
+                relu_grad_formula(),
             );
             /// `conv2_grad`: sum, [N, 12, 8, 8] -> [12], 768 multiply-adds a sample.
             let [relu_grad_3] = graven::disjoint(tile.floats, [RELU_GRAD_3]);
@@ -2161,7 +1990,7 @@ const _: () = {
             );
             kernels::conv2d::grad_input(
                 &tile.cx,
-                &CONV2_GRAD_SIZES_2,
+                &CONV2_SIZES,
                 relu_grad_3,
                 &tile.parameters[CONV2_WEIGHT],
                 conv2_grad,
@@ -2174,7 +2003,7 @@ const _: () = {
             );
             kernels::conv2d::grad_weight(
                 &tile.cx,
-                &CONV2_GRAD_SIZES_3,
+                &CONV2_SIZES,
                 relu_grad_3,
                 max_pool2d,
                 &mut tile.sums[CONV2_GRAD_SUM_2],
@@ -2187,7 +2016,7 @@ const _: () = {
             );
             kernels::pool2d::max_grad(
                 &tile.cx,
-                &MAX_POOL2D_GRAD_SIZES_2,
+                &MAX_POOL2D_SIZES,
                 relu,
                 max_pool2d,
                 conv2_grad,
@@ -2203,8 +2032,7 @@ const _: () = {
                 &RELU_GRAD_SIZES_4,
                 [max_pool2d_grad_2, relu],
                 relu_grad_4,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::select(b > 0.0, a, 0.0),
+                relu_grad_formula(),
             );
             /// `conv1_grad`: sum, [N, 6, 24, 24] -> [6], 3456 multiply-adds a sample.
             let [relu_grad_4] = graven::disjoint(tile.floats, [RELU_GRAD_4]);
@@ -2221,7 +2049,7 @@ const _: () = {
             );
             kernels::conv2d::grad_weight(
                 &tile.cx,
-                &CONV1_GRAD_SIZES_2,
+                &CONV1_SIZES,
                 relu_grad_4,
                 images,
                 &mut tile.sums[CONV1_GRAD_SUM_2],

@@ -42,6 +42,7 @@ pub(super) fn plan(schedule: &Schedule, context: &Context<'_>) -> TokenStream {
         names: Names::default(),
         constants: String::new(),
         parameters: HashMap::new(),
+        shared: HashMap::new(),
         functions: String::new(),
         kept: schedule.values.iter().enumerate().rev().map(|(index, (value, _))| (*value, index)).collect(),
     };
@@ -60,6 +61,8 @@ struct Emitter<'a> {
     constants: String,
     /// The constants of parameter ranges.
     parameters: HashMap<Value, String>,
+    /// The names of constant sizes and of formulas, by their text: both ways of a loop share them.
+    shared: HashMap<String, String>,
     /// The code of tiles and whole operations.
     functions: String,
     /// Where the values stand that are kept.
@@ -143,13 +146,27 @@ impl Emitter<'_> {
         any
     }
 
-    /// The closure of a pointwise kernel.
-    fn closure(&self, kernel: &Kernel, n_inputs: usize) -> Option<String> {
+    /// The closure of a pointwise kernel. Equal ones are one, in a function that returns it: each closure is a type of its
+    /// own, for which rustc compiles the kernel anew.
+    fn closure(&mut self, kernel: &Kernel, label: &str, n_inputs: usize) -> Option<String> {
         let rule = kernel.formula.as_ref()?;
         let names = operands(n_inputs);
         let body = formula(rule, &names);
         // A closure that stays out of line would lose the instruction set of the kernel.
-        Some(format!("#[inline(always)] |[{}]: [f32; {n_inputs}]| {body}", names.join(", ")))
+        let closure = format!("#[inline(always)] |[{}]: [f32; {n_inputs}]| {body}", names.join(", "));
+        if self.note_symbols(&closure) {
+            return Some(closure);
+        }
+        if let Some(name) = self.shared.get(&closure) {
+            return Some(format!("{name}()"));
+        }
+        let name = self.names.give(&format!("{label}_formula"));
+        let _ = writeln!(
+            self.functions,
+            "fn {name}() -> impl Fn([f32; {n_inputs}]) -> f32 + Copy {{ std::convert::identity({closure}) }}"
+        );
+        self.shared.insert(closure, name.clone());
+        Some(format!("{name}()"))
     }
 
     /// The call of a kernel; the constants that it needs are added to those of the plan.
@@ -165,9 +182,12 @@ impl Emitter<'_> {
         let (ty, literal) = &kernel.spec;
         let sizes = if self.note_symbols(literal) {
             format!("kernels::{literal}")
+        } else if let Some(name) = self.shared.get(literal) {
+            name.clone()
         } else {
             let name = self.names.give(&format!("{label}_sizes")).to_ascii_uppercase();
             let _ = writeln!(self.constants, "const {name}: kernels::{ty} = kernels::{literal};");
+            self.shared.insert(literal.clone(), name.clone());
             name
         };
         let inputs = inputs.join(", ");
@@ -176,9 +196,8 @@ impl Emitter<'_> {
             (None, _) => String::new(),
             (Some(_), scratch) => format!(", {}", scratch.unwrap_or("&mut []")),
         };
-        let closure = self.closure(kernel, if kernel.array { spec_operands(kernel) } else { 0 });
+        let closure = self.closure(kernel, label, if kernel.array { spec_operands(kernel) } else { 0 });
         let closure = closure.map_or(String::new(), |closure| format!(", {closure}"));
-        self.note_symbols(&closure);
         format!("kernels::{}({cx}, &{sizes}, {inputs}, {output}{scratch}{closure});", kernel.function)
     }
 

@@ -138,12 +138,7 @@ fn load_rows_of<T: Copy>(cx: &Context, features: usize, full: &[T], rows: &mut [
 fn store_rows_of<T: Copy>(cx: &Context, features: usize, rows: &[T], output: &mut [T]) {
     let valid = walk::product(&[cx.count, features]);
     assert!(rows.len() >= valid, "store_rows: rows has less than {} rows of {features}", cx.count);
-    assert_eq!(
-        output.len(),
-        valid,
-        "store_rows: output is not [{}, {features}]",
-        cx.count
-    );
+    assert_eq!(output.len(), valid, "store_rows: output is not [{}, {features}]", cx.count);
     output.copy_from_slice(&rows[..valid]);
 }
 

@@ -203,10 +203,12 @@ impl Op for Pool2dOp {
     fn kernel(&self, call: &Call) -> Kernel {
         let function = match self.kind {
             Kind::Max if call.layout == Layout::Rows => {
-                return Kernel::with_sizes("pool2d::max_rows", "pool2d", &self.sizes).scratch(self.sizes.rows_scratch());
+                return Kernel::with_sizes("pool2d::max_rows", "pool2d", &self.sizes)
+                    .scratch(self.sizes.rows_scratch());
             }
             Kind::Avg if call.layout == Layout::Rows => {
-                return Kernel::with_sizes("pool2d::avg_rows", "pool2d", &self.sizes).scratch(self.sizes.rows_scratch());
+                return Kernel::with_sizes("pool2d::avg_rows", "pool2d", &self.sizes)
+                    .scratch(self.sizes.rows_scratch());
             }
             Kind::Max => "pool2d::max_forward",
             Kind::MaxGrad => "pool2d::max_grad",

@@ -1,8 +1,8 @@
 //! Tests of pooling against the loops that define it.
 
 use super::*;
-use crate::pool2d::{avg_rows, max_rows};
 use crate::cpu::testing::{assert_close, each_context, random, wide};
+use crate::pool2d::{avg_rows, max_rows};
 
 fn cases() -> Vec<Sizes> {
     let case = |channels, height, width, kernel_size, stride, padding| Sizes {

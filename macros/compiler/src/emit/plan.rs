@@ -237,11 +237,15 @@ impl Emitter<'_> {
             let code: String = part.iter().map(|step| self.step(own, &buffers, sums, places, step)).collect();
             let bindings = self.bind_symbols("tile");
             let (label, doc) = if own.tile == 1 {
-                ("one_sample", " One sample passes through every operation of the loop, when there are only a few.".to_owned())
+                (
+                    "one_sample",
+                    " One sample passes through every operation of the loop, when there are only a few.".to_owned(),
+                )
             } else {
                 let extent = &own.extent;
-                let doc =
-                    format!(" One tile: {LANES} samples pass through every operation of the loop over {extent} samples.");
+                let doc = format!(
+                    " One tile: {LANES} samples pass through every operation of the loop over {extent} samples."
+                );
                 ("tile_of_samples", doc)
             };
             let name = self.names.give(label);

@@ -182,14 +182,7 @@ pub fn schedule(graph: &Graph) -> Schedule {
 
 /// The call of an operation whose operands are batched as given.
 #[must_use]
-pub fn call(
-    graph: &Graph,
-    value: Value,
-    layout: Layout,
-    tile: usize,
-    batched: &[bool],
-    output_batched: bool,
-) -> Call {
+pub fn call(graph: &Graph, value: Value, layout: Layout, tile: usize, batched: &[bool], output_batched: bool) -> Call {
     let node = graph.node(value);
     let operand = |(input, batched): (&Value, &bool)| Operand { ty: graph.node(*input).ty.clone(), batched: *batched };
     Call {

@@ -124,7 +124,8 @@ fn answer(line: &str) -> Result<()> {
             times.sort_by(f64::total_cmp);
             let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize];
             println!(
-                "{{\"peer\": \"graven\", \"work\": \"{work}\", \"threads\": {threads}, \"median_ms\": {:.5}, \"p99_ms\": {:.5}}}",
+                "{{\"peer\": \"graven\", \"work\": \"{work}\", \"threads\": {threads}, \"min_ms\": {:.5}, \"median_ms\": {:.5}, \"p99_ms\": {:.5}}}",
+                at(0.0),
                 at(0.5),
                 at(0.99)
             );

@@ -45,10 +45,12 @@ macro_rules! step {
     }};
 }
 
-fn inference(batch: usize, repeats: usize) -> Result<Vec<f64>> {
-    let network = tutorial::Network::init(Seed(0), &Device::cpu())?;
-    let (images, mut logits) = (images(&[batch, 1, 28, 28])?, Tensor::empty());
-    time(repeats, || network.forward_into(&images, &mut logits))
+macro_rules! inference {
+    ($network:ty, $shape:expr, $repeats:expr) => {{
+        let network = <$network>::init(Seed(0), &Device::cpu())?;
+        let (images, mut logits) = (images(&$shape)?, Tensor::empty());
+        time($repeats, || network.forward_into(&images, &mut logits))
+    }};
 }
 
 /// 60,000 images, shuffled and batched, one epoch a run.
@@ -102,8 +104,16 @@ fn measure(work: &str, threads: usize, repeats: usize) -> Result<Option<Vec<f64>
         "step-1000" => step!(tutorial::Network, [1000, 1, 28, 28], repeats)?,
         "epoch-100" => epoch(100, repeats)?,
         "epoch-1000" => epoch(1000, repeats)?,
-        "infer-1" => inference(1, repeats)?,
-        "infer-1000" => inference(1000, repeats)?,
+        "infer-1" => inference!(tutorial::Network, [1, 1, 28, 28], repeats)?,
+        "infer-1000" => inference!(tutorial::Network, [1000, 1, 28, 28], repeats)?,
+        // Around the largest batch whose samples go one by one.
+        "infer-4" => inference!(tutorial::Network, [4, 1, 28, 28], repeats)?,
+        "infer-5" => inference!(tutorial::Network, [5, 1, 28, 28], repeats)?,
+        "mlp-infer-1" => inference!(mlp::Mlp, [1, 784], repeats)?,
+        "mlp-infer-4" => inference!(mlp::Mlp, [4, 784], repeats)?,
+        "mlp-infer-5" => inference!(mlp::Mlp, [5, 784], repeats)?,
+        "residual-infer-1" => inference!(residual::Residual, [1, 3, 32, 32], repeats)?,
+        "residual-infer-5" => inference!(residual::Residual, [5, 3, 32, 32], repeats)?,
         "mlp-128" => step!(mlp::Mlp, [128, 784], repeats)?,
         "residual-64" => step!(residual::Residual, [64, 3, 32, 32], repeats)?,
         "odd-37" => step!(odd::Odd, [37, 1, 28, 28], repeats)?,

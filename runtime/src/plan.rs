@@ -107,8 +107,10 @@ pub struct LoopPlan {
     pub int_results: &'static [SumPlan],
     /// A tile of 16 samples.
     pub tile: TilePlan,
-    /// A tile of a single sample, which runs instead where there are at most [`FEW`](graven_kernels::FEW) samples.
+    /// A tile of a single sample, which runs instead where there are few.
     pub one: Option<TilePlan>,
+    /// How many samples are few; a cost model set it at compile time.
+    pub few: usize,
 }
 
 /// What runs on a tile.

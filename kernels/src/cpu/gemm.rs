@@ -156,8 +156,8 @@ unsafe fn dots_in<L: Lanes>(product: &Product, lhs: *const f32, rhs: *const f32,
     );
 }
 
-/// output [n] = matrix [n, k] · vector [k]: 16 rows of the matrix at a time, whose lanes are added all at once. Of the time
-/// of [`dots`] with one row, half was the addition of lanes.
+/// output [n] = matrix [n, k] · vector [k]: 16 rows of the matrix at a time, whose lanes are added all at once: with one
+/// vector, there is nothing else to spread the additions of [`dots`] over.
 ///
 /// # Safety
 /// The pointers are valid for these elements; the set of `L` is enabled.

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use graven_kernels::LANES;
 use graven_kernels::cpu::{Context, Isa};
-use graven_kernels::{FEW, LANES};
 
 use super::tile::Tile;
 use crate::floats::{Floats, LINE, Shared};
@@ -47,7 +47,7 @@ struct Cut {
 impl Cut {
     fn new(plan: &LoopPlan, symbols: &[usize]) -> Self {
         let n_samples = plan.extent.value(symbols);
-        if plan.one.is_some() && n_samples <= FEW {
+        if plan.one.is_some() && n_samples <= plan.few {
             // One chunk: it runs on the thread of the caller, which has its answer before another thread would be awake.
             return Self { n_samples, tile: 1, n_tiles: n_samples, n_chunks: 1 };
         }
@@ -294,6 +294,7 @@ mod tests {
         int_results: &[],
         tile: TilePlan { floats: 0, ints: 0, steps: &[] },
         one: None,
+        few: 0,
     };
 
     fn cut(n_samples: usize, tiles_per_chunk: usize, sums: usize) -> Cut {
@@ -319,9 +320,9 @@ mod tests {
     fn few_samples_are_tiles_of_their_own() {
         for n_samples in 1..=6 {
             let one = Some(TilePlan { floats: 0, ints: 0, steps: &[] });
-            let cut = Cut::new(&LoopPlan { one, ..EMPTY }, &[n_samples]);
+            let cut = Cut::new(&LoopPlan { one, few: 4, ..EMPTY }, &[n_samples]);
             let tiles: Vec<_> = (0..cut.n_tiles).map(|tile| cut.samples(tile).len()).collect();
-            assert_eq!(tiles, if n_samples <= FEW { vec![1; n_samples] } else { vec![n_samples] });
+            assert_eq!(tiles, if n_samples <= 4 { vec![1; n_samples] } else { vec![n_samples] });
             assert_eq!(cut.n_chunks, 1);
         }
     }

@@ -224,7 +224,7 @@ impl Emitter<'_> {
         for (field, list) in [("results", &sums.results), ("int_results", &sums.int_results)] {
             let _ = write!(data, ", {field}: &[{}]", list.join(", "));
         }
-        let _ = write!(data, ", tile: {tile}, one: {one} }}");
+        let _ = write!(data, ", tile: {tile}, one: {one}, few: {} }}", own.few);
         data
     }
 

@@ -8,7 +8,7 @@ mod print;
 mod simplify;
 mod verify;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use graven_kernels::dim::{Dim, Type};
 use graven_kernels::op::{Call, Layout, Layouts, Operand, Value};
@@ -55,6 +55,8 @@ pub struct Loop {
     /// The way for few samples: the same, with a single sample for a tile and every value in rows. Only in evaluation: what
     /// waits for an answer does not train.
     pub one: Option<Box<Loop>>,
+    /// How many samples are few.
+    pub few: usize,
     /// What happens to a tile.
     pub steps: Vec<Step>,
     /// The buffers of a tile.
@@ -197,6 +199,9 @@ pub fn call(graph: &Graph, value: Value, layout: Layout, tile: usize, batched: &
 /// A chunk is made large enough that they cost at most a twentieth of its work.
 const MULTIPLY_ADDS_PER_SUM: u64 = 200;
 
+/// Floats of parameters that stay in the second cache from one sample to the next: 1 MB.
+const CACHED_PARAMETERS: usize = 256 * 1024;
+
 impl Loop {
     fn new(extent: Dim, graph: &Graph) -> Loop {
         let few = !graph.differentiated && extent.factor() <= FEW;
@@ -209,6 +214,7 @@ impl Loop {
             extent,
             tile,
             one: None,
+            few: 0,
             steps: Vec::new(),
             buffers: Vec::new(),
             sums: Vec::new(),
@@ -242,6 +248,25 @@ impl Loop {
         let sums = self.sums.iter().map(|sum| sum.len as u64).fold(0, u64::saturating_add);
         let tiles = sums.saturating_mul(MULTIPLY_ADDS_PER_SUM).div_ceil(self.cost(graph).max(1));
         self.tiles_per_chunk = usize::try_from(tiles.clamp(1, 1024)).unwrap_or(1024);
+    }
+
+    /// The cost model for few samples: each reads all parameters again, which one tile reads once.
+    fn choose_few(&mut self, graph: &Graph) {
+        let steps = self.one.iter().flat_map(|one| &one.steps);
+        let sources = steps.flat_map(|step| if let Step::Run { inputs, .. } = step { &inputs[..] } else { &[] });
+        let parameters: HashSet<Value> = sources
+            .filter_map(|source| match source {
+                Source::Full(Place::Parameter(value)) => Some(*value),
+                _ => None,
+            })
+            .collect();
+        let floats = |value: &Value| graph.node(*value).ty.elements().map_or(0, |elements| elements.factor());
+        let floats = parameters.iter().map(floats).fold(0, usize::saturating_add);
+        self.few = match self.one {
+            None => 0,
+            Some(_) if floats > CACHED_PARAMETERS => 1,
+            Some(_) => FEW,
+        };
     }
 
     /// The buffer of a value in a layout, made if it is new.

@@ -210,7 +210,10 @@ impl<'a> Placement<'a> {
         for sum in stages.iter_mut().flat_map(|stage| &mut stage.loops).flat_map(|own| &mut own.sums) {
             sum.gradient = targets.get(&sum.value).copied();
         }
-        stages.iter_mut().flat_map(|stage| &mut stage.loops).for_each(|own| own.choose_chunks(graph));
+        for own in stages.iter_mut().flat_map(|stage| &mut stage.loops) {
+            own.choose_chunks(graph);
+            own.choose_few(graph);
+        }
         self.keep_sums(&mut stages);
         let copied = outputs.iter().map(|output| match output {
             Place::Value(index) => Some(*index),

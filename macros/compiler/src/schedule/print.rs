@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use graven_kernels::FEW;
 use graven_kernels::op::Value;
 
 use super::{Buffer, Destination, Loop, Place, Schedule, Source, Step};
@@ -56,7 +55,8 @@ impl fmt::Display for Schedule {
                 )?;
                 self.write_steps(f, own)?;
                 if let Some(one) = &own.one {
-                    writeln!(f, "  up to {FEW} samples: one a tile, {} multiply-adds", one.cost(&self.graph))?;
+                    let few = if own.few == 1 { "1 sample".to_owned() } else { format!("{} samples", own.few) };
+                    writeln!(f, "  up to {few}: one a tile, {} multiply-adds", one.cost(&self.graph))?;
                     self.write_steps(f, one)?;
                 }
             }

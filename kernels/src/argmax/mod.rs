@@ -136,7 +136,7 @@ impl Op for CountEqualOp {
             let features = input.ty.features().unwrap_or(0);
             format!(
                 "samples: {}, features: {features}, samples_last: {}, tile: true",
-                crate::LANES,
+                call.tile,
                 call.layout == Layout::Samples
             )
         };

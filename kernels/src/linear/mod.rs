@@ -112,8 +112,8 @@ impl Op for LinearOp {
     fn kernel(&self, call: &Call) -> Kernel {
         let (in_features, out_features) = self.features(&call.inputs[1].ty);
         let own = vectors(call, &call.inputs[0]);
-        // In rows, the vectors of all 16 samples stand one after the other.
-        let all = if call.layout == Layout::Rows { own.times(&Dim::known(crate::LANES)).unwrap_or(own) } else { own };
+        // In rows, the vectors of all samples of the tile stand one after the other.
+        let all = if call.layout == Layout::Rows { own.times(&Dim::known(call.tile)).unwrap_or(own) } else { own };
         let fields = format!(
             "vectors: {all}, in_features: {in_features}, out_features: {out_features}, transposed: {}",
             self.transposed

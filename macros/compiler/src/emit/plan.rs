@@ -43,6 +43,7 @@ pub(super) fn plan(schedule: &Schedule, context: &Context<'_>) -> TokenStream {
         names: Names::default(),
         constants: String::new(),
         parameters: HashMap::new(),
+        shared: HashMap::new(),
         functions: String::new(),
         kept: schedule.values.iter().enumerate().rev().map(|(index, (value, _))| (*value, index)).collect(),
         shapes: shapes(&schedule.graph),
@@ -62,6 +63,8 @@ struct Emitter<'a> {
     constants: String,
     /// The constants of parameter ranges.
     parameters: HashMap<Value, String>,
+    /// The names of constant sizes and of formulas, by their text: both ways of a loop share them.
+    shared: HashMap<String, String>,
     /// The code of tiles and whole operations.
     functions: String,
     /// Where the values stand that are kept.
@@ -164,13 +167,27 @@ impl Emitter<'_> {
         any
     }
 
-    /// The closure of a pointwise kernel.
-    fn closure(&self, kernel: &Kernel, n_inputs: usize) -> Option<String> {
+    /// The closure of a pointwise kernel. Equal ones are one, in a function that returns it: each closure is a type of its
+    /// own, for which rustc compiles the kernel anew.
+    fn closure(&mut self, kernel: &Kernel, label: &str, n_inputs: usize) -> Option<String> {
         let rule = kernel.formula.as_ref()?;
         let names = operands(n_inputs);
         let body = RUST.formula(rule, &names);
         // A closure that stays out of line would lose the instruction set of the kernel.
-        Some(format!("#[inline(always)] |[{}]: [f32; {n_inputs}]| {body}", names.join(", ")))
+        let closure = format!("#[inline(always)] |[{}]: [f32; {n_inputs}]| {body}", names.join(", "));
+        if self.note_symbols(&closure) {
+            return Some(closure);
+        }
+        if let Some(name) = self.shared.get(&closure) {
+            return Some(format!("{name}()"));
+        }
+        let name = self.names.give(&format!("{label}_formula"));
+        let _ = writeln!(
+            self.functions,
+            "fn {name}() -> impl Fn([f32; {n_inputs}]) -> f32 + Copy {{ std::convert::identity({closure}) }}"
+        );
+        self.shared.insert(closure, name.clone());
+        Some(format!("{name}()"))
     }
 
     /// Adds the call of a kernel; the constants that it needs are added to those of the plan.
@@ -187,9 +204,12 @@ impl Emitter<'_> {
         let (ty, literal) = &kernel.spec;
         let sizes = if self.note_symbols(literal) {
             format!("kernels::{literal}")
+        } else if let Some(name) = self.shared.get(literal) {
+            name.clone()
         } else {
             let name = self.names.give(&format!("{label}_sizes")).to_ascii_uppercase();
             let _ = writeln!(self.constants, "const {name}: kernels::{ty} = kernels::{literal};");
+            self.shared.insert(literal.clone(), name.clone());
             name
         };
         let [open, close] = if kernel.array { ["[", "]"] } else { ["", ""] };
@@ -198,8 +218,7 @@ impl Emitter<'_> {
         if kernel.scratch.is_some() {
             let _ = write!(code, ", {}", scratch.unwrap_or("&mut []"));
         }
-        if let Some(closure) = self.closure(kernel, inputs.len()) {
-            self.note_symbols(&closure);
+        if let Some(closure) = self.closure(kernel, label, if kernel.array { inputs.len() } else { 0 }) {
             let _ = write!(code, ", {closure}");
         }
         code.push_str(");");
@@ -208,34 +227,13 @@ impl Emitter<'_> {
     // Loops.
 
     fn tile_loop(&mut self, own: &Loop) -> String {
-        let arena = memory::plan(self.graph(), own);
-        let buffers = self.buffers(own, &arena);
         let mut places = Places::default();
         let sums = self.sums(own);
-        let mut tiles = Vec::new();
-        for steps in own.steps.chunks(STEPS_PER_FUNCTION) {
-            let mut code = String::new();
-            for step in steps {
-                self.step(own, &buffers, &sums, &mut places, step, &mut code);
-            }
-            let name = self.names.give("tile_of_samples");
-            let bindings = self.bind_symbols("tile");
-            let doc = format!(
-                " One tile: {LANES} samples pass through every operation of the loop over {} samples.",
-                own.extent
-            );
-            let _ = writeln!(
-                self.functions,
-                "#[doc = {doc:?}] #[inline(never)] fn {name}(tile: &mut graven::Tile<'_>) {{ {bindings} {code} }}"
-            );
-            tiles.push(name);
-        }
-        let mut data = format!("graven::LoopPlan {{ extent: {}", self.size_data(&own.extent));
-        for (field, number) in
-            [("tiles_per_chunk", own.tiles_per_chunk), ("floats", arena.floats), ("ints", arena.ints)]
-        {
-            let _ = write!(data, ", {field}: {number}");
-        }
+        let tile = self.tile(own, &sums, &mut places);
+        let one = own.one.as_ref().map(|one| self.tile(one, &sums, &mut places));
+        let one = one.map_or("None".to_owned(), |one| format!("Some({one})"));
+        let extent = self.size_data(&own.extent);
+        let mut data = format!("graven::LoopPlan {{ extent: {extent}, tiles_per_chunk: {}", own.tiles_per_chunk);
         for (field, places) in [
             ("reads", &places.reads),
             ("int_reads", &places.int_reads),
@@ -246,10 +244,42 @@ impl Emitter<'_> {
             let _ = write!(data, ", {field}: &[{}]", places.join(", "));
         }
         let _ = write!(data, ", sums: {}, int_sums: {}", sums.floats, sums.ints);
-        for (field, list) in [("results", &sums.results), ("int_results", &sums.int_results), ("tile", &tiles)] {
+        for (field, list) in [("results", &sums.results), ("int_results", &sums.int_results)] {
             let _ = write!(data, ", {field}: &[{}]", list.join(", "));
         }
-        data + " }"
+        let _ = write!(data, ", tile: {tile}, one: {one}, few: {} }}", own.few);
+        data
+    }
+
+    /// The code of a tile, and the plan that names it.
+    fn tile(&mut self, own: &Loop, sums: &Sums, places: &mut Places) -> String {
+        let arena = memory::plan(self.graph(), own);
+        let buffers = self.buffers(own, &arena);
+        let mut steps = Vec::new();
+        for part in own.steps.chunks(STEPS_PER_FUNCTION) {
+            let mut code = String::new();
+            part.iter().for_each(|step| self.step(own, &buffers, sums, places, step, &mut code));
+            let bindings = self.bind_symbols("tile");
+            let (label, doc) = if own.tile == 1 {
+                (
+                    "one_sample",
+                    " One sample passes through every operation of the loop, when there are only a few.".to_owned(),
+                )
+            } else {
+                let extent = &own.extent;
+                let doc = format!(
+                    " One tile: {LANES} samples pass through every operation of the loop over {extent} samples."
+                );
+                ("tile_of_samples", doc)
+            };
+            let name = self.names.give(label);
+            let _ = writeln!(
+                self.functions,
+                "#[doc = {doc:?}] #[inline(never)] fn {name}(tile: &mut graven::Tile<'_>) {{ {bindings} {code} }}"
+            );
+            steps.push(name);
+        }
+        format!("graven::TilePlan {{ floats: {}, ints: {}, steps: &[{}] }}", arena.floats, arena.ints, steps.join(", "))
     }
 
     fn buffers(&mut self, own: &Loop, arena: &Arena) -> Buffers {
@@ -259,11 +289,15 @@ impl Emitter<'_> {
             let (label, doc) = match buffer.scratch {
                 Some(_) => (format!("{}_scratch", node.label), format!(" Scratch memory of `{}`.", node.label)),
                 None => {
-                    let suffix = if buffer.layout == Layout::Rows { "_rows" } else { "" };
+                    let suffix = match buffer.layout {
+                        Layout::Rows if buffer.tile == 1 => "_one",
+                        Layout::Rows => "_rows",
+                        _ => "",
+                    };
                     let rest = node.ty.dims.get(1..).unwrap_or(&[]);
                     let shape = match buffer.layout {
-                        Layout::Rows => list(&[&[Dim::known(LANES)], rest].concat()),
-                        _ => list(&[rest, &[Dim::known(LANES)]].concat()),
+                        Layout::Rows => list(&[&[Dim::known(buffer.tile)], rest].concat()),
+                        _ => list(&[rest, &[Dim::known(buffer.tile)]].concat()),
                     };
                     (format!("{}{suffix}", node.label), format!(" `{}`, {shape}.", node.label))
                 }
@@ -377,6 +411,11 @@ impl Emitter<'_> {
                             let dtype = self.graph().node(*input).ty.dtype;
                             format!("tile.{}reads[{}]", int(dtype), places.read(dtype, *place))
                         }
+                        Source::Sample { from, features } => {
+                            let dtype = self.graph().node(*input).ty.dtype;
+                            let read = places.read(dtype, *from);
+                            format!("graven::sample(tile.{}reads[{read}], &tile.cx, {features})", int(dtype))
+                        }
                     });
                 }
                 let output = match output {
@@ -471,7 +510,7 @@ impl Emitter<'_> {
         match &node.kind {
             Kind::Op(op) if !op.is_view() => {
                 let batched = vec![false; node.inputs.len()];
-                let kernel = op.kernel(&call(self.graph(), value, Layout::Whole, &batched, false));
+                let kernel = op.kernel(&call(self.graph(), value, Layout::Whole, 1, &batched, false));
                 let zero = if node.ty.dtype == Dtype::F32 { "0.0" } else { "0" };
                 if kernel.accumulates {
                     let _ = write!(code, "{output}.fill({zero});");

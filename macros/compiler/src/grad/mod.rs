@@ -60,6 +60,7 @@ pub fn differentiate(graph: &mut Graph, targets: &[(Target, Value)]) -> Result<(
         graph.gradients.push((*target, gradient));
     }
     graph.label = "".into();
+    graph.differentiated = true;
     Ok(())
 }
 

@@ -73,6 +73,8 @@ pub struct Graph {
     pub outputs: Vec<Value>,
     /// The gradients, behind the results.
     pub gradients: Vec<(Target, Value)>,
+    /// Whether gradients were added: it is a function in training.
+    pub differentiated: bool,
     /// The label that new nodes get.
     pub label: Rc<str>,
 }
@@ -80,7 +82,7 @@ pub struct Graph {
 impl Default for Graph {
     fn default() -> Graph {
         let (nodes, inputs, outputs, gradients) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Graph { nodes, inputs, outputs, gradients, label: "".into() }
+        Graph { nodes, inputs, outputs, gradients, differentiated: false, label: "".into() }
     }
 }
 

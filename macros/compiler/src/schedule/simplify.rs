@@ -22,7 +22,7 @@ pub fn simplify(graph: &Graph) -> Graph {
 /// Rebuilds a graph node by node; `rewrite` gets the new graph, the old position and the node with its new inputs, and gives
 /// the new value.
 fn rebuild(graph: Graph, mut rewrite: impl FnMut(&mut Graph, usize, Node) -> Value) -> Graph {
-    let Graph { nodes, inputs, mut outputs, mut gradients, .. } = graph;
+    let Graph { nodes, inputs, mut outputs, mut gradients, differentiated, .. } = graph;
     let mut new = Graph { nodes: Vec::with_capacity(nodes.len()), inputs, ..Graph::default() };
     let mut map: Vec<Value> = Vec::with_capacity(nodes.len());
     for (position, mut node) in nodes.into_iter().enumerate() {
@@ -33,7 +33,7 @@ fn rebuild(graph: Graph, mut rewrite: impl FnMut(&mut Graph, usize, Node) -> Val
     new.inputs.iter_mut().for_each(|input| input.value = map[input.value.0]);
     outputs.iter_mut().for_each(|value| *value = map[value.0]);
     gradients.iter_mut().for_each(|(_, value)| *value = map[value.0]);
-    Graph { outputs, gradients, ..new }
+    Graph { outputs, gradients, differentiated, ..new }
 }
 
 /// Adds a node as it is.

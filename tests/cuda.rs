@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use cudarc::driver::sys::{CUgraphInstantiate_flags, CUresult, CUstreamCaptureMode};
+use cudarc::driver::sys::{CUevent_flags, CUgraphInstantiate_flags, CUresult, CUstreamCaptureMode};
 use cudarc::driver::{CudaContext, CudaFunction, CudaStream, DriverError, LaunchConfig, PushKernelArg};
 use cudarc::nvrtc::{Ptx, result as nvrtc, sys as nvrtc_sys};
-use graven_tests::cuda::{ORDERS, emulated, emulated_in_all_orders, emulated_with};
+use graven_tests::cuda::{ORDERS, emulated, emulated_failure, emulated_in_all_orders, emulated_with};
 
 #[path = "cuda/kernels.rs"]
 mod kernels;
@@ -144,6 +144,24 @@ fn lanes_vote_and_tell_each_other() {
     });
 }
 
+#[test]
+fn blocks_are_shared_among_threads_of_the_machine() {
+    for threads in ["1", "4"] {
+        emulated_with(&[("GRAVEN_EMULATION_THREADS", threads)], || {
+            let (context, stream) = device();
+            let row_sum = kernel(&context, kernels::ROW_SUM, "row_sum");
+            let ones = stream.clone_htod(&vec![1.0f32; 400 * 512]).unwrap();
+            let mut sums = stream.alloc_zeros::<f32>(400).unwrap();
+            // SAFETY: the arguments are those of the kernel.
+            unsafe {
+                let mut launch = stream.launch_builder(&row_sum);
+                launch.arg(&ones).arg(&mut sums).arg(&512i64).launch(grid(400, 1, 512)).unwrap();
+            }
+            assert_eq!(stream.clone_dtoh(&sums).unwrap(), [512.0; 400]);
+        });
+    }
+}
+
 /// output[i] = 2 * output[i] + 1.
 const STEP: &str = r#"
 extern "C" __global__ void step(float* values, int count) {
@@ -273,6 +291,18 @@ fn writes_behind_an_array_are_reported() {
 }
 
 #[test]
+fn the_kernel_that_ends_a_process_is_named() {
+    let ends = |body: &str| drop(fault(&format!("extern \"C\" __global__ void fault(float* output) {{ {body} }}")));
+    let far = emulated_failure(|| ends("output[threadIdx.x == 5 ? 1ll << 40 : 0] = 1;"));
+    let deep =
+        emulated_failure(|| ends("volatile char big[200000]; big[threadIdx.x] = 0; output[0] = big[threadIdx.x];"));
+    for (message, thread) in [(far, "(5, 0, 0)"), (deep, "(0, 0, 0)")] {
+        let expected = format!("kernel `fault`, block (0, 0, 0), thread {thread}: Segmentation fault");
+        assert!(message.is_none_or(|message| message.contains(&expected)), "{expected}");
+    }
+}
+
+#[test]
 fn memory_that_nobody_wrote_is_not_a_number() {
     emulated(|| {
         let (context, stream) = device();
@@ -379,6 +409,26 @@ fn lazy_streams_show_who_does_not_wait() {
 }
 
 #[test]
+fn copies_fills_and_events_work_on_streams_of_both_kinds() {
+    for streams in ["eager", "lazy"] {
+        emulated_with(&[("GRAVEN_EMULATION_STREAMS", streams)], || {
+            let (_context, stream) = device();
+            let flags = Some(CUevent_flags::CU_EVENT_DEFAULT);
+            let start = stream.record_event(flags).unwrap();
+            let from = stream.clone_htod(&[1.0f32, 2.0, 3.0]).unwrap();
+            let mut to = stream.alloc_zeros::<f32>(4).unwrap();
+            stream.memcpy_dtod(&from, &mut to.slice_mut(1..)).unwrap();
+            let end = stream.record_event(flags).unwrap();
+            end.synchronize().unwrap();
+            assert!(end.is_complete() && start.elapsed_ms(&end).unwrap() >= 0.0);
+            assert_eq!(stream.clone_dtoh(&to).unwrap(), [0.0, 1.0, 2.0, 3.0]);
+            stream.memset_zeros(&mut to.slice_mut(2..)).unwrap();
+            assert_eq!(stream.clone_dtoh(&to).unwrap(), [0.0, 1.0, 0.0, 0.0]);
+        });
+    }
+}
+
+#[test]
 fn memory_runs_out_where_it_is_told_to() {
     emulated_with(&[("GRAVEN_EMULATION_MEMORY", "1000000")], || {
         let (context, stream) = device();
@@ -475,9 +525,14 @@ fn calls_can_be_counted() {
     let trace = tempfile::NamedTempFile::new().unwrap();
     let path = trace.path().to_str().unwrap();
     emulated_with(&[("GRAVEN_EMULATION_TRACE", path)], || {
-        let (_context, stream) = device();
-        stream.clone_htod(&[1.0f32]).unwrap();
+        let (context, stream) = device();
+        let mut values = stream.clone_htod(&[1.0f32]).unwrap();
+        let step = kernel(&context, STEP, "step");
+        // SAFETY: the arguments are those of the kernel.
+        unsafe { stream.launch_builder(&step).arg(&mut values).arg(&1i32).launch(grid(1, 1, 32)).unwrap() };
         let trace = std::fs::read_to_string(std::env::var("GRAVEN_EMULATION_TRACE").unwrap()).unwrap();
-        assert_eq!(trace.lines().filter(|call| *call == "cuMemcpyHtoDAsync").count(), 1, "{trace}");
+        for call in ["cuMemcpyHtoDAsync", "cuLaunchKernel", "run step"] {
+            assert_eq!(trace.lines().filter(|line| *line == call).count(), 1, "{call} in\n{trace}");
+        }
     });
 }

@@ -10,7 +10,8 @@
 //   GRAVEN_EMULATION_CAPABILITY  compute capability (default: 9.0)
 //   GRAVEN_EMULATION_STREAMS     `eager` (default): work is done when it is given to a stream. `lazy`: it is done when
 //                                something waits for it, as late as a device may do it; what forgets to wait sees old data.
-//   GRAVEN_EMULATION_TRACE       a file; the name of each call is appended to it, a line each
+//   GRAVEN_EMULATION_TRACE       a file; the name of each call is appended to it, a line each, and that of each kernel when it
+//                                runs: `run NAME`
 #include <dlfcn.h>
 #include <unistd.h>
 
@@ -190,14 +191,18 @@ Result set_fault(Result result, const std::string& text) {
     return result;
 }
 
+void trace(const char* what, const char* name) {
+    FILE* file = driver().settings.trace;
+    if (!file) return;
+    fprintf(file, "%s%s\n", what, name);
+    fflush(file);
+}
+
 // Every call that the driver refuses before cuInit or after a fault goes through here.
 template <class Body> Result call(const char* name, Body body) {
     Driver& d = driver();
     std::lock_guard<std::recursive_mutex> lock(d.mutex);
-    if (d.settings.trace) {
-        fprintf(d.settings.trace, "%s\n", name);
-        fflush(d.settings.trace);
-    }
+    trace("", name);
     if (!d.initialized) return NOT_INITIALIZED;
     if (d.fault != SUCCESS) return d.fault;
     return body();
@@ -420,7 +425,9 @@ Result load(Module** module, const std::string& library) {
     unlink(path.c_str());
     if (!handle) return INVALID_IMAGE;
     const char* architecture = static_cast<const char*>(dlsym(handle, "emulated_architecture"));
-    if (!architecture) return INVALID_IMAGE;
+    char** stacks = static_cast<char**>(dlsym(handle, "emulated_stacks"));
+    if (!architecture || !stacks) return INVALID_IMAGE;
+    *stacks = emulation::emulated_stacks;
     if (!runs_here(architecture)) return NO_BINARY_FOR_GPU;
     *module = new Module{handle};
     return SUCCESS;
@@ -453,6 +460,7 @@ Result launch(Function* function, emulation::Index grid, emulation::Index block,
                 return set_fault(ILLEGAL_ADDRESS, "kernel `" + name + "`: argument " + std::to_string(i) +
                                                       " does not point into device memory");
         }
+        trace("run ", name.c_str());
         std::string fault = emulation::run({name, *entry, grid, block, pointers.data()});
         if (!fault.empty()) return set_fault(LAUNCH_FAILED, fault);
         return check_guards(name);

@@ -39,17 +39,27 @@ struct Thread {
     const Engine* engine;
 };
 
-// A fiber's stack starts at a multiple of its size and ends with `TOP` bytes for its `Thread`.
-constexpr Size STACK = 64 * 1024, TOP = 256;
+// The stacks of all fibers lie one behind the other, each with `TOP` bytes for its `Thread` at its end. Their distance is an
+// odd number of cache lines: at a power of two, the tops of all stacks would fight for the same few places of the caches.
+constexpr Size STACK = (1024 + 17) * 64, TOP = 256;
+
+#ifdef EMULATION_ENGINE
+extern char* emulated_stacks;
+#else
+// The driver sets it when it loads the kernel.
+extern "C" __attribute__((visibility("default"))) char* emulated_stacks;
+char* emulated_stacks;
+#endif
 
 inline Thread* self() {
 #if defined(__x86_64__)
-    Size stack;
+    char* stack;
     __asm__("mov %%rsp, %0" : "=r"(stack));
-    return reinterpret_cast<Thread*>((stack & ~(STACK - 1)) + STACK - TOP);
 #else
 #error "the emulation of CUDA kernels knows x86-64 only"
 #endif
+    Size i = (Size)(stack - emulated_stacks) / STACK;
+    return reinterpret_cast<Thread*>(emulated_stacks + (i + 1) * STACK - TOP);
 }
 
 // What the driver has to know of a kernel: how to call it, and what it takes.
@@ -67,7 +77,6 @@ struct Entry {
 
 template <class T> struct IsPointer { static constexpr bool value = false; };
 template <class T> struct IsPointer<T*> { static constexpr bool value = true; };
-template <class T> struct IsPointer<T* __restrict__> { static constexpr bool value = true; };
 
 template <int... I> struct Indices {};
 template <int N, int... I> struct MakeIndices : MakeIndices<N - 1, N - 1, I...> {};

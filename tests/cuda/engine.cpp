@@ -1,7 +1,9 @@
 // See engine.h. Fibers, the schedule of a block, and blocks on several threads of the machine.
 #include "engine.h"
 
+#include <signal.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 
 #include <algorithm>
 #include <atomic>
@@ -18,7 +20,7 @@ namespace emulation {
 namespace {
 
 enum class Order { Forward, Reverse, Random };
-enum class State { Ready, AtWarp, AtBlock, Done };
+enum class Meeting { Warp, Block };
 
 constexpr unsigned WARP = 32;
 constexpr unsigned char POISON = 0xFF;
@@ -27,6 +29,9 @@ constexpr Size SHARED_BYTES = 48 * 1024;
 // Poisoned bytes behind each shared array; a write into them is reported when the block ends.
 constexpr Size GUARD = 64;
 
+// 1024 for each of the threads of the machine, of which there are at most MOST_WORKERS. Memory that is not touched is not taken.
+constexpr Size MOST_WORKERS = 16, MOST_FIBERS = MOST_WORKERS * 1024;
+
 struct Worker;
 
 // A fiber runs one thread after the other; `thread` must come first, see `self`.
@@ -34,8 +39,6 @@ struct Fiber {
     Thread thread;
     void* stack;  // the stack pointer while another fiber runs
     Worker* worker;
-    State state;
-    int line;  // of the rendezvous that it waits at
     unsigned warp;
 };
 static_assert(sizeof(Fiber) <= TOP, "a fiber's data fit above its stack");
@@ -53,13 +56,20 @@ __asm__(
 constexpr int SAVED_REGISTERS = 6;
 
 struct Warp {
+    // The lanes: threads that have begun and not ended.
     Fiber* fibers[WARP];
     bool started[WARP];
-    bool ready;  // one of its lanes can run
-    unsigned size;
-    unsigned phase;
-    // Two, because a lane may come to the next rendezvous before the others have read this one.
+    unsigned size, live;
+    // Its lanes can run; else the warp waits for the others of its block, or has ended.
+    bool ready;
+    // How many lanes wait, and where the first of them does.
+    unsigned waiting;
+    Meeting meeting;
+    int line;
+    Index first;
+    // What the lanes show each other: two, because a lane may come to the next rendezvous before the others have read this.
     Exchange exchanges[2];
+    unsigned phase;
 };
 
 struct SharedArray {
@@ -96,24 +106,38 @@ struct Worker {
     }
 
     Fiber* take_fiber();
-    void start(unsigned warp, unsigned lane);
-    void resume(Fiber* fiber);
-    void run_lanes(Warp& warp, unsigned index);
-    bool meet_warp(Warp& warp);
+    Fiber* start(unsigned lane);
+    void wait(Fiber* fiber, Meeting meeting, int line);
+    void finish(Fiber* fiber);
+    Fiber* next();
+    void meet_warp(Warp& warp);
     bool meet_block();
-    bool choose_warp(unsigned& chosen);
+    bool choose_warp();
     void run_block(Index index);
     void check_guards();
     void abandon();
+
+    // Whose turn it is: the warp, its lanes in the order of their turns, and how many of them have had theirs.
+    unsigned current;
+    unsigned lanes[WARP];
+    unsigned n_turns;
 };
 
-void give_way(Fiber* fiber) { emulation_switch(&fiber->stack, fiber->worker->stack); }
+// Who stops chooses who goes on, so there is one switch of stacks from thread to thread. Through a scheduler there were two,
+// at each of which the processor guessed the return wrong: a shuffle took 47 ns, and takes 28 (100 blocks of 256 threads, 100
+// shuffles each; a busy EPYC).
+void give_way(Fiber* fiber) {
+    Worker* worker = fiber->worker;
+    Fiber* next = worker->next();
+    if (next != fiber) emulation_switch(&fiber->stack, next ? next->stack : worker->stack);
+}
 
 void fiber_main() {
     Fiber* fiber = reinterpret_cast<Fiber*>(self());
     for (;;) {
-        fiber->worker->launch->entry.call(fiber->worker->launch->arguments);
-        fiber->state = State::Done;
+        Worker* worker = fiber->worker;
+        worker->launch->entry.call(worker->launch->arguments);
+        worker->finish(fiber);
         give_way(fiber);
     }
 }
@@ -127,24 +151,29 @@ void reset_stack(Fiber* fiber) {
     memset(fiber->stack, 0, SAVED_REGISTERS * sizeof(void*));
 }
 
+Fiber* new_fiber() {
+    static std::atomic<Size> count{0};
+    Size i = count.fetch_add(1);
+    if (i >= MOST_FIBERS) {
+        fprintf(stderr, "CUDA emulation: more threads at a time than there are stacks\n");
+        abort();
+    }
+    char* stack = emulated_stacks + i * STACK;
+    // The lowest whole page may not be touched: a kernel that needs more stack ends there, and does not write over the
+    // stack below.
+    constexpr Size PAGE = 4096;
+    mprotect(reinterpret_cast<void*>((reinterpret_cast<Size>(stack) + PAGE - 1) & ~(PAGE - 1)), PAGE, PROT_NONE);
+    Fiber* fiber = reinterpret_cast<Fiber*>(stack + STACK - TOP);
+    reset_stack(fiber);
+    return fiber;
+}
+
 Fiber* Worker::take_fiber() {
     if (free.empty()) {
-        // A chunk of stacks, aligned to their size. The lowest page of each may not be touched: a kernel that needs more
-        // stack ends there instead of writing over its neighbour.
-        constexpr Size COUNT = 64, PAGE = 4096;
-        char* memory = static_cast<char*>(mmap(nullptr, (COUNT + 1) * STACK, PROT_READ | PROT_WRITE,
-                                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-        if (memory == MAP_FAILED) abort();
-        char* first = reinterpret_cast<char*>((reinterpret_cast<Size>(memory) + STACK - 1) & ~(STACK - 1));
-        for (Size i = COUNT; i-- > 0;) {
-            char* stack = first + i * STACK;
-            mprotect(stack, PAGE, PROT_NONE);
-            Fiber* fiber = reinterpret_cast<Fiber*>(stack + STACK - TOP);
-            reset_stack(fiber);
-            fiber->worker = this;
-            fibers.push_back(fiber);
-            free.push_back(fiber);
-        }
+        Fiber* fiber = new_fiber();
+        fiber->worker = this;
+        fibers.push_back(fiber);
+        free.push_back(fiber);
     }
     Fiber* fiber = free.back();
     free.pop_back();
@@ -153,8 +182,7 @@ Fiber* Worker::take_fiber() {
 
 void engine_block_barrier(Thread* thread, int line) {
     Fiber* fiber = reinterpret_cast<Fiber*>(thread);
-    fiber->state = State::AtBlock;
-    fiber->line = line;
+    fiber->worker->wait(fiber, Meeting::Block, line);
     give_way(fiber);
 }
 
@@ -166,8 +194,7 @@ const Exchange* engine_warp_exchange(Thread* thread, unsigned mask, unsigned lon
     Exchange& exchange = warp.exchanges[warp.phase & 1];
     exchange.bits[thread->lane] = bits;
     exchange.arrived |= 1u << thread->lane;
-    fiber->state = State::AtWarp;
-    fiber->line = line;
+    worker->wait(fiber, Meeting::Warp, line);
     give_way(fiber);
     return &exchange;
 }
@@ -181,7 +208,6 @@ void* engine_shared(Thread* thread, const void* declaration, const char* name, S
     worker->shared_payload += bytes;
     if (worker->shared_payload > SHARED_BYTES || offset + bytes + GUARD > sizeof(worker->shared_memory)) {
         worker->report("more than 48 KB of shared memory, at `" + std::string(name) + "`");
-        reinterpret_cast<Fiber*>(thread)->state = State::Done;
         give_way(reinterpret_cast<Fiber*>(thread));  // for ever: `abandon` takes the fiber back
     }
     worker->shared_arrays.push_back({declaration, name, offset, bytes});
@@ -191,14 +217,10 @@ void* engine_shared(Thread* thread, const void* declaration, const char* name, S
 
 const Engine ENGINE = {engine_block_barrier, engine_warp_exchange, engine_shared};
 
-void Worker::resume(Fiber* fiber) {
-    fiber->state = State::Ready;
-    emulation_switch(&stack, fiber->stack);
-}
-
-void Worker::start(unsigned warp, unsigned lane) {
+// A fiber for the next thread of the current warp.
+Fiber* Worker::start(unsigned lane) {
     Fiber* fiber = take_fiber();
-    unsigned i = warp * WARP + lane;
+    unsigned i = current * WARP + lane;
     Index size = launch->block;
     fiber->thread.thread = {i % size.x, i / size.x % size.y, i / (size.x * size.y)};
     fiber->thread.block = block;
@@ -206,93 +228,93 @@ void Worker::start(unsigned warp, unsigned lane) {
     fiber->thread.grid_size = launch->grid;
     fiber->thread.lane = lane;
     fiber->thread.engine = &ENGINE;
-    fiber->warp = warp;
-    warps[warp].fibers[lane] = fiber;
-    warps[warp].started[lane] = true;
-    resume(fiber);
+    fiber->warp = current;
+    warps[current].fibers[lane] = fiber;
+    warps[current].started[lane] = true;
+    return fiber;
 }
 
-// Every lane that can run goes on to its next rendezvous, or to its end.
-void Worker::run_lanes(Warp& warp, unsigned index) {
-    unsigned lanes[WARP];
-    for (unsigned i = 0; i < warp.size; i++) lanes[i] = order == Order::Reverse ? warp.size - 1 - i : i;
-    if (order == Order::Random)
-        for (unsigned i = warp.size - 1; i > 0; i--) std::swap(lanes[i], lanes[next_random(i + 1)]);
-    for (unsigned i = 0; i < warp.size && fault.empty(); i++) {
-        unsigned lane = lanes[i];
-        if (!warp.started[lane]) {
-            start(index, lane);
-        } else {
-            Fiber* fiber = warp.fibers[lane];
-            if (!fiber || fiber->state != State::Ready) continue;
-            resume(fiber);
+void Worker::finish(Fiber* fiber) {
+    Warp& warp = warps[fiber->warp];
+    warp.fibers[fiber->thread.lane] = nullptr;
+    warp.live--;
+    free.push_back(fiber);
+}
+
+void Worker::wait(Fiber* fiber, Meeting meeting, int line) {
+    Warp& warp = warps[fiber->warp];
+    if (warp.waiting++ == 0) {
+        warp.meeting = meeting;
+        warp.line = line;
+        warp.first = fiber->thread.thread;
+    } else if (warp.meeting != meeting || warp.line != line) {
+        report("threads of a warp have parted: thread " + index_text(warp.first) + " waits at line " +
+               std::to_string(warp.line) + ", thread " + index_text(fiber->thread.thread) + " at line " +
+               std::to_string(line));
+    }
+}
+
+// The thread that runs next; nobody if the block has ended or failed.
+Fiber* Worker::next() {
+    for (;;) {
+        Warp& warp = warps[current];
+        while (n_turns < warp.size && fault.empty()) {
+            unsigned lane = lanes[n_turns++];
+            if (!warp.started[lane]) return start(lane);
+            if (warp.fibers[lane]) return warp.fibers[lane];
         }
-        Fiber* fiber = warp.fibers[lane];
-        if (fiber->state != State::Done || !fault.empty()) continue;
-        warp.fibers[lane] = nullptr;
-        free.push_back(fiber);
+        if (!fault.empty()) return nullptr;
+        meet_warp(warp);
+        if (!choose_warp()) return nullptr;
     }
 }
 
-// If all lanes that live wait for each other, they go on. Whether the warp can run.
-bool Worker::meet_warp(Warp& warp) {
-    Fiber *first = nullptr, *other = nullptr;
-    for (Fiber* fiber : warp.fibers) {
-        if (!fiber) continue;
-        if (!first) first = fiber;
-        if (fiber->state != first->state || fiber->line != first->line) other = fiber;
-    }
-    if (!first) return false;
-    if (other) {
-        report("threads of a warp have parted: thread " + index_text(first->thread.thread) + " waits at line " +
-               std::to_string(first->line) + ", thread " + index_text(other->thread.thread) + " at line " +
-               std::to_string(other->line));
-        return false;
-    }
-    if (first->state == State::AtBlock) return false;
+// Each lane has ended or waits, all at the same place.
+void Worker::meet_warp(Warp& warp) {
+    warp.ready = warp.live > 0 && warp.meeting == Meeting::Warp;
+    if (!warp.ready) return;
+    warp.waiting = 0;
     Exchange& exchange = warp.exchanges[warp.phase & 1];
-    for (unsigned lane = 0; lane < WARP; lane++)
-        if (!(exchange.arrived >> lane & 1)) memset(&exchange.bits[lane], POISON, sizeof(exchange.bits[lane]));
+    if (exchange.arrived != 0xffffffffu)
+        for (unsigned lane = 0; lane < WARP; lane++)
+            if (!(exchange.arrived >> lane & 1)) memset(&exchange.bits[lane], POISON, sizeof(exchange.bits[lane]));
     warp.phase++;
     warp.exchanges[warp.phase & 1].arrived = 0;
-    for (Fiber* fiber : warp.fibers)
-        if (fiber) fiber->state = State::Ready;
-    return true;
 }
 
-// No warp can run: all threads that live wait at a barrier of the block. If it is the same one, they go on.
+// Each thread has ended or waits at a barrier of the block. If it is the same one, they go on; if none waits, nobody does.
 bool Worker::meet_block() {
-    Fiber* first = nullptr;
-    for (Warp& warp : warps)
-        for (Fiber* fiber : warp.fibers) {
-            if (!fiber) continue;
-            if (!first) first = fiber;
-            if (fiber->line == first->line) continue;
-            report("threads have parted: thread " + index_text(first->thread.thread) + " waits at line " +
-                   std::to_string(first->line) + ", thread " + index_text(fiber->thread.thread) + " at line " +
-                   std::to_string(fiber->line));
-            return false;
-        }
-    for (Warp& warp : warps)
-        for (Fiber* fiber : warp.fibers) {
-            if (!fiber) continue;
-            fiber->state = State::Ready;
-            warp.ready = true;
-        }
+    const Warp* first = nullptr;
+    for (const Warp& warp : warps) {
+        if (warp.live == 0) continue;
+        if (!first) first = &warp;
+        if (warp.line == first->line) continue;
+        report("threads have parted: thread " + index_text(first->first) + " waits at line " + std::to_string(first->line) +
+               ", thread " + index_text(warp.first) + " at line " + std::to_string(warp.line));
+        return false;
+    }
+    for (Warp& warp : warps) {
+        warp.waiting = 0;
+        warp.ready = warp.live > 0;
+    }
     return first != nullptr;
 }
 
-// One warp runs as far ahead of the others as it can; in random order, any warp goes on by one step.
-bool Worker::choose_warp(unsigned& chosen) {
+// Whose turn it is. One warp runs as far ahead of the others as it can; in random order, any warp goes on by one step.
+bool Worker::choose_warp() {
     unsigned count = (unsigned)warps.size();
-    unsigned first = order == Order::Random ? next_random(count) : 0;
-    for (unsigned i = 0; i < count; i++) {
-        unsigned candidate = order == Order::Reverse ? count - 1 - i : (first + i) % count;
-        if (!warps[candidate].ready) continue;
-        chosen = candidate;
-        return true;
-    }
-    return false;
+    unsigned first = order == Order::Random ? next_random(count) : 0, i = 0;
+    auto candidate = [&] { return order == Order::Reverse ? count - 1 - i : (first + i) % count; };
+    while (i < count && !warps[candidate()].ready) i++;
+    if (i == count) return meet_block() && choose_warp();
+
+    current = candidate();
+    n_turns = 0;
+    unsigned size = warps[current].size;
+    for (unsigned k = 0; k < size; k++) lanes[k] = order == Order::Reverse ? size - 1 - k : k;
+    if (order == Order::Random)
+        for (unsigned k = size - 1; k > 0; k--) std::swap(lanes[k], lanes[next_random(k + 1)]);
+    return true;
 }
 
 void Worker::run_block(Index index) {
@@ -303,19 +325,16 @@ void Worker::run_block(Index index) {
     unsigned threads = launch->block.x * launch->block.y * launch->block.z;
     warps.resize((threads + WARP - 1) / WARP);
     for (unsigned i = 0; i < warps.size(); i++) {
-        warps[i].size = std::min(WARP, threads - i * WARP);
-        warps[i].ready = true;
-        warps[i].phase = 0;
-        warps[i].exchanges[0].arrived = 0;
-        std::fill(warps[i].fibers, warps[i].fibers + WARP, nullptr);
-        std::fill(warps[i].started, warps[i].started + WARP, false);
+        Warp& warp = warps[i];
+        std::fill(warp.fibers, warp.fibers + WARP, nullptr);
+        std::fill(warp.started, warp.started + WARP, false);
+        warp.size = warp.live = std::min(WARP, threads - i * WARP);
+        warp.ready = true;
+        warp.waiting = warp.phase = 0;
+        warp.exchanges[0].arrived = 0;
     }
-    do {
-        for (unsigned chosen; fault.empty() && choose_warp(chosen);) {
-            run_lanes(warps[chosen], chosen);
-            if (fault.empty()) warps[chosen].ready = meet_warp(warps[chosen]);
-        }
-    } while (fault.empty() && meet_block());
+    choose_warp();
+    emulation_switch(&stack, next()->stack);
     if (fault.empty())
         check_guards();
     else
@@ -335,6 +354,49 @@ void Worker::abandon() {
     free = fibers;
     for (Fiber* fiber : fibers) reset_stack(fiber);
 }
+
+// The worker of this thread of the machine, while it runs blocks.
+thread_local Worker* running = nullptr;
+
+struct sigaction former_actions[NSIG];
+
+// A kernel that touches memory which is not there ends the process. This says which one it was.
+void on_signal(int signal, siginfo_t*, void* context) {
+    sigaction(signal, &former_actions[signal], nullptr);  // the fault happens again when this returns
+    if (!running) return;
+    // Not all that stands here may be called in a handler; at worst, the process ends in another way.
+    char* stack = reinterpret_cast<char*>(static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RSP]);
+    std::string thread = "unknown";
+    if (stack >= emulated_stacks && stack < emulated_stacks + MOST_FIBERS * STACK) {
+        Size i = (Size)(stack - emulated_stacks) / STACK;
+        thread = index_text(reinterpret_cast<Thread*>(emulated_stacks + (i + 1) * STACK - TOP)->thread);
+    }
+    fprintf(stderr, "CUDA emulation: kernel `%s`, block %s, thread %s: %s\n", running->launch->name.c_str(),
+            index_text(running->block).c_str(), thread.c_str(), strsignal(signal));
+}
+
+// What runs blocks does so between these two.
+struct Running {
+    explicit Running(Worker* worker) {
+        static std::once_flag once;
+        std::call_once(once, [] {
+            struct sigaction action = {};
+            action.sa_sigaction = on_signal;
+            action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+            for (int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) sigaction(signal, &action, &former_actions[signal]);
+        });
+        // A fiber that has used up its stack has none left for the handler, and the stack that Rust has for its own is small.
+        static thread_local std::vector<char> memory(64 * 1024);
+        stack_t own = {memory.data(), 0, memory.size()};
+        sigaltstack(&own, &former);
+        running = worker;
+    }
+    ~Running() {
+        running = nullptr;
+        sigaltstack(&former, nullptr);
+    }
+    stack_t former = {};
+};
 
 Order order_from_environment() {
     const char* text = getenv("GRAVEN_EMULATION_ORDER");
@@ -388,6 +450,7 @@ struct Blocks {
     void run(std::chrono::microseconds time) {
         auto end = std::chrono::steady_clock::now() + time;
         Worker* worker = take_worker();
+        Running running(worker);
         worker->launch = &launch;
         worker->order = order;
         worker->fault.clear();
@@ -410,12 +473,17 @@ struct Blocks {
 
 unsigned threads_from_environment() {
     const char* text = getenv("GRAVEN_EMULATION_THREADS");
-    return text ? (unsigned)std::max(1, atoi(text)) : std::max(1u, std::thread::hardware_concurrency());
+    int count = text ? atoi(text) : (int)std::thread::hardware_concurrency();
+    return (unsigned)std::clamp(count, 1, (int)MOST_WORKERS);
 }
 
 }  // namespace
 
+char* emulated_stacks = static_cast<char*>(mmap(nullptr, MOST_FIBERS * STACK, PROT_READ | PROT_WRITE,
+                                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+
 std::string run(const Launch& launch) {
+    if (emulated_stacks == MAP_FAILED) return "there is no memory for stacks";
     static const Order order = order_from_environment();
     static const unsigned n_threads = threads_from_environment();
     // Threads are started only where a launch takes long enough to gain from them.

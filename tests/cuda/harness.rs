@@ -5,13 +5,11 @@
 //! libraries that they stand for, and the loader reads where to look when a process starts; so a test runs in a process of
 //! its own:
 //!
-//! ```no_run
-//! # /*
+//! ```ignore
 //! #[test]
-//! # */
 //! fn kernels_are_launched() {
 //!     graven_tests::cuda::emulated(|| {
-//!         // Here, `Device::cuda(0)` is a device, whose kernels run on the CPU.
+//!         // Here, there is a device 0, whose kernels run on the CPU.
 //!     });
 //! }
 //! ```
@@ -55,6 +53,21 @@ pub fn emulated_in_all_orders(test: impl Fn()) {
 
 /// As [`emulated`], with variables of the stand-in driver, which `tests/cuda/driver.cpp` lists.
 pub fn emulated_with<F: FnOnce()>(variables: &[(&str, &str)], test: F) {
+    match in_process(variables, test) {
+        Some(Ok(errors)) => print!("{errors}"),
+        Some(Err(output)) => panic!("{output}"),
+        None => {}
+    }
+}
+
+/// As [`emulated`] for a test that must fail, or end its process: what it prints. `None` where nothing runs.
+pub fn emulated_failure<F: FnOnce()>(test: F) -> Option<String> {
+    in_process(&[], test).map(|result| result.expect_err("the test fails"))
+}
+
+/// Runs `test` in a process of its own: what it printed, as an error if it failed. `None` where it cannot run, and in
+/// processes that were started for this call or another.
+fn in_process<F: FnOnce()>(variables: &[(&str, &str)], test: F) -> Option<Result<String, String>> {
     let name = test_name(type_name::<F>());
     let call = count_call(name).to_string();
     if let Some(started_for) = env::var_os(CALL) {
@@ -63,12 +76,16 @@ pub fn emulated_with<F: FnOnce()>(variables: &[(&str, &str)], test: F) {
             test();
             println!("{DONE}");
         }
-        return;
+        return None;
     }
     let folder = match stand_ins() {
         Ok(folder) => folder,
-        Err(reason) if env::var_os("GRAVEN_REQUIRE_EMULATION").is_some_and(|value| value == "1") => panic!("{reason}"),
-        Err(reason) => return println!("skipped, as CUDA cannot be emulated here: {reason}"),
+        Err(reason) => {
+            let required = env::var_os("GRAVEN_REQUIRE_EMULATION").is_some_and(|value| value == "1");
+            assert!(!required, "{reason}");
+            println!("skipped, as CUDA cannot be emulated here: {reason}");
+            return None;
+        }
     };
     let output = Command::new(env::current_exe().expect("a test knows its program"))
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
@@ -81,9 +98,10 @@ pub fn emulated_with<F: FnOnce()>(variables: &[(&str, &str)], test: F) {
         .expect("a test can be started again");
     let (printed, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     // A wrong name would run no test, and succeed.
-    let passed = output.status.success() && printed.contains(DONE);
-    assert!(passed, "`{name}` with {variables:?}: {}\n{printed}\n{errors}", output.status);
-    print!("{errors}");
+    if output.status.success() && printed.contains(DONE) {
+        return Some(Ok(errors.into_owned()));
+    }
+    Some(Err(format!("`{name}` with {variables:?}: {}\n{printed}\n{errors}", output.status)))
 }
 
 /// How many calls of a test came before.
@@ -116,10 +134,23 @@ pub fn stand_ins() -> Result<&'static Path, String> {
     FOLDER.get_or_init(build).as_deref().map_err(String::clone)
 }
 
-/// Stand-ins: (file, its other names, sources, options).
-const LIBRARIES: [(&str, &[&str], &[&str], &[&str]); 2] = [
-    ("libcuda.so.1", &["libcuda.so"], &["driver.cpp", "engine.cpp"], &["-O2", "-pthread", "-ldl"]),
-    ("libnvrtc.so.13", &["libnvrtc.so"], &["nvrtc.cpp"], &["-O1"]),
+/// How a stand-in is built.
+struct StandIn {
+    file: &'static str,
+    /// Under which other name it is asked for.
+    alias: &'static str,
+    sources: &'static [&'static str],
+    options: &'static [&'static str],
+}
+
+const STAND_INS: [StandIn; 2] = [
+    StandIn {
+        file: "libcuda.so.1",
+        alias: "libcuda.so",
+        sources: &["driver.cpp", "engine.cpp"],
+        options: &["-O2", "-pthread", "-ldl"],
+    },
+    StandIn { file: "libnvrtc.so.13", alias: "libnvrtc.so", sources: &["nvrtc.cpp"], options: &["-O1"] },
 ];
 
 fn build() -> Result<PathBuf, String> {
@@ -148,14 +179,13 @@ fn build() -> Result<PathBuf, String> {
     // Built beside it and then renamed: several tests may do this at once.
     let unfinished = target.join(format!("cuda-emulation-{}.part", process::id()));
     fs::create_dir_all(&unfinished).map_err(|error| format!("{}: {error}", unfinished.display()))?;
-    for (file, names, parts, options) in LIBRARIES {
-        compile_library(&sources, &unfinished, file, parts, options)?;
-        for name in names {
-            // It may be there from a process with the same number that was stopped half way.
-            let _ = fs::remove_file(unfinished.join(name));
-            #[cfg(unix)]
-            std::os::unix::fs::symlink(file, unfinished.join(name)).map_err(|error| error.to_string())?;
-        }
+    for library in &STAND_INS {
+        compile(library, &sources, &unfinished)?;
+        // It may be there from a process with the same number that was stopped half way.
+        let alias = unfinished.join(library.alias);
+        let _ = fs::remove_file(&alias);
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(library.file, alias).map_err(|error| error.to_string())?;
     }
     if fs::rename(&unfinished, &folder).is_err() {
         let _ = fs::remove_dir_all(&unfinished);
@@ -163,15 +193,16 @@ fn build() -> Result<PathBuf, String> {
     if folder.exists() { Ok(folder) } else { Err(format!("cannot make {}", folder.display())) }
 }
 
-fn compile_library(sources: &Path, folder: &Path, file: &str, parts: &[&str], options: &[&str]) -> Result<(), String> {
+fn compile(library: &StandIn, sources: &Path, folder: &Path) -> Result<(), String> {
+    let file = library.file;
     let output = Command::new("g++")
         .args(["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-fvisibility=hidden"])
         .arg(format!("-Wl,-soname,{file}"))
         .arg(format!("-DEMULATION_HEADER=\"{}\"", sources.join("emulation.h").display()))
         .arg("-o")
         .arg(folder.join(file))
-        .args(parts.iter().map(|part| sources.join(part)))
-        .args(options)
+        .args(library.sources.iter().map(|source| sources.join(source)))
+        .args(library.options)
         .output()
         .map_err(|error| format!("g++ does not run: {error}"))?;
     // That they do not compile is a mistake in this repository, not in the machine.

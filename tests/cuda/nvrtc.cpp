@@ -224,9 +224,11 @@ Result compile(Program& program, const Settings& settings) {
                           << entries(program.text);
     std::vector<std::string> command = {
         "g++", "-std=" + settings.standard, "-O1", "-w", "-shared", "-fPIC", "-pipe", "-nostdinc", "-nostdinc++",
-        "-fno-exceptions", "-fno-rtti", "-fno-strict-aliasing", "-ffp-contract=off", "-fno-math-errno",
+        "-fno-exceptions", "-fno-rtti", "-fno-strict-aliasing", "-ffp-contract=off", "-fno-math-errno", "-fstack-clash-protection",
         "-fvisibility=hidden", "-fno-asynchronous-unwind-tables", "-fdiagnostics-color=never", "-fmax-errors=20",
         "-include", EMULATION_HEADER, source, "-o", library, "-nodefaultlibs", "-lm", "-lc", "-lgcc"};
+    // So that `fmaf` is an instruction, which makes a convolution twice as fast; its result is the same as the function's.
+    if (__builtin_cpu_supports("fma")) command.insert(command.begin() + 1, "-mfma");
     command.insert(command.begin() + 1, settings.definitions.begin(), settings.definitions.end());
     bool compiled = run(command, messages);
     program.log = read_file(messages);

@@ -19,6 +19,9 @@ use crate::error::{Error, Result};
 /// Every tensor and every part of a buffer starts at a multiple of this many bytes, as what the driver allocates does.
 pub(super) const ALIGN: usize = 256;
 
+/// CUDA 12.0: what is called here is there from then on, and NVRTC of this age compiles for it.
+const OLDEST_DRIVER: i32 = 12000;
+
 /// One GPU. It is opened once and stays open until the program ends, so whatever lies on it refers to it freely.
 pub(crate) struct Gpu {
     number: usize,
@@ -68,6 +71,10 @@ impl Gpu {
                         machine again; `Device::best()` takes the CPU meanwhile";
             return Err(missing("this machine has no NVIDIA driver (libcuda.so.1)".into(), help.into()));
         }
+        if (1..OLDEST_DRIVER).contains(&driver_version()) {
+            let what = format!("the NVIDIA driver is one for CUDA {}, too old", driver_version() / 1000);
+            return Err(missing(what, "install a newer one: `sudo ubuntu-drivers install`".into()));
+        }
         let no_gpu = |what: &str| {
             let help = "`nvidia-smi -L` lists the GPUs; a container must be started with `--gpus all`";
             missing(format!("the NVIDIA driver is installed, but {what}"), help.into())
@@ -92,13 +99,15 @@ impl Gpu {
         // buffer needs events of its own. (With them, a call could not be captured.)
         unsafe { context.disable_event_tracking() };
         let capability = context.compute_capability().map_err(failed)?;
+        let old_gpu = |what| missing(what, "an older NVRTC knows it: the package nvidia-cuda-nvrtc-cu12".into());
+        let architecture = nvrtc.architecture(capability).map_err(old_gpu)?;
         let stream = context.new_stream().map_err(failed)?;
         let uploads = context.new_stream().map_err(failed)?;
         Ok(Self {
             number,
             context,
             nvrtc,
-            architecture: nvrtc.architecture(capability),
+            architecture,
             queue: Mutex::new(Queue { stream, uploads }),
             free: Mutex::default(),
             programs: Mutex::default(),

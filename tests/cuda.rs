@@ -40,7 +40,7 @@ fn compile(text: &str, options: &[&str]) -> Result<Vec<u8>, (nvrtc_sys::nvrtcRes
 }
 
 fn kernel(context: &Arc<CudaContext>, text: &str, name: &str) -> CudaFunction {
-    let options = ["--std=c++17", "--gpu-architecture=sm_90a", "-default-device"];
+    let options = ["--std=c++20", "--gpu-architecture=sm_90a", "-default-device"];
     let cubin = compile(text, &options).unwrap_or_else(|(_, log)| panic!("{name}: {log}"));
     context.load_module(Ptx::from_binary(cubin)).unwrap().load_function(name).unwrap()
 }

@@ -11,6 +11,7 @@ pub const LANES: usize = 16;
 pub mod dim;
 pub mod op;
 
+pub mod cuda;
 pub mod pointwise;
 
 pub mod argmax;

@@ -17,6 +17,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use crate::LANES;
+use crate::cuda::Part;
 use crate::dim::{Dim, Type};
 use crate::pointwise::Formula;
 
@@ -409,6 +410,10 @@ pub trait Op: fmt::Debug {
 
     /// The kernel for a call.
     fn kernel(&self, call: &Call) -> Kernel;
+
+    /// The parts that compute it on a CUDA device; the last one gives the result. Not asked of views, nor of pointwise
+    /// operations, which are their formula.
+    fn cuda(&self, inputs: &[Type], output: &Type) -> Vec<Part>;
 
     /// Multiply-adds for one sample (batched) or for the complete tensors.
     fn cost(&self, inputs: &[Type], output: &Type) -> u64;

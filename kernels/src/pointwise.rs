@@ -7,6 +7,7 @@
 use std::fmt;
 use std::rc::Rc;
 
+use crate::cuda::{Part, product};
 use crate::dim::{Dim, Dtype, Type};
 use crate::op::{
     Array, Batching, Builder, Call, Differentiated, Kernel, Mistake, Op, Operand, Scalar, Value, broadcast,
@@ -359,6 +360,10 @@ impl Op for Pointwise {
         kernel
     }
 
+    fn cuda(&self, _: &[Type], _: &Type) -> Vec<Part> {
+        unreachable!("a pointwise operation is its formula")
+    }
+
     fn cost(&self, _: &[Type], output: &Type) -> u64 {
         let elements = Dim::product(&output.dims).map_or(1, |dim| dim.factor());
         elements as u64 * (self.formula.size().max(1) as u64)
@@ -380,6 +385,34 @@ impl Op for Pointwise {
             })
         })
     }
+}
+
+/// Where the element of a broadcast operand stands that belongs to element `i` of the output, as CUDA.
+#[must_use]
+pub fn broadcast_position(operand: &Type, output: &Type) -> String {
+    let strides = broadcast_strides(&operand.dims, &output.dims);
+    let (dims, strides) = merge(&output.dims, vec![strides]);
+    let mut position = String::new();
+    for (axis, stride) in strides[0].iter().enumerate() {
+        if *stride == Dim::known(0) {
+            continue;
+        }
+        let inner = product(&dims[axis + 1..]);
+        let factor = |dim: &Dim| if dim.symbols().is_empty() { dim.to_string() } else { format!("({dim})") };
+        let mut term = "i".to_owned();
+        if inner != Dim::known(1) {
+            term += &format!(" / {}", factor(&inner));
+        }
+        if axis > 0 {
+            term += &format!(" % {}", factor(&dims[axis]));
+        }
+        if *stride != Dim::known(1) {
+            term += &format!(" * {}", factor(stride));
+        }
+        position += if position.is_empty() { "" } else { " + " };
+        position += &term;
+    }
+    if position.is_empty() { "0".to_owned() } else { position }
 }
 
 /// The strides with which a broadcast operand is read, for the axes of the output.

@@ -55,6 +55,7 @@ pub use crate::home::Parameter;
 pub use crate::layers::{Conv2d, Dropout, Linear};
 pub use crate::model::{Model, Module, StateDict};
 pub use crate::optim::{Adam, AdamW, Optimizer, Sgd};
+pub use crate::cuda::Compiled;
 pub use crate::plan::SummaryRow;
 pub use crate::seed::Seed;
 pub use crate::summary::Summary;
@@ -267,7 +268,6 @@ pub mod __private {
 
     pub use crate::tensor::Dtype;
 
-    pub use crate::cuda::{Compiled, compile_kernels};
     pub use crate::display::display;
     pub use crate::plan::*;
     pub use crate::run::{MAX_CHUNKS, Tile, Whole, disjoint, gradients, run, run_grad, run_step};

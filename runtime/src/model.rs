@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::gradients::Gradients;
 use crate::home::{Home, Parameter, elements};
 use crate::layers::{Conv2d, Dropout, Linear};
-use crate::plan::{ModulePlan, ParameterPlan, SummaryPlan};
+use crate::cuda::{Compiled, compile_kernels};
+use crate::plan::{ModulePlan, ParameterPlan, Plan, SummaryPlan, cuda_source};
 use crate::seed::Seed;
 use crate::structure::{Builder, Structure, Visitor, bind_for, bind_mut_for};
 use crate::summary::Summary;
@@ -82,6 +83,40 @@ pub trait Model: Module + Sized {
 
     #[doc(hidden)]
     fn plan() -> &'static ModulePlan;
+
+    /// What the compiler made of its functions.
+    #[doc(hidden)]
+    fn functions() -> Vec<&'static Plan> {
+        Vec::new()
+    }
+
+    /// The CUDA C++ of all its functions, as NVRTC compiles it on a machine with a GPU: kernels named after the layers, with
+    /// the shapes that they read and write. Empty without the feature `cuda`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "cuda")] {
+    /// use graven::prelude::*;
+    ///
+    /// # #[derive(Module)]
+    /// # struct Network { #[layer(in_features = 4, out_features = 8)] out: Linear }
+    /// # network! { impl Network { fn forward(&self, t: Tensor<[N, 4]>) -> Tensor<[N, 8]> { relu(self.out(t)) } } }
+    /// let source = Network::cuda_source();
+    /// assert!(source.contains("/// relu = [N, 8] from t [N, 4], out_weight [8, 4], out_bias [8]"));
+    /// assert!(source.contains("void __launch_bounds__(256) out_relu("));
+    /// # }
+    /// ```
+    #[must_use]
+    fn cuda_source() -> String {
+        cuda_source(&Self::functions())
+    }
+
+    /// Compiles the kernels of all its functions for an architecture such as `sm_90a`, unless they are in the cache: what
+    /// otherwise happens when a function is called for the first time. It needs NVRTC, but no GPU.
+    ///
+    /// Errors: there is no NVRTC, the message says how to install it; a kernel does not compile.
+    fn compile_cuda(architecture: &str) -> Result<Compiled> {
+        compile_kernels(&Self::functions(), architecture)
+    }
 
     /// A table of the calls in `forward` (in the first method if there is no `forward`): layer, shape, parameters, work,
     /// and the bytes that a training step keeps for the backward pass. It needs no network, and runs nothing.

@@ -75,7 +75,7 @@ fn open(path: &Path) -> Option<Library> {
 /// `source` is the complete text and `name` the name of the kernel. The options are those that the runtime gives to NVRTC.
 pub fn compile_real(nvrtc: &Library, source: &str, name: &str, architecture: &str) -> Result<Report, String> {
     let options = [
-        "--std=c++17".to_owned(),
+        "--std=c++20".to_owned(),
         "-default-device".to_owned(),
         format!("--gpu-architecture={architecture}"),
         "--ptxas-options=-v".to_owned(),

@@ -7,9 +7,13 @@ pub use cpu::*;
 
 use std::rc::Rc;
 
+use crate::cuda::{Along, Part, product};
 use crate::dim::{Dtype, Type};
 use crate::op::{Array, Batching, Builder, Call, Differentiated, Kernel, Layout, Mistake, Op, Operand, Value};
-use crate::softmax::{along_axis, axis_fields};
+use crate::softmax::{along_axis, axis_fields, axis_literal};
+
+/// The device functions, see [`cuda`](crate::cuda).
+pub const CUDA: &str = include_str!("cuda.cu");
 
 /// The sizes of one count of equal integers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +80,12 @@ impl Op for ArgmaxOp {
         Kernel::new("argmax::argmax", "softmax::Axis", &axis_fields(call, self.axis))
     }
 
+    fn cuda(&self, inputs: &[Type], output: &Type) -> Vec<Part> {
+        let literal = axis_literal(&inputs[0], self.axis);
+        let count = inputs[0].dims[self.axis].clone();
+        vec![Part::new(&["softmax", "argmax"], "argmax", literal, 1, output).reads([count])]
+    }
+
     fn cost(&self, inputs: &[Type], _: &Type) -> u64 {
         inputs[0].elements().map_or(0, |dim| dim.factor() as u64)
     }
@@ -131,6 +141,11 @@ impl Op for CountEqualOp {
             )
         };
         Kernel::new("argmax::count_equal", "argmax::Count", &fields).accumulates()
+    }
+
+    fn cuda(&self, inputs: &[Type], output: &Type) -> Vec<Part> {
+        let part = Part::new(&["softmax", "argmax"], "count_equal", String::new(), 2, output);
+        vec![part.sum(product(&inputs[0].dims), Along::Terms)]
     }
 
     fn cost(&self, inputs: &[Type], _: &Type) -> u64 {

@@ -8,10 +8,14 @@ pub use cpu::*;
 
 use std::rc::Rc;
 
-use crate::dim::Type;
+use crate::cuda::{Along, Part, product};
+use crate::dim::{Dim, Type};
 use crate::op::{
     Array, Batching, Builder, Call, Differentiated, Kernel, Layout, Layouts, Mistake, Op, Operand, Value, known,
 };
+
+/// The device functions, see [`cuda`](crate::cuda).
+pub const CUDA: &str = include_str!("cuda.cu");
 
 /// The sizes of one convolution of a tile in the `samples` layout; all three kernels take the same.
 ///
@@ -238,6 +242,39 @@ impl Op for Conv2dOp {
                 kernel("conv2d::grad_weight").scratch(self.sizes.grad_weight_scratch()).accumulates()
             }
         }
+    }
+
+    fn cuda(&self, inputs: &[Type], output: &Type) -> Vec<Part> {
+        let sizes = &self.sizes;
+        let [out_channels, channels, height, width] = sizes.weight();
+        let literal = format!(
+            "Conv2d{{.in_channels = {}, .out_channels = {}, .height = {}, .width = {}, .kernel_height = {height}, \
+             .kernel_width = {width}, .stride_y = {}, .stride_x = {}, .padding_y = {}, .padding_x = {}, .dilation_y = {}, \
+             .dilation_x = {}, .groups = {}}}",
+            sizes.in_channels,
+            sizes.out_channels,
+            sizes.height,
+            sizes.width,
+            sizes.stride[0],
+            sizes.stride[1],
+            sizes.padding[0],
+            sizes.padding[1],
+            sizes.dilation[0],
+            sizes.dilation[1],
+            sizes.groups
+        );
+        let part = |function| Part::new(&["conv2d"], function, literal, 2, output);
+        vec![match self.product {
+            Product::Forward => part("conv2d_forward").reads([channels * height * width; 2]),
+            Product::GradInput => {
+                part("conv2d_grad_input").reads([out_channels / sizes.groups * height * width; 2])
+            }
+            Product::GradWeight => {
+                let positions = Dim::known(sizes.out_height() * sizes.out_width());
+                let terms = product(&[inputs[0].dims[0].clone(), positions]);
+                part("conv2d_grad_weight").sum(terms, Along::Terms)
+            }
+        }]
     }
 
     fn cost(&self, _: &[Type], _: &Type) -> u64 {

@@ -8,9 +8,13 @@ pub use cpu::*;
 
 use std::rc::Rc;
 
+use crate::cuda::{Part, Source};
 use crate::dim::{Dtype, Type};
 use crate::op::{Array, Batching, Builder, Call, Differentiated, Kernel, Mistake, Op, Operand, Value};
-use crate::softmax::axis_fields;
+use crate::softmax::{axis_fields, axis_literal, row_parts};
+
+/// The device functions, see [`cuda`](crate::cuda).
+pub const CUDA: &str = include_str!("cuda.cu");
 
 /// logits [N, C, ..], labels [N, ..] -> −log softmax(logits) at the label, [N, ..]; or its gradient with respect to the logits:
 /// logits, labels, grad_output -> (softmax(logits) − one_hot(label)) · grad_output.
@@ -86,6 +90,16 @@ impl Op for CrossEntropyOp {
     fn kernel(&self, call: &Call) -> Kernel {
         let function = if self.gradient { "cross_entropy::grad" } else { "cross_entropy::forward" };
         Kernel::new(function, "softmax::Axis", &axis_fields(call, 1))
+    }
+
+    fn cuda(&self, inputs: &[Type], output: &Type) -> Vec<Part> {
+        let mut parts = row_parts(&inputs[0], 1);
+        let function = if self.gradient { "cross_entropy_grad" } else { "cross_entropy" };
+        let own = (0..inputs.len()).map(Source::Input);
+        let sources: Vec<Source> = own.chain([Source::Part(0), Source::Part(1)]).collect();
+        let literal = axis_literal(&inputs[0], 1);
+        parts.push(Part::new(&["softmax", "cross_entropy"], function, literal, 0, output).inputs(&sources));
+        parts
     }
 
     fn cost(&self, inputs: &[Type], _: &Type) -> u64 {

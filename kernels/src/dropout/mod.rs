@@ -11,8 +11,12 @@ pub use cpu::*;
 use std::rc::Rc;
 
 use crate::LANES;
+use crate::cuda::Part;
 use crate::dim::{Dtype, Type};
 use crate::op::{Array, Batching, Builder, Call, Differentiated, Kernel, Layout, Mistake, Op, Operand, Value};
+
+/// The device functions, see [`cuda`](crate::cuda).
+pub const CUDA: &str = include_str!("cuda.cu");
 
 /// One dropout of a tile. Applying it to the gradient with the same `stream` gives the gradient of the input.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -78,6 +82,13 @@ impl Op for DropoutOp {
             call.layout == Layout::Samples
         );
         Kernel::new("dropout::dropout", "dropout::Sizes", &fields)
+    }
+
+    fn cuda(&self, _: &[Type], output: &Type) -> Vec<Part> {
+        let literal = format!("Dropout{{.p = {:?}f, .stream = {}}}", self.p as f32, self.stream);
+        let mut part = Part::new(&["dropout"], "dropout", literal, 1, output);
+        part.seed = true;
+        vec![part]
     }
 
     fn cost(&self, _: &[Type], output: &Type) -> u64 {

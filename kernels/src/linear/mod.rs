@@ -7,8 +7,12 @@ pub use cpu::*;
 
 use std::rc::Rc;
 
+use crate::cuda::{Along, Part, product};
 use crate::dim::{Dim, Type};
 use crate::op::{Array, Batching, Builder, Call, Differentiated, Kernel, Layout, Layouts, Mistake, Op, Operand, Value};
+
+/// The device functions, see [`cuda`](crate::cuda).
+pub const CUDA: &str = include_str!("cuda.cu");
 
 /// The sizes of one product: `vectors` inputs of `in_features` become as many outputs of `out_features`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +126,16 @@ impl Op for LinearOp {
         Layouts::Only(Layout::Samples)
     }
 
+    fn cuda(&self, inputs: &[Type], output: &Type) -> Vec<Part> {
+        let (in_features, out_features) = self.features(&inputs[1]);
+        let literal = format!(
+            "Linear{{.in_features = {in_features}, .out_features = {out_features}, .transposed = {}}}",
+            self.transposed
+        );
+        let along = if self.transposed { Along::Elements } else { Along::Terms };
+        vec![Part::new(&["linear"], "linear_forward", literal, 2, output).sum(in_features, along)]
+    }
+
     fn cost(&self, inputs: &[Type], output: &Type) -> u64 {
         let (in_features, _) = self.features(&inputs[1]);
         let outputs = output.features().unwrap_or_else(|| output.elements().map_or(0, |dim| dim.factor()));
@@ -174,6 +188,12 @@ impl Op for OuterSumOp {
         let [lhs, rhs] = [&call.inputs[0], &call.inputs[1]];
         let fields = format!("vectors: {}, rows: {}, columns: {}", vectors(call, lhs), last(lhs), last(rhs));
         Kernel::new("linear::grad_weight", "linear::GradSizes", &fields).accumulates()
+    }
+
+    fn cuda(&self, inputs: &[Type], output: &Type) -> Vec<Part> {
+        let literal = format!("OuterSum{{.rows = {}, .columns = {}}}", output.dims[0], output.dims[1]);
+        let vectors = product(&inputs[0].dims[..inputs[0].rank() - 1]);
+        vec![Part::new(&["linear"], "outer_sum", literal, 2, output).sum(vectors, Along::Elements)]
     }
 
     fn cost(&self, inputs: &[Type], output: &Type) -> u64 {

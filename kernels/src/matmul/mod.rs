@@ -8,11 +8,15 @@ pub use cpu::*;
 use std::rc::Rc;
 
 use crate::LANES;
+use crate::cuda::{Along, Part};
 use crate::dim::{Dim, Type};
 use crate::op::{
     Array, Batching, Builder, Call, Differentiated, Kernel, Layout, Mistake, Op, Operand, Value, broadcast,
 };
 use crate::pointwise::sum_to;
+
+/// The device functions, see [`cuda`](crate::cuda).
+pub const CUDA: &str = include_str!("cuda.cu");
 
 /// `batch` products of an [m, k] and a [k, n] matrix; every element is a run of `inner` floats that do not meet
 /// (`inner` is 16 in the `samples` layout, else 1).
@@ -167,6 +171,20 @@ impl Op for MatmulOp {
     fn layouts(&self) -> crate::op::Layouts {
         // An operand shared by all samples has no 16 lanes of its own.
         crate::op::Layouts::Only(Layout::Rows)
+    }
+
+    fn cuda(&self, inputs: &[Type], output: &Type) -> Vec<Part> {
+        let [m, k, _, n] = self.sizes(inputs);
+        let literal = format!(
+            "Matmul{{.m = {m}, .k = {k}, .n = {n}, .transpose_lhs = {}, .transpose_rhs = {}, .lhs_batched = {}, \
+             .rhs_batched = {}}}",
+            self.transpose_lhs,
+            self.transpose_rhs,
+            inputs[0].rank() > 2,
+            inputs[1].rank() > 2
+        );
+        let along = if self.transpose_rhs { Along::Terms } else { Along::Elements };
+        vec![Part::new(&["matmul"], "matmul", literal, 2, output).sum(k, along)]
     }
 
     fn cost(&self, inputs: &[Type], output: &Type) -> u64 {

@@ -7,10 +7,14 @@ pub use cpu::*;
 
 use std::rc::Rc;
 
+use crate::cuda::Part;
 use crate::dim::Type;
 use crate::op::{
     Array, Batching, Builder, Call, Differentiated, Kernel, Layout, Layouts, Mistake, Op, Operand, Value, known,
 };
+
+/// The device functions, see [`cuda`](crate::cuda).
+pub const CUDA: &str = include_str!("cuda.cu");
 
 /// The sizes of one pooling of a tile in the `samples` layout.
 ///
@@ -194,6 +198,28 @@ impl Op for Pool2dOp {
             Kind::AvgGrad => "pool2d::avg_grad",
         };
         Kernel::with_sizes(function, "pool2d", &self.sizes)
+    }
+
+    fn cuda(&self, _: &[Type], output: &Type) -> Vec<Part> {
+        let Sizes { channels, height, width, kernel_size, stride, padding } = self.sizes;
+        let literal = format!(
+            "Pool2d{{.channels = {channels}, .height = {height}, .width = {width}, .kernel_height = {}, .kernel_width = {}, \
+             .stride_y = {}, .stride_x = {}, .padding_y = {}, .padding_x = {}}}",
+            kernel_size[0], kernel_size[1], stride[0], stride[1], padding[0], padding[1]
+        );
+        let window = kernel_size[0] * kernel_size[1];
+        // How many windows hold an element, about.
+        let windows = window.div_ceil(stride[0] * stride[1]);
+        let (function, reads): (_, &[usize]) = match self.kind {
+            Kind::Max => ("pool2d_max", &[window]),
+            Kind::MaxGrad => ("pool2d_max_grad", &[windows * window, windows, windows]),
+            Kind::Avg => ("pool2d_avg", &[window]),
+            Kind::AvgGrad => ("pool2d_avg_grad", &[windows]),
+        };
+        let mut part = Part::new(&["pool2d"], function, literal, reads.len(), output).reads(reads.iter().copied());
+        let tiled = stride == kernel_size && padding == [0, 0] && height % stride[0] == 0 && width % stride[1] == 0;
+        part.once = tiled && matches!(self.kind, Kind::Max | Kind::Avg);
+        vec![part]
     }
 
     fn cost(&self, _: &[Type], _: &Type) -> u64 {

@@ -7,8 +7,12 @@ pub use cpu::*;
 
 use std::rc::Rc;
 
+use crate::cuda::{self, Part};
 use crate::dim::{Dim, Dtype, Type, list};
 use crate::op::{Array, Batching, Builder, Call, Differentiated, Kernel, Mistake, Op, Operand, Value};
+
+/// The device functions, see [`cuda`](crate::cuda).
+pub const CUDA: &str = include_str!("cuda.cu");
 
 /// A strided read: output element (i0, i1, ..) comes from input element `offset + i0 * strides[0] + i1 * strides[1] + ..`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +116,20 @@ fn strided_read(call: &Call, sources: &[usize], start: Option<(usize, usize)>) -
     Kernel::new(function, &format!("rearrange::Gather<{rank}>"), &fields)
 }
 
+/// The strided read on a CUDA device, with the arguments of [`strided_read`].
+fn strided_part(input: &Type, output: &Type, sources: &[usize], start: Option<(usize, usize)>) -> Part {
+    let stride = |axis: usize| cuda::product(&input.dims[axis + 1..]);
+    let strides: Vec<Dim> = sources.iter().map(|source| stride(*source)).collect();
+    let offset = start.map_or(Dim::known(0), |(axis, start)| cuda::product(&[stride(axis), Dim::known(start)]));
+    let literal = format!(
+        "Gather<{}>{{.dims = {}, .strides = {}, .offset = {offset}}}",
+        strides.len(),
+        cuda::list(&output.dims),
+        cuda::list(&strides)
+    );
+    Part::new(&["rearrange"], "gather", literal, 1, output)
+}
+
 /// What `cat`-like operations share: per sample unless they work on the axis of the samples.
 fn beside_samples(inputs: &[Operand], axis: usize) -> Batching {
     if axis != 0 && inputs.iter().all(|input| input.batched) { Batching::PerSample } else { Batching::Whole }
@@ -159,6 +177,10 @@ impl Op for ReshapeOp {
         Kernel::new(function, "rearrange::Gather<1>", &format!("dims: [{total}], strides: [1], offset: 0"))
     }
 
+    fn cuda(&self, _: &[Type], _: &Type) -> Vec<Part> {
+        unreachable!("a view is not computed")
+    }
+
     fn cost(&self, _: &[Type], _: &Type) -> u64 {
         0
     }
@@ -190,6 +212,10 @@ impl Op for PermuteOp {
 
     fn kernel(&self, call: &Call) -> Kernel {
         strided_read(call, &self.axes, None)
+    }
+
+    fn cuda(&self, inputs: &[Type], output: &Type) -> Vec<Part> {
+        vec![strided_part(&inputs[0], output, &self.axes, None)]
     }
 
     fn cost(&self, _: &[Type], output: &Type) -> u64 {
@@ -285,6 +311,13 @@ impl Op for CatOp {
         kernel
     }
 
+    fn cuda(&self, inputs: &[Type], output: &Type) -> Vec<Part> {
+        let sizes: Vec<Dim> = inputs.iter().map(|input| input.dims[self.axis].clone()).collect();
+        let inner = cuda::product(&output.dims[self.axis + 1..]);
+        let literal = format!("Cat<{}>{{.sizes = {}, .inner = {inner}}}", sizes.len(), cuda::list(&sizes));
+        vec![Part::new(&["rearrange"], "cat", literal, inputs.len(), output)]
+    }
+
     fn cost(&self, _: &[Type], output: &Type) -> u64 {
         elements(output)
     }
@@ -327,6 +360,11 @@ impl Op for SliceOp {
     fn kernel(&self, call: &Call) -> Kernel {
         let axes: Vec<usize> = (0..call.output.ty.rank()).collect();
         strided_read(call, &axes, Some((self.axis, self.start)))
+    }
+
+    fn cuda(&self, inputs: &[Type], output: &Type) -> Vec<Part> {
+        let axes: Vec<usize> = (0..output.rank()).collect();
+        vec![strided_part(&inputs[0], output, &axes, Some((self.axis, self.start)))]
     }
 
     fn cost(&self, _: &[Type], output: &Type) -> u64 {
@@ -376,6 +414,14 @@ impl Op for PadOp {
             product(&physical[axis + 1..])
         );
         Kernel::new("rearrange::pad", "rearrange::Pad", &fields)
+    }
+
+    fn cuda(&self, inputs: &[Type], output: &Type) -> Vec<Part> {
+        let inner = cuda::product(&output.dims[self.axis + 1..]);
+        let length = &inputs[0].dims[self.axis];
+        let literal =
+            format!("Pad{{.total = {}, .start = {}, .length = {length}, .inner = {inner}}}", self.total, self.start);
+        vec![Part::new(&["rearrange"], "pad", literal, 1, output)]
     }
 
     fn cost(&self, _: &[Type], output: &Type) -> u64 {

@@ -7,9 +7,13 @@ pub use cpu::*;
 
 use std::rc::Rc;
 
+use crate::cuda::{Along, Part, list, product};
 use crate::dim::{Dim, Dtype, Type};
 use crate::op::{Array, Batching, Builder, Call, Differentiated, Kernel, Mistake, Op, Operand, Value};
 use crate::pointwise::Pointwise;
+
+/// The device functions, see [`cuda`](crate::cuda).
+pub const CUDA: &str = include_str!("cuda.cu");
 
 /// A sum over some axes of a row-major tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +106,15 @@ impl Op for SumOp {
         } else {
             Kernel::new("reduce::sum", &spec, &fields)
         }
+    }
+
+    fn cuda(&self, inputs: &[Type], output: &Type) -> Vec<Part> {
+        let dims = &inputs[0].dims;
+        let summed: Vec<bool> = (0..dims.len()).map(|axis| self.axes.contains(&axis)).collect();
+        let literal = format!("Axes<{}>{{.dims = {}, .summed = {}}}", dims.len(), list(dims), list(&summed));
+        let terms: Vec<Dim> = self.axes.iter().map(|axis| dims[*axis].clone()).collect();
+        let along = if summed.last() == Some(&true) { Along::Terms } else { Along::Elements };
+        vec![Part::new(&["reduce"], "sum_axes", literal, 1, output).sum(product(&terms), along)]
     }
 
     fn cost(&self, inputs: &[Type], _: &Type) -> u64 {

@@ -7,9 +7,13 @@ pub use cpu::*;
 
 use std::rc::Rc;
 
+use crate::cuda::{Along, Combine, Part, Source, Terms, product};
 use crate::dim::{Dim, Dtype, Type};
 use crate::op::{Array, Batching, Builder, Call, Differentiated, Kernel, Mistake, Op, Operand, Value};
 use crate::pointwise::apply;
+
+/// The device functions, see [`cuda`](crate::cuda).
+pub const CUDA: &str = include_str!("cuda.cu");
 
 /// One axis of a row-major tensor, with what lies outside and inside of it: element (o, a, i) stands at
 /// `(o * size + a) * inner + i`.
@@ -53,6 +57,32 @@ pub fn axis_fields(call: &Call, axis: usize) -> String {
     )
 }
 
+/// The sizes of one axis of a tensor for the device functions.
+#[must_use]
+pub fn axis_literal(ty: &Type, axis: usize) -> String {
+    let (outer, inner) = (product(&ty.dims[..axis]), product(&ty.dims[axis + 1..]));
+    format!("Axis{{.outer = {outer}, .size = {}, .inner = {inner}}}", ty.dims[axis])
+}
+
+/// The parts that softmax and cross entropy start with: for each row along an axis of the first input its largest element, and
+/// the sum of the exponentials above it.
+#[must_use]
+pub fn row_parts(input: &Type, axis: usize) -> Vec<Part> {
+    let literal = axis_literal(input, axis);
+    let mut dims = input.dims.clone();
+    let count = dims.remove(axis);
+    let ty = Type::f32(dims);
+    let along = if axis + 1 == input.rank() { Along::Terms } else { Along::Elements };
+    let part = |function, sources: &[Source], combine| {
+        let part = Part::new(&["softmax"], function, literal.clone(), 0, &ty).inputs(sources);
+        part.terms(Terms { count: count.clone(), combine, along })
+    };
+    vec![
+        part("softmax_max", &[Source::Input(0)], Combine::Max),
+        part("softmax_sum", &[Source::Input(0), Source::Part(0)], Combine::Sum),
+    ]
+}
+
 /// An operation along one axis is per sample unless that axis counts the samples.
 #[must_use]
 pub fn along_axis(inputs: &[Operand], axis: usize) -> Batching {
@@ -87,6 +117,15 @@ impl Op for SoftmaxOp {
     fn kernel(&self, call: &Call) -> Kernel {
         let function = if self.log { "softmax::log_softmax" } else { "softmax::softmax" };
         Kernel::new(function, "softmax::Axis", &axis_fields(call, self.axis))
+    }
+
+    fn cuda(&self, inputs: &[Type], output: &Type) -> Vec<Part> {
+        let mut parts = row_parts(&inputs[0], self.axis);
+        let function = if self.log { "log_softmax" } else { "softmax" };
+        let sources = [Source::Input(0), Source::Part(0), Source::Part(1)];
+        let literal = axis_literal(&inputs[0], self.axis);
+        parts.push(Part::new(&["softmax"], function, literal, 1, output).inputs(&sources));
+        parts
     }
 
     fn cost(&self, _: &[Type], output: &Type) -> u64 {

@@ -1,6 +1,6 @@
 //! The text forms of the stages, on the standard error stream of the compiler: `GRAVEN_DUMP=graph,schedule cargo build`.
 //!
-//! The stages are `syntax`, `graph` (of a `_grad` function: differentiated), `simplified`, `schedule`, `memory` and `code`;
+//! The stages are `syntax`, `graph` (of a `_grad` function: differentiated), `simplified`, `schedule`, `memory`, `cuda` and `code`;
 //! `GRAVEN_DUMP=all` prints every one; `GRAVEN_DUMP_FUNCTION=Network::loss_grad` only those of one function.
 
 use std::fmt::Write as _;
@@ -22,6 +22,7 @@ pub fn text_forms(graph: &Graph) -> Vec<(&'static str, String)> {
         ("simplified", schedule.graph.to_string()),
         ("schedule", schedule.to_string()),
         ("memory", memory_text(&schedule)),
+        ("cuda", crate::emit::program(&schedule).to_string()),
     ]
 }
 

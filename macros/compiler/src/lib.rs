@@ -26,6 +26,18 @@ pub mod diagnostics;
 mod dump;
 mod inspect;
 
+/// The kernels of a function for a CUDA device.
+pub mod cuda {
+    pub use crate::emit::{Argument, Launched, Program};
+    pub use crate::schedule::cuda::{Slot, Store, THREADS};
+
+    /// Writes the kernels of a function.
+    #[must_use]
+    pub fn program(graph: &crate::graph::Graph) -> Program {
+        crate::emit::program(&crate::schedule::schedule(graph))
+    }
+}
+
 pub use dump::text_forms;
 pub use expand::{derive_module, network, network_module, network_struct};
 pub use inspect::{Inspected, expand, inspect, interpret, verify};

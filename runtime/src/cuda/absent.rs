@@ -135,7 +135,7 @@ pub struct Compiled {
 /// See `program.rs`.
 ///
 /// Errors: this is the program without CUDA.
-pub fn compile_kernels(_: &[&'static Plan], architecture: &str) -> Result<Compiled> {
+pub(crate) fn compile_kernels(_: &[&'static Plan], architecture: &str) -> Result<Compiled> {
     Err(absent(architecture.into()))
 }
 

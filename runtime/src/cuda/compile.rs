@@ -163,7 +163,7 @@ impl Nvrtc {
     /// Everything beside the text that the code depends on.
     pub(super) fn options(&self, architecture: &Architecture) -> [String; 3] {
         // No fast mathematics: the same numbers as on the CPU, to rounding.
-        ["--std=c++17".into(), "-default-device".into(), format!("--gpu-architecture={}", architecture.name)]
+        ["--std=c++20".into(), "-default-device".into(), format!("--gpu-architecture={}", architecture.name)]
     }
 
     /// Compiles a kernel.

@@ -32,5 +32,6 @@ pub(crate) use self::arena::Arena;
 pub(crate) use self::driver::Gpu;
 pub(crate) use self::execute::{Engines, Task, differentiate, evaluate, step};
 pub(crate) use self::optimizer::apply;
-pub use self::program::{Compiled, compile_kernels};
+pub use self::program::Compiled;
+pub(crate) use self::program::compile_kernels;
 pub(crate) use self::remote::Remote;

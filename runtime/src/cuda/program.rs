@@ -62,7 +62,7 @@ pub struct Compiled {
 /// device that it runs on. It needs NVRTC, but no driver and no GPU.
 ///
 /// Errors: there is no NVRTC; a kernel does not compile.
-pub fn compile_kernels(plans: &[&'static Plan], architecture: &str) -> Result<Compiled> {
+pub(crate) fn compile_kernels(plans: &[&'static Plan], architecture: &str) -> Result<Compiled> {
     let start = Instant::now();
     let missing = |what| Error::NoDevice { device: architecture.into(), what, help: compile::HELP.into() };
     let nvrtc = Nvrtc::get().map_err(missing)?;

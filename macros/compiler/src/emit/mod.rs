@@ -1,5 +1,8 @@
 //! Emit: Rust from the schedule and the memory plan. Nothing is decided here.
 
+mod cuda;
+pub(crate) use cuda::program;
+pub use cuda::{Argument, Launched, Program};
 mod formula;
 mod layout;
 mod methods;
@@ -73,7 +76,9 @@ pub(crate) fn emit(
             plans.extend(module_plan(module, checked, &layout));
             plans.extend(checked.weights.iter().map(|path| depend_on(path)));
             plans.extend(summary::lookups(module, checked));
-            items.extend(model(krate, module, &summary::plan(module, checked)));
+            let methods = checked.functions.iter().filter(|checked| checked.function.method);
+            let names: Vec<Ident> = methods.flat_map(plan_names).collect();
+            items.extend(model(krate, module, &summary::plan(module, checked), &names));
         }
     }
     if has_struct {
@@ -97,6 +102,12 @@ pub(crate) fn emit(
     quote!(#block #functions)
 }
 
+/// The functions that give the plans of one function: to evaluate it, and to differentiate it.
+fn plan_names(checked: &CheckedFunction) -> Vec<Ident> {
+    let name = |suffix: &str| format_ident!("{}{suffix}", checked.function.name, span = Span::mixed_site());
+    std::iter::once(name("_plan")).chain(checked.training.as_ref().map(|_| name("_grad_plan"))).collect()
+}
+
 /// (the functions that give the plans, the methods) of one function.
 fn function(
     krate: &TokenStream,
@@ -108,9 +119,8 @@ fn function(
 ) -> (TokenStream, TokenStream) {
     let function = &checked.function;
     let owner = if has_struct { format!("{}::", module.name) } else { String::new() };
-    let evaluation = format_ident!("{}_plan", function.name, span = Span::mixed_site());
-    let training =
-        checked.training.as_ref().map(|_| format_ident!("{}_grad_plan", function.name, span = Span::mixed_site()));
+    let mut names = plan_names(checked).into_iter();
+    let (evaluation, training) = (names.next().expect("every function has a plan"), names.next());
     let give = |name: &Ident, suffix: &str, graph: &Graph| {
         let context = plan::Context { name: format!("{owner}{}{suffix}", function.name), layout };
         let schedule = schedule(graph);
@@ -256,12 +266,13 @@ fn generics(module: &Module) -> (TokenStream, TokenStream) {
 }
 
 /// `impl Model` and `impl Display`, for modules whose sizes are known.
-fn model(krate: &TokenStream, module: &Module, summary: &TokenStream) -> TokenStream {
+fn model(krate: &TokenStream, module: &Module, summary: &TokenStream, plans: &[Ident]) -> TokenStream {
     let name = &module.name;
     let model = quote! {
         impl #krate::Model for #name {
             const SUMMARY: &'static graven::SummaryPlan = #summary;
             fn plan() -> &'static graven::ModulePlan { &MODULE }
+            fn functions() -> Vec<&'static graven::Plan> { vec![#(#plans()),*] }
         }
     };
     let display = quote! {
@@ -317,7 +328,7 @@ pub(crate) fn stubs(krate: &TokenStream, module: &Module, has_struct: bool) -> T
     let structure = structure(krate, module, false);
     let model = (!generic).then(|| {
         let text = module.name.to_string();
-        let model = model(krate, module, &quote!(&graven::SummaryPlan::EMPTY));
+        let model = model(krate, module, &quote!(&graven::SummaryPlan::EMPTY), &[]);
         quote! {
             static MODULE: graven::ModulePlan = graven::ModulePlan { name: #text, layers: &[], modules: &[], parameters: &[], length: 0 };
             #model

@@ -12,7 +12,7 @@ use graven_kernels::dim::{Dim, Dtype, Type, list};
 use graven_kernels::op::{Kernel, Layout, Value};
 use proc_macro2::TokenStream;
 
-use super::formula::{formula, operands};
+use super::formula::{RUST, operands};
 use super::layout::ParameterLayout;
 use super::names::Names;
 use super::text::tokens;
@@ -147,7 +147,7 @@ impl Emitter<'_> {
     fn closure(&self, kernel: &Kernel, n_inputs: usize) -> Option<String> {
         let rule = kernel.formula.as_ref()?;
         let names = operands(n_inputs);
-        let body = formula(rule, &names);
+        let body = RUST.formula(rule, &names);
         // A closure that stays out of line would lose the instruction set of the kernel.
         Some(format!("#[inline(always)] |[{}]: [f32; {n_inputs}]| {body}", names.join(", ")))
     }
@@ -498,9 +498,14 @@ impl Emitter<'_> {
         let gradients_of: HashSet<Target> = graph.gradients.iter().map(|(target, _)| *target).collect();
         let trained =
             self.context.layout.ranges(|layer, weight| gradients_of.contains(&Target::Parameter(layer, weight)));
+        let cuda = if cfg!(feature = "cuda") {
+            super::program(self.schedule).statics(self.context.layout, &|dim| self.size_data(dim))
+        } else {
+            String::new()
+        };
         format!(
             "static PLAN: graven::Plan = graven::Plan {{ function: {:?}, symbols: &{:?}, inputs: &[{}], outputs: &[{}], \
-             values: &[{}], stages: &[{}], gradients: &[{}], parameters: {}, trained: &{trained:?}, cuda: None }};",
+             values: &[{}], stages: &[{}], gradients: &[{}], parameters: {}, trained: &{trained:?}, cuda: {} }};",
             self.context.name,
             self.symbols,
             inputs.join(", "),
@@ -509,7 +514,8 @@ impl Emitter<'_> {
             stages.join(", "),
             gradients.join(", "),
             self.context.layout.length,
-        )
+            if cuda.is_empty() { "None" } else { "Some(&CUDA)" },
+        ) + &cuda
     }
 }
 

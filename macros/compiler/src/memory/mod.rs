@@ -60,22 +60,49 @@ pub fn dtype(graph: &Graph, own: &Loop, buffer: usize) -> Dtype {
     }
 }
 
-/// Plans the arena of a loop: buffers in order of size, each at the lowest offset that is free during its whole life.
+/// Plans the arena of a loop.
 #[must_use]
 pub fn plan(graph: &Graph, own: &Loop) -> Arena {
     let lifetimes = lifetimes(own);
-    let dtypes: Vec<Dtype> = (0..own.buffers.len()).map(|index| dtype(graph, own, index)).collect();
-    let mut order: Vec<usize> = (0..own.buffers.len()).collect();
-    order.sort_by_key(|index| (std::cmp::Reverse(own.buffers[*index].len()), *index));
     let mut arena = Arena { offsets: vec![0; own.buffers.len()], floats: 0, ints: 0 };
+    for wanted in [Dtype::F32, Dtype::I64] {
+        let of: Vec<usize> = (0..own.buffers.len()).filter(|index| dtype(graph, own, *index) == wanted).collect();
+        let lives: Vec<Life> = of
+            .iter()
+            .map(|index| {
+                let (first, last) = lifetimes[*index];
+                Life { len: own.buffers[*index].len().next_multiple_of(ALIGNMENT), first, last }
+            })
+            .collect();
+        let (offsets, total) = pack(&lives);
+        of.iter().zip(offsets).for_each(|(index, offset)| arena.offsets[*index] = offset);
+        *if wanted == Dtype::F32 { &mut arena.floats } else { &mut arena.ints } = total;
+    }
+    arena
+}
+
+/// What is to be placed: how long it is, the first and the last step that touch it.
+#[derive(Debug, Clone, Copy)]
+pub struct Life {
+    /// Its length.
+    pub len: usize,
+    /// The first step.
+    pub first: usize,
+    /// The last step.
+    pub last: usize,
+}
+
+/// (offsets, length of the whole): each in order of size, at the lowest offset that is free during its whole life.
+#[must_use]
+pub fn pack(lives: &[Life]) -> (Vec<usize>, usize) {
+    let mut order: Vec<usize> = (0..lives.len()).collect();
+    order.sort_by_key(|index| (std::cmp::Reverse(lives[*index].len), *index));
+    let (mut offsets, mut total) = (vec![0; lives.len()], 0);
     // What is placed already, by offset: (first element, end, first step, last step). Plain loops over plain numbers: the
     // compiler runs unoptimised, and this is quadratic in the number of buffers.
-    let mut placed: [Vec<[usize; 4]>; 2] = [Vec::new(), Vec::new()];
+    let mut placed: Vec<[usize; 4]> = Vec::new();
     for index in order {
-        let len = own.buffers[index].len().next_multiple_of(ALIGNMENT);
-        let (first, last) = lifetimes[index];
-        let float = dtypes[index] == Dtype::F32;
-        let placed = &mut placed[usize::from(float)];
+        let Life { len, first, last } = lives[index];
         let mut offset = 0;
         for [start, end, other_first, other_last] in placed.as_slice() {
             if first <= *other_last && *other_first <= last {
@@ -87,13 +114,12 @@ pub fn plan(graph: &Graph, own: &Loop) -> Arena {
                 }
             }
         }
-        arena.offsets[index] = offset;
-        let total = if float { &mut arena.floats } else { &mut arena.ints };
-        *total = (*total).max(offset + len);
+        offsets[index] = offset;
+        total = total.max(offset + len);
         let position = placed.partition_point(|[start, ..]| *start <= offset);
         placed.insert(position, [offset, offset + len, first, last]);
     }
-    arena
+    (offsets, total)
 }
 
 /// Checks that buffers which live at once do not overlap.

@@ -3,6 +3,7 @@
 //! sits in the cache. A sum over samples ends a stage for those who read it. In a loop every value gets a layout, and
 //! conversions stand where two operations want different ones.
 
+pub mod cuda;
 mod place;
 mod print;
 mod simplify;

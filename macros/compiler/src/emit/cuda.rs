@@ -1,0 +1,490 @@
+//! The kernels of a function as CUDA C++, and the data that says how they are launched. Decides nothing: every line follows
+//! from the plan (`schedule/cuda.rs`).
+//!
+//! In a kernel every tensor is a lambda from a position to an element: it reads memory, or computes. So a kernel reads like
+//! the chain of operations that it fuses.
+
+use std::collections::HashMap;
+use std::fmt::{self, Write as _};
+
+use graven_kernels::cuda::{Combine, MODULES, PRELUDE};
+use graven_kernels::dim::{Dim, Dtype};
+use graven_kernels::pointwise::broadcast_position;
+
+use super::formula::{CUDA, operands};
+use super::layout::ParameterLayout;
+use super::names::Names;
+use crate::schedule::cuda::{How, Launch, Plan, Slot, Store, THREADS, Team, Tensor, cuda};
+use crate::schedule::Schedule;
+
+/// Names that a tensor cannot bear in a kernel: words of C++, and those that the text uses itself.
+const RESERVED: &str = "alignas alignof and asm auto bool break case catch char class concept const constexpr continue \
+    decltype default delete do double else enum explicit export extern false float for friend goto graven i if inline int \
+    long math mutable namespace new not nullptr operator or private protected public r register requires return short \
+    signed sizeof static struct switch template this throw true try typedef typeid typename union unsigned using value \
+    virtual void volatile while xor";
+
+/// The kernels of a function, and how they are launched.
+#[derive(Debug)]
+pub struct Program {
+    /// The launches, each of a kernel of its own.
+    pub launches: Vec<Launched>,
+    /// The parts of the workspace: so many elements of that type each.
+    pub groups: Vec<(Dtype, Dim)>,
+    /// The tensors in the workspace.
+    pub values: Vec<Slot>,
+}
+
+/// One launch.
+#[derive(Debug)]
+pub struct Launched {
+    /// The name of the kernel.
+    pub name: String,
+    /// The modules of `graven_kernels` whose device functions it calls, in the order in which their texts must stand.
+    pub modules: Vec<&'static str>,
+    /// Its own text.
+    pub text: String,
+    /// Its arguments.
+    pub arguments: Vec<Argument>,
+    /// How much there is to do: elements, or samples.
+    pub work: Dim,
+    /// How much of it one block does.
+    pub per_block: usize,
+    /// The second axis of the grid.
+    pub chunks: usize,
+    /// Who does it, in words.
+    pub team: &'static str,
+}
+
+/// An argument of a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Argument {
+    /// The argument of the function with this index.
+    Input(usize),
+    /// The parameter of a layer: layer, weight.
+    Parameter(usize, usize),
+    /// What a kernel writes, and later ones read.
+    Stored(Store),
+    /// The seed of the step.
+    Seed,
+    /// The size with this index.
+    Symbol(usize),
+}
+
+/// Writes the kernels of a function.
+#[must_use]
+pub(crate) fn program(schedule: &Schedule) -> Program {
+    let plan = cuda(schedule);
+    let symbols = schedule.graph.symbols();
+    let emitter = Emitter::new(&plan, &symbols);
+    let mut names = Names::default();
+    RESERVED.split_whitespace().for_each(|word| drop(names.give(word)));
+    let launches = plan.launches.iter().map(|launch| {
+        let name = names.give(&emitter.kernel_name(launch));
+        emitter.kernel(launch, name)
+    });
+    let launches = launches.collect();
+    drop(emitter);
+    Program { launches, groups: plan.groups, values: plan.values }
+}
+
+impl Program {
+    /// The static of the program, as Rust; `size` writes a size, `layout` knows where parameters lie.
+    pub(super) fn statics(&self, layout: &ParameterLayout, size: &dyn Fn(&Dim) -> String) -> String {
+        let (mut texts, mut launches) = (String::new(), String::new());
+        for (index, launch) in self.launches.iter().enumerate() {
+            let Launched { name, modules, text, work, per_block, chunks, .. } = launch;
+            let modules: String = modules.iter().map(|module| format!("kernels::{module}::CUDA, ")).collect();
+            let _ = write!(
+                texts,
+                "graven::CudaKernel {{ name: {name:?}, source: &[kernels::cuda::PRELUDE, {modules}r#\"{text}\"#] }}, "
+            );
+            let arguments: Vec<String> = launch.arguments.iter().map(|argument| argument.data(layout)).collect();
+            let _ = write!(
+                launches,
+                "graven::CudaLaunch {{ kernel: {index}, work: {}, per_block: {per_block}, chunks: {chunks}, \
+                 threads: {THREADS}, arguments: &[{}] }}, ",
+                size(work),
+                arguments.join(", ")
+            );
+        }
+        let groups = self.groups.iter().map(|(dtype, total)| format!("(graven::Dtype::{dtype:?}, {}), ", size(total)));
+        let groups: String = groups.collect();
+        let value = |slot: &Slot| format!("graven::CudaValue {{ group: {}, offset: {} }}, ", slot.group, slot.offset);
+        let values: String = self.values.iter().map(value).collect();
+        format!(
+            "static CUDA: graven::CudaPlan = graven::CudaPlan {{ kernels: &[{texts}], groups: &[{groups}], \
+             values: &[{values}], launches: &[{launches}] }};"
+        )
+    }
+}
+
+impl Launched {
+    /// The complete text of the kernel.
+    #[must_use]
+    pub fn source(&self) -> String {
+        let text = |module: &&str| MODULES.iter().find(|(name, _)| name == module).map_or("", |(_, text)| text);
+        let modules: String = self.modules.iter().map(text).collect();
+        format!("{PRELUDE}{modules}{}", self.text)
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Launched { modules, text, work, per_block, chunks, team, .. } in &self.launches {
+            let chunks = if *chunks > 1 { format!(" by {chunks}") } else { String::new() };
+            let modules = if modules.is_empty() { String::new() } else { format!("; calls {}", modules.join(", ")) };
+            writeln!(f, "// {team}: {work} / {per_block}{chunks} blocks{modules}{text}")?;
+        }
+        let groups: Vec<String> = self.groups.iter().map(|(dtype, size)| format!("{size} of {dtype:?}")).collect();
+        writeln!(f, "// workspace: {}", if groups.is_empty() { "nothing".to_owned() } else { groups.join(", ") })
+    }
+}
+
+fn elements(dims: &[Dim]) -> Dim {
+    Dim::product(dims).unwrap_or(Dim::known(0))
+}
+
+impl Argument {
+    fn data(self, layout: &ParameterLayout) -> String {
+        let own = match self {
+            Argument::Input(input) => format!("Input({input})"),
+            Argument::Parameter(layer, weight) => format!("Parameter({})", layout.offset(layer, weight)),
+            Argument::Stored(Store::Value(value)) => format!("Value({value})"),
+            Argument::Stored(Store::Output(output)) => format!("Output({output})"),
+            Argument::Stored(Store::Gradient(layer, weight)) => format!("Gradient({})", layout.offset(layer, weight)),
+            Argument::Stored(Store::Shared) => unreachable!("shared memory is no argument"),
+            Argument::Seed => "Seed".to_owned(),
+            Argument::Symbol(symbol) => format!("Symbol({symbol})"),
+        };
+        format!("graven::CudaArgument::{own}")
+    }
+}
+
+/// The parameters of a kernel, while it is written.
+#[derive(Default)]
+struct Kernel {
+    arguments: Vec<Argument>,
+    /// As they stand in the kernel's signature.
+    parameters: Vec<String>,
+    modules: Vec<&'static str>,
+}
+
+impl Kernel {
+    fn take(&mut self, argument: Argument, parameter: String) {
+        if !self.arguments.contains(&argument) {
+            self.arguments.push(argument);
+            self.parameters.push(parameter);
+        }
+    }
+}
+
+struct Emitter<'a> {
+    plan: &'a Plan,
+    symbols: &'a [String],
+    /// The name of each tensor.
+    names: Vec<String>,
+}
+
+/// What is known while one kernel is written.
+struct Writing<'a> {
+    root: usize,
+    team: Team,
+    /// The tensors in shared memory.
+    shared: &'a [usize],
+    kernel: Kernel,
+    /// The lambdas.
+    body: String,
+    /// The name of each tensor that has its lambda.
+    lambdas: HashMap<usize, String>,
+}
+
+impl<'a> Emitter<'a> {
+    fn new(plan: &'a Plan, symbols: &'a [String]) -> Emitter<'a> {
+        let mut names = Names::default();
+        RESERVED.split_whitespace().for_each(|word| drop(names.give(word)));
+        operands(26).iter().for_each(|letter| drop(names.give(letter)));
+        symbols.iter().for_each(|symbol| drop(names.give(symbol)));
+        let names = plan.tensors.iter().map(|tensor| names.give(&tensor.label)).collect();
+        Emitter { plan, symbols, names }
+    }
+
+    /// A kernel is named after the user's names for what it computes.
+    fn kernel_name(&self, launch: &Launch) -> String {
+        let mut labels: Vec<&str> = Vec::new();
+        for (root, _) in &launch.roots {
+            let mut chain = vec![self.plan.tensors[*root].label.as_str()];
+            let mut pending: Vec<usize> = self.plan.tensors[*root].inputs.clone();
+            while let Some(next) = pending.pop() {
+                let next = self.plan.behind(next);
+                if self.is_computed_in(next, *root) {
+                    chain.push(&self.plan.tensors[next].label);
+                    pending.extend(&self.plan.tensors[next].inputs);
+                }
+            }
+            chain.reverse();
+            labels.extend(chain);
+        }
+        labels.dedup();
+        let name = labels.join("_");
+        if name.len() <= 60 { name } else { format!("{}_and_{}_more", labels[0], labels.len() - 1) }
+    }
+
+    /// Whether a tensor is computed by the kernel of a root, rather than read from memory.
+    fn is_computed_in(&self, tensor: usize, root: usize) -> bool {
+        !matches!(self.plan.tensors[tensor].how, How::Input(_) | How::Parameter(..))
+            && (self.plan.stores[tensor].is_empty() || self.plan.root[tensor] == root)
+    }
+
+    fn kernel(&self, launch: &Launch, name: String) -> Launched {
+        let mut kernel = Kernel::default();
+        let mut walks = String::new();
+        let shared: Vec<usize> = self.shared(launch);
+        let index = match (&launch.samples, launch.roots[0].1) {
+            (Some(_), _) => "const Index n = blockIdx.x;".to_owned(),
+            (None, Team::Thread) => format!("Index i = (Index) blockIdx.x * {THREADS} + threadIdx.x;"),
+            (None, Team::Warp) => format!("Index i = (Index) blockIdx.x * {} + threadIdx.x / 32;", THREADS / 32),
+            (None, Team::Block) => "Index i = blockIdx.x;".to_owned(),
+        };
+        for tensor in &shared {
+            let Tensor { ty, .. } = &self.plan.tensors[*tensor];
+            let features = ty.features().unwrap_or(0);
+            let _ = writeln!(walks, "    SHARED({}, {}_of_n, {features});", scalar_type(ty.dtype), self.names[*tensor]);
+        }
+        for (position, (root, team)) in launch.roots.iter().enumerate() {
+            let lambdas = HashMap::new();
+            let mut writing =
+                Writing { root: *root, team: *team, shared: &shared, kernel, body: String::new(), lambdas };
+            let own = self.lambda(*root, &mut writing);
+            let Writing { kernel: rest, body, .. } = writing;
+            kernel = rest;
+            let work = elements(&self.plan.elements(*root));
+            let nested = body.replace("\n    ", "\n        ");
+            let last = position + 1 == launch.roots.len();
+            match (&launch.samples, launch.roots.len()) {
+                (Some(_), _) => {
+                    let features = self.plan.tensors[*root].features().unwrap_or(0);
+                    let (first, step) = match team {
+                        Team::Thread => ("threadIdx.x".to_owned(), THREADS),
+                        _ => ("threadIdx.x / 32".to_owned(), THREADS / 32),
+                    };
+                    let _ = writeln!(
+                        walks,
+                        "    {{\n    {nested}        for (int i = {first}; i < {features}; i += {step}) {own}(n * {features} + i);\n    }}"
+                    );
+                    if !last {
+                        walks += "    __syncthreads();\n";
+                    }
+                }
+                (None, 1) if *team == Team::Block => {
+                    let _ = writeln!(walks, "{body}    {own}(i);");
+                }
+                (None, 1) => {
+                    let _ = writeln!(walks, "{body}    if (i < {work}) {own}(i);");
+                }
+                (None, _) => {
+                    let _ = writeln!(walks, "    if (i < {work}) {{\n    {nested}        {own}(i);\n        return;\n    }}");
+                    if !last {
+                        let _ = writeln!(walks, "    i -= {work};");
+                    }
+                }
+            }
+        }
+        self.note_symbols(&mut kernel, &walks);
+        let docs: String = launch.roots.iter().map(|(root, _)| self.describe(*root)).collect();
+        let text = format!(
+            "\n{docs}extern \"C\" __global__ void __launch_bounds__({THREADS}) {name}(\n    {}) {{\n    \
+             {index}\n{walks}}}\n",
+            kernel.parameters.join(",\n    ")
+        );
+        let works = launch.roots.iter().map(|(root, _)| elements(&self.plan.elements(*root)));
+        let (team, work, per_block) = match (&launch.samples, launch.roots[0].1) {
+            (Some(samples), _) => ("a block for a sample", samples.clone(), 1),
+            (None, own) => {
+                let team = match own {
+                    Team::Thread => "a thread for an element",
+                    Team::Warp => "a warp for an element",
+                    Team::Block => "a block for an element",
+                };
+                // Several roots have sizes that are known.
+                let several = |sum: Dim, work: Dim| Dim::known(sum.factor() + work.factor());
+                (team, works.reduce(several).unwrap_or(Dim::known(0)), own.per_block())
+            }
+        };
+        let Kernel { arguments, modules, .. } = kernel;
+        Launched { name, modules, text, arguments, work, per_block, chunks: launch.chunks, team }
+    }
+
+    /// The tensors that a launch keeps in shared memory.
+    fn shared(&self, launch: &Launch) -> Vec<usize> {
+        let of = |tensor: &usize| {
+            self.plan.stores[*tensor].contains(&Store::Shared)
+                && launch.roots.iter().any(|(root, _)| *root == self.plan.root[*tensor])
+        };
+        (0..self.plan.tensors.len()).filter(of).collect()
+    }
+
+    /// `// max_pool2d: [N, 6, 12, 12]`
+    fn describe(&self, root: usize) -> String {
+        let tensor = &self.plan.tensors[root];
+        let mut text = format!("/// {} = {}", self.names[root], tensor.ty);
+        let reads: Vec<String> =
+            self.plan.reads(root, |index| self.plan.is_stored(index)).into_iter().map(|read| format!("{} {}", self.names[read], self.plan.tensors[read].ty)).collect();
+        if !reads.is_empty() {
+            let _ = write!(text, " from {}", reads.join(", "));
+        }
+        text + "\n"
+    }
+
+    fn note_symbols(&self, kernel: &mut Kernel, text: &str) {
+        for (index, symbol) in self.symbols.iter().enumerate() {
+            if text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == symbol) {
+                kernel.take(Argument::Symbol(index), format!("Index {symbol}"));
+            }
+        }
+    }
+
+    fn pointer(&self, tensor: usize, place: usize) -> String {
+        let suffix = if place == 0 { String::new() } else { format!("_{}", place + 1) };
+        format!("{}_at{suffix}", self.names[tensor])
+    }
+
+    /// The name of the lambda that gives a tensor's elements; writes it, and those that it calls, unless they are there.
+    fn lambda(&self, tensor: usize, writing: &mut Writing<'_>) -> String {
+        let tensor = self.plan.behind(tensor);
+        if let Some(name) = writing.lambdas.get(&tensor) {
+            return name.clone();
+        }
+        let name = self.names[tensor].clone();
+        if tensor == writing.root || self.is_computed_in(tensor, writing.root) {
+            let element = self.element(tensor, writing);
+            let body = self.stored(tensor, element, writing);
+            let _ = writeln!(writing.body, "    const auto {name} = [=](Index i) {{\n        {body}\n    }};");
+        } else if writing.shared.contains(&tensor) {
+            let features = self.plan.tensors[tensor].features().unwrap_or(0);
+            let _ = writeln!(writing.body, "    const auto {name} = graven::sample({name}_of_n, n * {features});");
+        } else {
+            let argument = match self.plan.tensors[tensor].how {
+                How::Input(input) => Argument::Input(input),
+                How::Parameter(layer, weight) => Argument::Parameter(layer, weight),
+                _ => Argument::Stored(self.plan.stores[tensor][0]),
+            };
+            let pointer = self.pointer(tensor, 0);
+            let ty = scalar_type(self.plan.tensors[tensor].ty.dtype);
+            writing.kernel.take(argument, format!("const {ty} *__restrict__ {pointer}"));
+            let _ = writeln!(writing.body, "    const auto {name} = graven::memory({pointer});");
+        }
+        writing.lambdas.insert(tensor, name.clone());
+        name
+    }
+
+    /// Statements that end with `return` of an element, or `const auto value = ` that is stored first.
+    fn stored(&self, tensor: usize, element: Element, writing: &mut Writing<'_>) -> String {
+        let stores = self.plan.stores[tensor].len();
+        if stores == 0 {
+            return format!("{}return {};", element.before, element.value);
+        }
+        let position = match self.plan.tensors[tensor].how {
+            How::Chunks(..) => format!("blockIdx.y * (Index) {} + i", elements(&self.plan.elements(tensor))),
+            _ => "i".to_owned(),
+        };
+        let mut text = format!("{}const auto value = {};\n        ", element.before, element.value);
+        let condition = match writing.team {
+            Team::Thread => "",
+            Team::Warp => "if (threadIdx.x % 32 == 0) ",
+            Team::Block => "if (threadIdx.x == 0) ",
+        };
+        for (place, store) in self.plan.stores[tensor].iter().enumerate() {
+            if *store == Store::Shared {
+                let (name, features) = (&self.names[tensor], self.plan.tensors[tensor].features().unwrap_or(0));
+                let _ = write!(text, "{condition}{name}_of_n[i - n * {features}] = value;\n        ");
+                continue;
+            }
+            let pointer = self.pointer(tensor, place);
+            let ty = scalar_type(self.plan.tensors[tensor].ty.dtype);
+            writing.kernel.take(Argument::Stored(*store), format!("{ty} *__restrict__ {pointer}"));
+            let _ = write!(text, "{condition}{pointer}[{position}] = value;\n        ");
+        }
+        text + "return value;"
+    }
+
+    fn element(&self, tensor: usize, writing: &mut Writing<'_>) -> Element {
+        let own = &self.plan.tensors[tensor];
+        let inputs: Vec<String> = own.inputs.iter().map(|input| self.lambda(*input, writing)).collect();
+        match &own.how {
+            How::Scalar(scalar) => Element::of(CUDA.scalar(scalar)),
+            How::Formula(formula) => {
+                let letters = operands(inputs.len());
+                let reads = letters.iter().zip(&inputs).zip(&own.inputs).map(|((letter, input), index)| {
+                    let position = broadcast_position(&self.plan.tensors[*index].ty, &own.ty);
+                    format!("const auto {letter} = {input}({position});\n        ")
+                });
+                let before = reads.collect();
+                Element { before, value: CUDA.formula(formula, &letters) }
+            }
+            How::Part(part) | How::Chunks(part, _) => {
+                part.modules.iter().for_each(|module| {
+                    if !writing.kernel.modules.contains(module) {
+                        writing.kernel.modules.push(module);
+                    }
+                });
+                let mut arguments: Vec<String> = Vec::new();
+                arguments.extend((!part.sizes.is_empty()).then(|| format!("graven::{}", part.sizes)));
+                arguments.push("i".to_owned());
+                arguments.extend(part.terms.is_some().then(|| "r".to_owned()));
+                if part.seed {
+                    writing.kernel.take(Argument::Seed, "const Word *__restrict__ seed_at".to_owned());
+                    arguments.push("*seed_at".to_owned());
+                }
+                arguments.extend(inputs);
+                let call = format!("graven::{}({})", part.function, arguments.join(", "));
+                let Some(terms) = &part.terms else { return Element::of(call) };
+                let combine = match terms.combine {
+                    Combine::Sum => "graven::Sum",
+                    Combine::Max => "graven::Max",
+                };
+                let count = &terms.count;
+                let (first, last) = match &own.how {
+                    How::Chunks(_, chunks) => {
+                        let at = |chunk: &str| format!("graven::chunk_start({count}, {chunk}, {chunks})");
+                        (at("blockIdx.y"), at("blockIdx.y + 1"))
+                    }
+                    _ => ("0".to_owned(), count.to_string()),
+                };
+                let term = format!("[=](Index r) {{\n            return {call};\n        }}");
+                Element::of(match self.plan.own_team(tensor) {
+                    Team::Thread => format!("graven::combine_alone<{combine}>({first}, {last}, 1, {term})"),
+                    Team::Warp => format!("graven::combine_warp<{combine}>({first}, {last}, {term})"),
+                    Team::Block => format!("graven::combine_block<{combine}>({first}, {last}, {term})"),
+                })
+            }
+            How::Total(chunks) => {
+                let count = elements(&own.ty.dims);
+                Element::of(format!(
+                    "graven::combine_alone<graven::Sum>(0, {chunks}, 1, [=](Index r) {{ return {}(r * {count} + i); }})",
+                    inputs[0]
+                ))
+            }
+            How::Input(_) | How::Parameter(..) | How::View => unreachable!("it is read from memory"),
+        }
+    }
+}
+
+/// An element as an expression, with statements before it.
+struct Element {
+    before: String,
+    value: String,
+}
+
+impl Element {
+    fn of(value: String) -> Element {
+        Element { before: String::new(), value }
+    }
+}
+
+fn scalar_type(dtype: Dtype) -> &'static str {
+    match dtype {
+        Dtype::F32 => "float",
+        Dtype::I64 => "long long",
+    }
+}

@@ -1,0 +1,647 @@
+//! What runs on a CUDA device, and in which order. On the CPU a tile of samples passes through all operations; here each
+//! kernel goes over a whole batch, and what a kernel computes is fused by *inlining*: a tensor that is read once is computed
+//! where it is read, in registers, and only the others are stored.
+//!
+//! - Every operation gives its elements by device functions ([`graven_kernels::cuda`]); one that needs helpers (the largest
+//!   element of a row, for softmax) is several tensors.
+//! - A tensor is *stored* if it is a result, if several read it, or if it would be computed again and again; see
+//!   [`Plan::decide`].
+//! - A stored tensor whose first reader reads each of its elements once is computed by the kernel of that reader, which stores
+//!   both: a convolution with its activation, and the pooling behind it.
+//! - A long sum (a weight gradient, a loss) is cut into chunks, whose partial sums are stored and then added in order. The
+//!   number of chunks depends on shapes alone, so the bits of a result do not depend on the device.
+//! - Operations on small samples that follow each other become one kernel, in which a block takes one sample through all of
+//!   them, in shared memory.
+//! - Kernels that nobody waits for (weight gradients) go to the end, where equal ones are launched as one.
+
+use std::collections::HashMap;
+
+use graven_kernels::cuda::{Along, Combine, Part, Source, Terms};
+use graven_kernels::dim::{Dim, Dtype, Type};
+use graven_kernels::op::{Scalar, Value};
+use graven_kernels::pointwise::Formula;
+
+use crate::graph::{Graph, Kind, Target};
+use crate::memory::{Life, pack};
+use crate::schedule::{Home, Schedule};
+
+/// Threads of a block.
+pub const THREADS: usize = 256;
+
+/// The size that stands for every symbol where work is estimated.
+const TYPICAL: f64 = 64.0;
+
+/// So many threads, or so many blocks, keep a device busy.
+const BUSY_THREADS: usize = 1 << 18;
+const BUSY_BLOCKS: usize = 1 << 12;
+
+/// A sum of known length is cut into chunks from so many terms on.
+const LONG: usize = 1 << 16;
+
+/// Chunks of a sum at most.
+const MAX_CHUNKS: usize = 64;
+
+/// Fewer terms than this are added by one thread.
+const MANY_TERMS: usize = 32;
+
+/// Reads of its inputs for one element, up to which a tensor is cheap enough to be computed more than once.
+const CHEAP: usize = 2;
+
+/// How often a cheap tensor may be computed.
+const MOST_TIMES: f64 = 2.0;
+
+/// Elements of a sample of a tensor that a block may take through several operations.
+const SMALL_SAMPLE: usize = 1024;
+
+/// Bytes of shared memory of a block: what every device has.
+const SHARED_BYTES: usize = 40 << 10;
+
+/// How the elements of a tensor come about.
+#[derive(Debug, Clone)]
+pub enum How {
+    /// It is an argument.
+    Input(usize),
+    /// It is a parameter: layer, weight.
+    Parameter(usize, usize),
+    /// It is a number.
+    Scalar(Scalar),
+    /// It is its input under another shape.
+    View,
+    /// By a formula on the elements of its inputs, broadcast.
+    Formula(Formula),
+    /// By a device function.
+    Part(Part),
+    /// The chunks of the terms of a device function: [chunks, elements].
+    Chunks(Part, usize),
+    /// The sum over the first axis of its input, which holds so many chunks.
+    Total(usize),
+}
+
+/// One tensor.
+#[derive(Debug, Clone)]
+pub struct Tensor {
+    /// Its type.
+    pub ty: Type,
+    /// The user's name for it.
+    pub label: String,
+    /// How its elements come about.
+    pub how: How,
+    /// What it reads.
+    pub inputs: Vec<usize>,
+    /// The samples on its first axis, if each comes from the same sample of what it reads.
+    pub samples: Option<Dim>,
+}
+
+impl Tensor {
+    /// Elements of one sample.
+    #[must_use]
+    pub fn features(&self) -> Option<usize> {
+        self.ty.features().filter(|_| self.samples.is_some() && self.ty.dims.first() == self.samples.as_ref())
+    }
+}
+
+/// Who computes one element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Team {
+    /// A thread.
+    Thread,
+    /// The 32 threads of a warp.
+    Warp,
+    /// The threads of a block.
+    Block,
+}
+
+impl Team {
+    /// How many elements a block computes.
+    #[must_use]
+    pub fn per_block(self) -> usize {
+        match self {
+            Team::Thread => THREADS,
+            Team::Warp => THREADS / 32,
+            Team::Block => 1,
+        }
+    }
+}
+
+/// Where a stored tensor lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Store {
+    /// In the workspace: index in [`Plan::values`].
+    Value(usize),
+    /// It is the result with this index.
+    Output(usize),
+    /// It is the gradient of a parameter: layer, weight.
+    Gradient(usize, usize),
+    /// In the shared memory of the block that takes its sample.
+    Shared,
+}
+
+/// One launch.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The tensors whose elements it computes, and who computes one: one after the other for `samples`, else side by side.
+    pub roots: Vec<(usize, Team)>,
+    /// The second axis of the grid.
+    pub chunks: usize,
+    /// If a block takes a sample through all roots: how many samples there are.
+    pub samples: Option<Dim>,
+}
+
+/// A tensor of the workspace.
+#[derive(Debug, Clone, Copy)]
+pub struct Slot {
+    /// Its part of the workspace.
+    pub group: usize,
+    /// Its first element: so many times the symbols of the group.
+    pub offset: usize,
+}
+
+/// Everything about one function.
+#[derive(Debug)]
+pub struct Plan {
+    /// All tensors; each reads earlier ones.
+    pub tensors: Vec<Tensor>,
+    /// Where each stored tensor lies; nothing for one that is computed where it is read.
+    pub stores: Vec<Vec<Store>>,
+    /// For each stored tensor the one whose kernel computes it.
+    pub root: Vec<usize>,
+    /// The launches, in order.
+    pub launches: Vec<Launch>,
+    /// The workspace: (element type, symbols, so many times their product).
+    pub groups: Vec<(Dtype, Dim)>,
+    /// The tensors in the workspace.
+    pub values: Vec<Slot>,
+}
+
+/// Plans a function.
+#[must_use]
+pub fn cuda(schedule: &Schedule) -> Plan {
+    let graph = &schedule.graph;
+    let (tensors, values) = Tensors::of(schedule);
+    let n = tensors.len();
+    let mut plan = Plan {
+        tensors,
+        stores: vec![Vec::new(); n],
+        root: (0..n).collect(),
+        launches: Vec::new(),
+        groups: Vec::new(),
+        values: Vec::new(),
+    };
+    plan.store_results(graph, &values);
+    let readers = plan.readers();
+    let stored = plan.decide(&readers);
+    plan.choose_roots(&readers, &stored);
+    plan.launch(&stored);
+    plan.choose_stores(&stored);
+    plan.place();
+    plan
+}
+
+/// The tensors of a graph.
+#[derive(Default)]
+struct Tensors {
+    list: Vec<Tensor>,
+    /// Parts that are there already: the same function of the same tensors.
+    parts: HashMap<(String, Vec<usize>), usize>,
+}
+
+impl Tensors {
+    /// (the tensors, the tensor of each value of the graph)
+    fn of(schedule: &Schedule) -> (Vec<Tensor>, Vec<usize>) {
+        let graph = &schedule.graph;
+        let mut tensors = Tensors::default();
+        let mut values: Vec<usize> = Vec::with_capacity(graph.nodes.len());
+        for (node, home) in graph.nodes.iter().zip(&schedule.homes) {
+            let samples = if let Home::Tile(_, samples) = home { Some(samples.clone()) } else { None };
+            let inputs: Vec<usize> = node.inputs.iter().map(|input| values[input.0]).collect();
+            let how = match &node.kind {
+                Kind::Input(index) => How::Input(*index),
+                Kind::Parameter { layer, weight } => How::Parameter(*layer, *weight),
+                Kind::Scalar(scalar) => How::Scalar(scalar.clone()),
+                Kind::Op(op) if op.is_view() => How::View,
+                Kind::Op(op) => match op.formula() {
+                    Some(formula) => How::Formula(formula.clone()),
+                    None => {
+                        let types: Vec<Type> = node.inputs.iter().map(|input| graph.node(*input).ty.clone()).collect();
+                        values.push(tensors.parts(op.cuda(&types, &node.ty), &inputs, &node.label, samples));
+                        continue;
+                    }
+                },
+            };
+            values.push(tensors.push(Tensor { ty: node.ty.clone(), label: node.label.clone(), how, inputs, samples }));
+        }
+        (tensors.list, values)
+    }
+
+    fn push(&mut self, tensor: Tensor) -> usize {
+        self.list.push(tensor);
+        self.list.len() - 1
+    }
+
+    /// The tensors of an operation; the last one is its result.
+    fn parts(&mut self, parts: Vec<Part>, inputs: &[usize], label: &str, samples: Option<Dim>) -> usize {
+        let mut own: Vec<usize> = Vec::new();
+        for part in parts {
+            let source = |source: &Source| match source {
+                Source::Input(index) => inputs[*index],
+                Source::Part(index) => own[*index],
+            };
+            let inputs: Vec<usize> = part.inputs.iter().map(source).collect();
+            let key = (format!("{}({})", part.function, part.sizes), inputs.clone());
+            let index = match self.parts.get(&key) {
+                Some(index) => *index,
+                None => {
+                    let index = self.part(part, inputs, label, samples.clone());
+                    self.parts.insert(key, index);
+                    index
+                }
+            };
+            own.push(index);
+        }
+        own.last().copied().unwrap_or_default()
+    }
+
+    /// A part; a long sum becomes its chunks and their total.
+    fn part(&mut self, part: Part, inputs: Vec<usize>, label: &str, samples: Option<Dim>) -> usize {
+        let ty = part.ty.clone();
+        let label = label.to_owned();
+        let chunks = chunks(&part);
+        if chunks == 1 {
+            return self.push(Tensor { ty, label, how: How::Part(part), inputs, samples });
+        }
+        let dims = std::iter::once(Dim::known(chunks)).chain(ty.dims.iter().cloned()).collect();
+        let partial = Type { dtype: ty.dtype, dims };
+        let partial = self.push(Tensor {
+            ty: partial,
+            label: format!("{label}_chunks"),
+            how: How::Chunks(part, chunks),
+            inputs,
+            samples: None,
+        });
+        self.push(Tensor { ty, label, how: How::Total(chunks), inputs: vec![partial], samples: None })
+    }
+}
+
+/// Into how many chunks the terms of a part are cut: so many that the device is busy.
+fn chunks(part: &Part) -> usize {
+    let Some(Terms { count, combine: Combine::Sum, along }) = &part.terms else { return 1 };
+    let long = count.as_known().is_none_or(|count| count >= LONG);
+    let Some(elements) = Dim::product(&part.ty.dims).and_then(|elements| elements.as_known()).filter(|_| long) else {
+        return 1;
+    };
+    let busy = match along {
+        Along::Elements => BUSY_THREADS,
+        Along::Terms => BUSY_BLOCKS,
+    };
+    // A power of two, so that sums of one size are launched together.
+    (busy / elements.max(1)).clamp(1, MAX_CHUNKS).next_power_of_two().min(MAX_CHUNKS)
+}
+
+/// An estimate of a size.
+fn estimate(dims: &[Dim]) -> f64 {
+    dims.iter().map(|dim| dim.factor() as f64 * TYPICAL.powi(dim.symbols().len() as i32)).product()
+}
+
+impl Plan {
+    /// Results are stored where they belong.
+    fn store_results(&mut self, graph: &Graph, values: &[usize]) {
+        let outputs = graph.outputs.iter().enumerate().map(|(index, value)| (*value, Store::Output(index)));
+        let gradients = graph.gradients.iter().filter_map(|(target, value)| match target {
+            Target::Parameter(layer, weight) => Some((*value, Store::Gradient(*layer, *weight))),
+            Target::Input(_) => None,
+        });
+        let results: Vec<(Value, Store)> = outputs.chain(gradients).collect();
+        for (value, store) in results {
+            // What is no computed tensor is copied.
+            let tensor = match self.tensors[values[value.0]].how {
+                How::Formula(_) | How::Part(_) | How::Total(_) => values[value.0],
+                _ => self.copy(values[value.0]),
+            };
+            self.stores[tensor].push(store);
+        }
+    }
+
+    /// A tensor with the same elements.
+    fn copy(&mut self, of: usize) -> usize {
+        let copy = Tensor { how: How::Formula(Formula::Operand(0)), inputs: vec![of], ..self.tensors[of].clone() };
+        self.tensors.push(copy);
+        self.stores.push(Vec::new());
+        self.root.push(self.tensors.len() - 1);
+        self.tensors.len() - 1
+    }
+
+    /// The tensor behind views.
+    #[must_use]
+    pub fn behind(&self, mut tensor: usize) -> usize {
+        while matches!(self.tensors[tensor].how, How::View) {
+            tensor = self.tensors[tensor].inputs[0];
+        }
+        tensor
+    }
+
+    /// (who reads each tensor, as which of its inputs), views seen through.
+    fn readers(&self) -> Vec<Vec<(usize, usize)>> {
+        let mut readers = vec![Vec::new(); self.tensors.len()];
+        for (reader, tensor) in self.tensors.iter().enumerate().filter(|(_, tensor)| !matches!(tensor.how, How::View)) {
+            for (position, input) in tensor.inputs.iter().enumerate() {
+                readers[self.behind(*input)].push((reader, position));
+            }
+        }
+        readers
+    }
+
+    /// How often a reader reads an element of one of its inputs, about.
+    fn times(&self, reader: usize, position: usize) -> f64 {
+        let tensor = &self.tensors[reader];
+        let reads = match &tensor.how {
+            How::Part(part) | How::Chunks(part, _) => estimate(std::slice::from_ref(&part.reads[position])),
+            How::Total(chunks) => *chunks as f64,
+            _ => 1.0,
+        };
+        let elements = match &tensor.how {
+            How::Chunks(part, _) => estimate(&part.ty.dims),
+            _ => estimate(&tensor.ty.dims),
+        };
+        elements * reads / estimate(&self.tensors[tensor.inputs[position]].ty.dims).max(1.0)
+    }
+
+    /// Who computes an element of a tensor, leaving aside what is inlined.
+    #[must_use]
+    pub fn own_team(&self, tensor: usize) -> Team {
+        let tensor = &self.tensors[tensor];
+        match &tensor.how {
+            How::Part(part) | How::Chunks(part, _) => match &part.terms {
+                Some(Terms { count, along: Along::Terms, .. }) => match (count.as_known(), &tensor.how) {
+                    (_, How::Chunks(..)) => Team::Block,
+                    (Some(count), _) if count < MANY_TERMS => Team::Thread,
+                    _ => Team::Warp,
+                },
+                _ => Team::Thread,
+            },
+            _ => Team::Thread,
+        }
+    }
+
+    /// Whether all threads of a team evaluate this tensor at the same position, so that what it reads may be computed by the
+    /// whole team.
+    fn is_uniform(&self, tensor: usize) -> bool {
+        self.own_team(tensor) == Team::Thread && !matches!(self.tensors[tensor].how, How::Chunks(..) | How::Total(_))
+    }
+
+    /// Which tensors are stored.
+    fn decide(&self, readers: &[Vec<(usize, usize)>]) -> Vec<bool> {
+        let mut stored = vec![false; self.tensors.len()];
+        for (index, tensor) in self.tensors.iter().enumerate() {
+            let readers = &readers[index];
+            let times: f64 = readers.iter().map(|(reader, position)| self.times(*reader, *position)).sum();
+            let cost: f64 = match &tensor.how {
+                How::Input(_) | How::Parameter(..) | How::Scalar(_) | How::View => continue,
+                How::Chunks(..) => f64::INFINITY,
+                How::Total(chunks) => *chunks as f64,
+                How::Part(part) => part.reads.iter().map(|reads| estimate(std::slice::from_ref(reads))).sum(),
+                // A number.
+                How::Formula(_) if tensor.inputs.is_empty() => continue,
+                How::Formula(formula) => (formula.size() + tensor.inputs.len()) as f64,
+            };
+            let inlined_reads = tensor.inputs.iter().any(|input| {
+                let behind = self.behind(*input);
+                !stored[behind] && matches!(self.tensors[behind].how, How::Part(_) | How::Formula(_) | How::Total(_))
+            });
+            let alone = readers.len() == 1 && times <= 1.001;
+            let cheap = cost <= CHEAP as f64 && times <= MOST_TIMES && !inlined_reads;
+            // The whole team computes it, so it can be inlined only where the whole team asks.
+            let together = self.team(index, &stored) == Team::Thread
+                || readers.iter().all(|(reader, _)| self.is_uniform(*reader));
+            stored[index] = !self.stores[index].is_empty()
+                || matches!(tensor.how, How::Chunks(..))
+                || self.team(index, &stored) == Team::Block
+                || !((alone || cheap) && together);
+        }
+        stored
+    }
+
+    /// Who computes an element of a tensor, with what is inlined into it.
+    fn team(&self, tensor: usize, stored: &[bool]) -> Team {
+        let inlined = self.tensors[tensor].inputs.iter().map(|input| self.behind(*input)).filter(|input| !stored[*input]);
+        inlined.map(|input| self.team(input, stored)).fold(self.own_team(tensor), Team::max)
+    }
+
+    /// Lets the kernel of a reader compute a stored tensor along with its own.
+    fn choose_roots(&mut self, readers: &[Vec<(usize, usize)>], stored: &[bool]) {
+        for index in (0..self.tensors.len()).rev().filter(|index| stored[*index]) {
+            let Some(&(first, position)) = readers[index].iter().min() else { continue };
+            let tensor = &self.tensors[first];
+            let once = match &tensor.how {
+                How::Part(part) => part.once && position == 0,
+                How::Formula(formula) => {
+                    let reads = tensor.inputs.iter().filter(|input| self.behind(**input) == index).count();
+                    reads == 1
+                        && formula.uses(position) > 0
+                        && Dim::product(&tensor.ty.dims) == Dim::product(&self.tensors[index].ty.dims)
+                }
+                _ => false,
+            };
+            let root = self.root[first];
+            let others_wait = readers[index].iter().all(|(reader, _)| *reader == first || *reader > root);
+            if once
+                && stored[first]
+                && others_wait
+                && self.team(index, stored) == Team::Thread
+                && self.team(first, stored) == Team::Thread
+                && !matches!(self.tensors[index].how, How::Chunks(..))
+            {
+                self.root[index] = root;
+            }
+        }
+    }
+
+    /// What the computation of a root reads, beyond what is computed with it.
+    #[must_use]
+    pub fn reads(&self, root: usize, stored: impl Fn(usize) -> bool) -> Vec<usize> {
+        let mut reads = Vec::new();
+        let mut pending: Vec<usize> = self.tensors[root].inputs.iter().rev().copied().collect();
+        let mut seen = vec![root];
+        while let Some(next) = pending.pop() {
+            let next = self.behind(next);
+            if seen.contains(&next) {
+                continue;
+            }
+            seen.push(next);
+            let elsewhere = stored(next) && self.root[next] != root;
+            if elsewhere || matches!(self.tensors[next].how, How::Input(_) | How::Parameter(..)) {
+                reads.push(next);
+            } else {
+                pending.extend(self.tensors[next].inputs.iter().rev());
+            }
+        }
+        reads
+    }
+
+    /// Whether a tensor has a place in memory, rather than being computed where it is read.
+    #[must_use]
+    pub fn is_stored(&self, tensor: usize) -> bool {
+        !self.stores[tensor].is_empty()
+    }
+
+    /// The launches: kernels in order, those that nobody waits for at the end, equal ones together.
+    fn launch(&mut self, stored: &[bool]) {
+        let is_stored = |index: usize| stored[index];
+        let roots: Vec<usize> =
+            (0..self.tensors.len()).filter(|index| stored[*index] && self.root[*index] == *index).collect();
+        let read_roots = |root: &usize| {
+            let reads = self.reads(*root, is_stored).into_iter().filter(|read| stored[*read]);
+            (*root, reads.map(|read| self.root[read]).collect())
+        };
+        let reads: HashMap<usize, Vec<usize>> = roots.iter().map(read_roots).collect();
+        // The end: long sums, and what waits for nothing else but them.
+        let mut late = vec![false; self.tensors.len()];
+        let mut needed = vec![false; self.tensors.len()];
+        for root in roots.iter().rev() {
+            let sum = matches!(self.tensors[*root].how, How::Chunks(..));
+            let total = reads[root].iter().any(|read| matches!(self.tensors[*read].how, How::Chunks(..)));
+            late[*root] = !needed[*root] && (sum || total);
+            if !late[*root] {
+                reads[root].iter().for_each(|read| needed[*read] = true);
+            }
+        }
+        let mut depth = vec![0; self.tensors.len()];
+        for root in roots.iter().filter(|root| late[**root]) {
+            depth[*root] = reads[root].iter().filter(|read| late[**read]).map(|read| depth[*read] + 1).max().unwrap_or(0);
+        }
+        let launch = |root: &usize| Launch {
+            roots: vec![(*root, self.team(*root, stored))],
+            chunks: if let How::Chunks(_, chunks) = self.tensors[*root].how { chunks } else { 1 },
+            samples: None,
+        };
+        let mut launches: Vec<Launch> = Vec::new();
+        for root in roots.iter().filter(|root| !late[**root]) {
+            let own = launch(root);
+            match launches.last_mut().map(|last| (self.group(last, &own, stored), last)) {
+                Some((Some(samples), last)) => {
+                    last.samples = Some(samples);
+                    last.roots.extend(own.roots);
+                }
+                _ => launches.push(own),
+            }
+        }
+        let mut end: Vec<usize> = roots.into_iter().filter(|root| late[*root]).collect();
+        end.sort_by_key(|root| {
+            let Launch { roots, chunks, .. } = launch(root);
+            (depth[*root], roots[0].1, chunks, *root)
+        });
+        let known = |root: usize| Dim::product(&self.elements(root)).is_some_and(|dim| dim.as_known().is_some());
+        for root in end {
+            let own = launch(&root);
+            let beside = |(other, team): &(usize, Team)| {
+                late[*other] && depth[*other] == depth[root] && known(*other) && *team == own.roots[0].1
+            };
+            match launches.last_mut() {
+                Some(last)
+                    if known(root)
+                        && last.samples.is_none()
+                        && last.chunks == own.chunks
+                        && last.roots.iter().all(beside) =>
+                {
+                    last.roots.extend(own.roots);
+                }
+                _ => launches.push(own),
+            }
+        }
+        self.launches = launches;
+    }
+
+    /// If a block can take a sample through one launch and then through the next: how many samples there are.
+    fn group(&self, first: &Launch, next: &Launch, stored: &[bool]) -> Option<Dim> {
+        let roots = || first.roots.iter().chain(&next.roots);
+        let members = |root: usize| (0..self.tensors.len()).filter(move |index| stored[*index] && self.root[*index] == root);
+        let samples = self.tensors[first.roots[0].0].samples.clone()?;
+        let mut bytes = 0;
+        for member in roots().flat_map(|(root, _)| members(*root)) {
+            let tensor = &self.tensors[member];
+            let features = tensor.features().filter(|features| *features <= SMALL_SAMPLE)?;
+            bytes += 8 * features;
+            if tensor.samples.as_ref() != Some(&samples) {
+                return None;
+            }
+        }
+        let fits = bytes <= 2 * SHARED_BYTES && first.chunks == 1 && next.chunks == 1;
+        (fits && roots().all(|(_, team)| *team != Team::Block)).then_some(samples)
+    }
+
+    /// Chooses where each stored tensor lies: a tensor that its own launch reads in shared memory, one that others read in
+    /// the workspace.
+    fn choose_stores(&mut self, stored: &[bool]) {
+        let mut launch_of = vec![0; self.tensors.len()];
+        for (position, launch) in self.launches.iter().enumerate() {
+            launch.roots.iter().for_each(|(root, _)| launch_of[*root] = position);
+        }
+        let mut shared = vec![false; self.tensors.len()];
+        let mut global = vec![false; self.tensors.len()];
+        for (position, launch) in self.launches.iter().enumerate() {
+            for read in launch.roots.iter().flat_map(|(root, _)| self.reads(*root, |index| stored[index])) {
+                let own = stored[read] && launch_of[self.root[read]] == position;
+                shared[read] |= own;
+                global[read] |= stored[read] && !own;
+            }
+        }
+        for index in (0..self.tensors.len()).filter(|index| stored[*index]) {
+            if self.stores[index].is_empty() && (global[index] || !shared[index]) {
+                self.stores[index].push(Store::Value(self.values.len()));
+                self.values.push(Slot { group: 0, offset: 0 });
+            }
+            if shared[index] {
+                self.stores[index].push(Store::Shared);
+            }
+        }
+    }
+
+    /// The sizes of what a root walks over: without the axis of the chunks.
+    #[must_use]
+    pub fn elements(&self, root: usize) -> Vec<Dim> {
+        let tensor = &self.tensors[root];
+        if let How::Chunks(part, _) = &tensor.how { part.ty.dims.clone() } else { tensor.ty.dims.clone() }
+    }
+
+    /// Gives the tensors of the workspace their places.
+    fn place(&mut self) {
+        let mut launch_of = vec![0; self.tensors.len()];
+        for (position, launch) in self.launches.iter().enumerate() {
+            launch.roots.iter().for_each(|(root, _)| launch_of[*root] = position);
+        }
+        let in_workspace = |index: &usize| matches!(self.stores[*index].first(), Some(Store::Value(_)));
+        let mut lives: HashMap<usize, Life> = HashMap::new();
+        for index in (0..self.tensors.len()).filter(in_workspace) {
+            let len = Dim::product(&self.tensors[index].ty.dims).map_or(0, |dim| dim.factor()).next_multiple_of(4);
+            let first = launch_of[self.root[index]];
+            lives.insert(index, Life { len, first, last: first });
+        }
+        for (position, launch) in self.launches.iter().enumerate() {
+            for read in launch.roots.iter().flat_map(|(root, _)| self.reads(*root, |index| self.is_stored(index))) {
+                if let Some(life) = lives.get_mut(&read) {
+                    life.last = life.last.max(position);
+                }
+            }
+        }
+        // One part of the workspace for each element type and each product of symbols.
+        let mut groups: Vec<(Dtype, Dim, Vec<usize>)> = Vec::new();
+        for index in (0..self.tensors.len()).filter(|index| lives.contains_key(index)) {
+            let ty = &self.tensors[index].ty;
+            let dim = Dim::product(&ty.dims).unwrap_or(Dim::known(0));
+            let symbols = dim.over(&Dim::known(dim.factor().max(1))).unwrap_or(Dim::known(1));
+            match groups.iter_mut().find(|(dtype, own, _)| (*dtype, own) == (ty.dtype, &symbols)) {
+                Some((_, _, members)) => members.push(index),
+                None => groups.push((ty.dtype, symbols, vec![index])),
+            }
+        }
+        for (group, (dtype, symbols, members)) in groups.into_iter().enumerate() {
+            let own: Vec<Life> = members.iter().map(|index| lives[index]).collect();
+            let (offsets, total) = pack(&own);
+            for (index, offset) in members.into_iter().zip(offsets) {
+                if let Some(Store::Value(value)) = self.stores[index].first() {
+                    self.values[*value] = Slot { group, offset };
+                }
+            }
+            self.groups.push((dtype, symbols.times(&Dim::known(total)).unwrap_or(Dim::known(0))));
+        }
+    }
+}

@@ -1,16 +1,19 @@
 //! Kernels through the real NVRTC, for an old and a new architecture, without a GPU.
 
+use graven_kernels::cpu::optimizer;
 use graven_tests::cuda::{compile_real, real_nvrtc};
 
 #[path = "cuda/kernels.rs"]
 mod kernels;
 
 const ARCHITECTURES: [&str; 2] = ["sm_80", "sm_90a"];
-const KERNELS: [(&str, &str); 4] = [
+const KERNELS: [(&str, &str); 6] = [
     ("pointwise", kernels::POINTWISE),
     ("row_sum", kernels::ROW_SUM),
     ("transpose", kernels::TRANSPOSE),
     ("ballot", kernels::BALLOT),
+    ("sgd_step", optimizer::SGD_CUDA),
+    ("adam_step", optimizer::ADAM_CUDA),
 ];
 
 #[test]

@@ -66,6 +66,14 @@ impl Device {
         BEST.get_or_init(choose).clone()
     }
 
+    /// Waits until all calls that were made so far have ended; on the CPU they have ended when they return. For measuring:
+    /// whoever reads a result waits for it anyway.
+    ///
+    /// Errors: something has failed on the device.
+    pub fn synchronize(&self) -> Result<()> {
+        self.gpu().map_or(Ok(()), Gpu::synchronize)
+    }
+
     pub(crate) const fn of(gpu: &'static Gpu) -> Self {
         Self { kind: Kind::Cuda(gpu) }
     }

@@ -1,6 +1,7 @@
 //! Calls of functions: what they compute, in which order, and what they leave alone.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use graven::{Adam, AdamW, Device, Model, Optimizer, Sgd, Tensor};
 
@@ -133,7 +134,14 @@ fn a_step_is_one_graph_and_allocates_nothing() {
         };
         steps(12);
         let before = driver_calls(&trace);
-        steps(20);
+        // On the host: the stand-ins allocate too, but not with this allocator. The least of some rounds, because the test
+        // harness allocates now and then on a thread of its own.
+        let rounds = [(); 4].map(|()| {
+            let before = super::ALLOCATIONS.load(Ordering::Relaxed);
+            steps(5);
+            super::ALLOCATIONS.load(Ordering::Relaxed) - before
+        });
+        assert_eq!(rounds.into_iter().min(), Some(0));
         let mut after = driver_calls(&trace);
         for (name, count) in before {
             *after.entry(name).or_default() -= count;

@@ -34,6 +34,9 @@ fn the_error_says_what_is_missing() {
         let text = start("cuda:0: NVRTC was not found");
         assert!(text.contains("/nowhere") && text.contains("pip install \"nvidia-cuda-nvrtc"), "{text}");
     });
+    emulated_with(&[("GRAVEN_EMULATION_CAPABILITY", "3.5")], || {
+        assert!(start("cuda:0: the GPU has the compute capability 3.5, and NVRTC").contains("nvidia-cuda-nvrtc-cu12"));
+    });
     emulated_with(&[("GRAVEN_EMULATION_DEVICES", "2")], || {
         assert_eq!(Device::cuda(1).unwrap().to_string(), "cuda:1");
         assert_eq!(Device::best(), Device::cuda(0).unwrap());

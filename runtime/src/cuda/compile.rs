@@ -136,16 +136,28 @@ impl Nvrtc {
     }
 
     /// What to compile for on a device of this compute capability.
-    pub(super) fn architecture(&self, (major, minor): (i32, i32)) -> Architecture {
+    ///
+    /// Errors: the device is older than all that the library knows.
+    pub(super) fn architecture(&self, (major, minor): (i32, i32)) -> Result<Architecture, String> {
         let number = 10 * major + minor;
         let name = if self.known.contains(&number) {
             // From 9.0 on, `a` stands for all that this very architecture can do.
             format!("sm_{number}{}", if number >= 90 && minor == 0 { "a" } else { "" })
         } else {
             let older = self.known.iter().copied().filter(|&known| known < number).max();
-            format!("compute_{}", older.unwrap_or(number))
+            let too_old = || {
+                let (oldest, version) = (self.known.iter().min().unwrap_or(&0), self.version);
+                format!(
+                    "the GPU has the compute capability {major}.{minor}, and NVRTC {}.{} knows none below {}.{}",
+                    version.0,
+                    version.1,
+                    oldest / 10,
+                    oldest % 10
+                )
+            };
+            format!("compute_{}", older.ok_or_else(too_old)?)
         };
-        Architecture { name }
+        Ok(Architecture { name })
     }
 
     /// Everything beside the text that the code depends on.
@@ -339,18 +351,20 @@ mod tests {
             Err(reason) => return println!("skipped: {reason}"),
         };
         assert!(nvrtc.version.0 >= 12);
-        assert_eq!(nvrtc.architecture((9, 0)).name, "sm_90a");
-        assert_eq!(nvrtc.architecture((8, 6)).name, "sm_86");
-        let newer = nvrtc.architecture((99, 0));
+        let architecture = |major, minor| nvrtc.architecture((major, minor)).unwrap();
+        assert_eq!(architecture(9, 0).name, "sm_90a");
+        assert_eq!(architecture(8, 6).name, "sm_86");
+        assert!(nvrtc.architecture((1, 3)).unwrap_err().contains("compute capability 1.3, and NVRTC"));
+        let newer = architecture(99, 0);
         assert!(newer.name.starts_with("compute_1"), "{newer:?}");
         let source = "extern \"C\" __global__ void relu_2(float* t) { t[threadIdx.x] = fmaxf(t[threadIdx.x], 0.0f); }";
-        for architecture in [nvrtc.architecture((9, 0)), nvrtc.architecture((8, 0)), newer] {
+        for architecture in [architecture(9, 0), architecture(8, 0), newer] {
             let image = nvrtc.compile("relu_2", source, &architecture).unwrap();
             assert_eq!(image.starts_with(b"\x7fELF"), architecture.is_real());
             assert!(architecture.is_real() || image.ends_with(b"\0"));
         }
         let broken = source.replace("t[threadIdx.x], 0", "x[threadIdx.x], 0");
-        let log = nvrtc.compile("relu_2", &broken, &nvrtc.architecture((9, 0))).unwrap_err();
+        let log = nvrtc.compile("relu_2", &broken, &architecture(9, 0)).unwrap_err();
         assert!(log.contains("relu_2.cu(1): error: identifier \"x\" is undefined"), "{log}");
     }
 }

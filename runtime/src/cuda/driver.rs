@@ -19,6 +19,9 @@ use crate::error::{Error, Result};
 /// Every tensor and every part of a buffer starts at a multiple of this many bytes, as what the driver allocates does.
 pub(super) const ALIGN: usize = 256;
 
+/// CUDA 12.0: what is called here is there from then on, and NVRTC of this age compiles for it.
+const OLDEST_DRIVER: i32 = 12000;
+
 /// One GPU. It is opened once and stays open until the program ends, so whatever lies on it refers to it freely.
 pub(crate) struct Gpu {
     number: usize,
@@ -68,6 +71,10 @@ impl Gpu {
                         machine again; `Device::best()` takes the CPU meanwhile";
             return Err(missing("this machine has no NVIDIA driver (libcuda.so.1)".into(), help.into()));
         }
+        if (1..OLDEST_DRIVER).contains(&driver_version()) {
+            let what = format!("the NVIDIA driver is one for CUDA {}, too old", driver_version() / 1000);
+            return Err(missing(what, "install a newer one: `sudo ubuntu-drivers install`".into()));
+        }
         let no_gpu = |what: &str| {
             let help = "`nvidia-smi -L` lists the GPUs; a container must be started with `--gpus all`";
             missing(format!("the NVIDIA driver is installed, but {what}"), help.into())
@@ -92,13 +99,15 @@ impl Gpu {
         // buffer needs events of its own. (With them, a call could not be captured.)
         unsafe { context.disable_event_tracking() };
         let capability = context.compute_capability().map_err(failed)?;
+        let old_gpu = |what| missing(what, "an older NVRTC knows it: the package nvidia-cuda-nvrtc-cu12".into());
+        let architecture = nvrtc.architecture(capability).map_err(old_gpu)?;
         let stream = context.new_stream().map_err(failed)?;
         let uploads = context.new_stream().map_err(failed)?;
         Ok(Self {
             number,
             context,
             nvrtc,
-            architecture: nvrtc.architecture(capability),
+            architecture,
             queue: Mutex::new(Queue { stream, uploads }),
             free: Mutex::default(),
             programs: Mutex::default(),
@@ -132,10 +141,9 @@ impl Gpu {
         Ok(queue)
     }
 
-    /// An error of the driver, said in our words.
-    pub(super) fn failed(&'static self, doing: impl Into<String>) -> impl FnOnce(DriverError) -> Error {
-        let doing = doing.into();
-        move |error| Error::Driver { device: self.device(), doing, what: describe(error) }
+    /// An error of the driver, said in our words. What was being done is written down only if there is an error.
+    pub(super) fn failed(&'static self, doing: impl fmt::Display) -> impl FnOnce(DriverError) -> Error {
+        move |error| Error::Driver { device: self.device(), doing: doing.to_string(), what: describe(error) }
     }
 
     /// Memory for at least so many bytes. What it holds is left open.
@@ -180,7 +188,9 @@ impl Gpu {
     }
 
     /// Waits until the device has nothing left to do.
-    pub(super) fn synchronize(&'static self) -> Result<()> {
+    ///
+    /// Errors: something has failed there.
+    pub(crate) fn synchronize(&'static self) -> Result<()> {
         let queue = self.queue()?;
         queue.uploads.synchronize().map_err(self.failed("finish its copies"))?;
         queue.stream.synchronize().map_err(self.failed("finish its work"))
@@ -294,7 +304,6 @@ unsafe impl Send for Pinned {}
 impl Pinned {
     /// So many zeros.
     pub(super) fn new(gpu: &'static Gpu, bytes: usize) -> Result<Self> {
-        let failed = gpu.failed(format!("allocate {bytes} bytes of pinned host memory"));
         let no_memory = DriverError(sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY);
         let allocate = || {
             gpu.context.bind_to_thread()?;
@@ -302,7 +311,8 @@ impl Pinned {
             let start = unsafe { result::malloc_host(bytes.max(1), 0) }?;
             NonNull::new(start.cast::<u8>()).ok_or(no_memory)
         };
-        let start = allocate().map_err(failed)?;
+        let doing = format_args!("allocate {bytes} bytes of pinned host memory");
+        let start = allocate().map_err(gpu.failed(doing))?;
         // SAFETY: so many bytes were just allocated.
         unsafe { start.write_bytes(0, bytes) };
         Ok(Self { start, bytes })
@@ -352,7 +362,14 @@ impl Function {
     /// Loads a kernel from what NVRTC made of its text.
     pub(super) fn load(gpu: &'static Gpu, name: &str, image: &[u8]) -> Result<Self> {
         gpu.context.bind_to_thread().map_err(gpu.failed("use the device"))?;
-        let failed = |error| gpu.failed(format!("load the kernel `{name}`"))(error);
+        let failed = |error| {
+            let (major, minor) = gpu.nvrtc.version;
+            let known = driver_version();
+            let (known_major, known_minor) = (known / 1000, known % 1000 / 10);
+            let versions =
+                format!("compiled by NVRTC {major}.{minor}; the driver is one for CUDA {known_major}.{known_minor}");
+            gpu.failed(format_args!("load the kernel `{name}`, {versions}"))(error)
+        };
         let symbol = std::ffi::CString::new(name).unwrap_or_default();
         // Text for the driver's compiler ends with a zero; device code bears its own length.
         // SAFETY: the image came from NVRTC, directly or through the cache, which compares a checksum.
@@ -407,12 +424,17 @@ fn describe(error: DriverError) -> String {
     format!("{text} ({:?})", error.0)
 }
 
+/// What CUDA the driver knows, 12080 for 12.8; 0 if it does not say.
+fn driver_version() -> i32 {
+    let mut version = 0;
+    // SAFETY: the driver is there; it writes one integer.
+    let known = unsafe { sys::cuDriverGetVersion(&mut version) } == sys::CUresult::CUDA_SUCCESS;
+    if known { version } else { 0 }
+}
+
 /// How to get NVRTC. Its major version must be one that the driver knows.
 fn nvrtc_help() -> String {
-    let mut version = 0;
-    // SAFETY: the driver is there and was initialised; it writes one integer.
-    let known = unsafe { sys::cuDriverGetVersion(&mut version) } == sys::CUresult::CUDA_SUCCESS;
-    if known && version < 13000 {
+    if (1..13000).contains(&driver_version()) {
         compile::HELP.replace("nvidia-cuda-nvrtc==13.0.*", "nvidia-cuda-nvrtc-cu12").replace("/cu13/", "/cuda_nvrtc/")
     } else {
         compile::HELP.into()

@@ -478,24 +478,24 @@ impl Call {
         if self.runs == 1 {
             return self.submit(gpu, queue, addresses, update);
         }
-        let doing = || format!("run {}", self.plan.function);
+        let function = self.plan.function;
         if let Some((frozen, graph)) = &self.graphs[turn] {
             if frozen == addresses {
-                return graph.0.launch().map_err(gpu.failed(doing()));
+                return graph.0.launch().map_err(gpu.failed(format_args!("run {function}")));
             }
             // It may still run.
-            queue.stream.synchronize().map_err(gpu.failed(doing()))?;
+            queue.stream.synchronize().map_err(gpu.failed(format_args!("run {function}")))?;
             self.graphs[turn] = None;
         }
         let stream = &queue.stream;
-        let failed = || gpu.failed(format!("capture {}", self.plan.function));
-        stream.begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL).map_err(failed())?;
+        let failed = |error: DriverError| gpu.failed(format_args!("capture {function}"))(error);
+        stream.begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL).map_err(failed)?;
         let submitted = self.submit(gpu, queue, addresses, update);
         // The capture is ended whatever happened in it: the stream would be of no use otherwise.
         let graph = stream.end_capture(CUgraphInstantiate_flags(0));
         submitted?;
-        if let Some(graph) = graph.map_err(failed())? {
-            graph.upload().and_then(|()| graph.launch()).map_err(gpu.failed(doing()))?;
+        if let Some(graph) = graph.map_err(failed)? {
+            graph.upload().and_then(|()| graph.launch()).map_err(gpu.failed(format_args!("run {function}")))?;
             self.graphs[turn] = Some((*addresses, Graph(graph)));
         }
         Ok(())
@@ -511,7 +511,7 @@ impl Call {
         }
         for launch in self.cuda.launches {
             let kernel = &self.cuda.kernels[launch.kernel];
-            let failed = |error: DriverError| gpu.failed(format!("launch {}", kernel.name))(error);
+            let failed = |error: DriverError| gpu.failed(format_args!("launch {}", kernel.name))(error);
             let grid = self.grid(launch)?;
             let mut arguments: Vec<u64> =
                 launch.arguments.iter().map(|argument| self.argument(*argument, addresses)).collect();

@@ -70,7 +70,7 @@ impl Update {
             let grid = Grid { blocks: (blocks, 1), threads: THREADS };
             // SAFETY: passed on from the caller; the kernel takes these six.
             unsafe { function.launch(queue, grid, &mut arguments) }
-                .map_err(gpu.failed(format!("launch {}", self.kernel.name)))?;
+                .map_err(gpu.failed(format_args!("launch {}", self.kernel.name)))?;
         }
         Ok(())
     }

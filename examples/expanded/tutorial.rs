@@ -567,6 +567,7 @@ const _: () = {
             gradients: &[],
             parameters: 33056,
             trained: &[],
+            cuda: None,
         };
         &PLAN
     }
@@ -1291,6 +1292,7 @@ const _: () = {
             gradients: &[],
             parameters: 33056,
             trained: &[],
+            cuda: None,
         };
         &PLAN
     }
@@ -2236,6 +2238,7 @@ const _: () = {
             gradients: &[],
             parameters: 33056,
             trained: &[0..33056],
+            cuda: None,
         };
         &PLAN
     }
@@ -2684,6 +2687,9 @@ const _: () = {
         };
         fn plan() -> &'static graven::ModulePlan {
             &MODULE
+        }
+        fn functions() -> Vec<&'static graven::Plan> {
+            vec![forward_plan(), loss_plan(), loss_grad_plan()]
         }
     }
     impl std::fmt::Display for Network {

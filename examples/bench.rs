@@ -9,113 +9,10 @@ use std::time::Instant;
 
 use graven::prelude::*;
 
-mod tutorial {
-    #![allow(unreachable_pub)] // It reads as a user's library would.
-    use graven::prelude::*;
-    include!("../tests/stages/tutorial.rs");
-}
+#[path = "bench/networks.rs"]
+mod networks;
 
-/// 784-512-512-10: the weights outgrow the first caches.
-mod mlp {
-    use graven::prelude::*;
-
-    #[derive(Module)]
-    pub(crate) struct Mlp {
-        #[layer(784, 512)]
-        fc1: Linear,
-        #[layer(512, 512)]
-        fc2: Linear,
-        #[layer(512, 10)]
-        out: Linear,
-    }
-
-    network! {
-        impl Mlp {
-            pub(crate) fn forward(&self, t: Tensor<[N, 784]>) -> Tensor<[N, 10]> {
-                self.out(relu(self.fc2(relu(self.fc1(t)))))
-            }
-            pub(crate) fn loss(&self, t: Tensor<[N, 784]>, labels: Tensor<[N], i64>) -> Tensor<[]> {
-                cross_entropy(self.forward(t), labels)
-            }
-        }
-    }
-}
-
-/// Three stages of 16, 32 and 64 channels with a residual block each, on 3 x 32 x 32.
-mod residual {
-    use graven::prelude::*;
-
-    #[derive(Module)]
-    pub(crate) struct Block<const C: usize> {
-        #[layer(C, C, kernel_size = 3, padding = 1)]
-        conv1: Conv2d,
-        #[layer(C, C, kernel_size = 3, padding = 1)]
-        conv2: Conv2d,
-    }
-
-    network! {
-        impl Block {
-            fn forward(&self, t: Tensor<[N, C, H, W]>) -> Tensor<[N, C, H, W]> {
-                relu(t + self.conv2(relu(self.conv1(t))))
-            }
-        }
-    }
-
-    #[derive(Module)]
-    pub(crate) struct Residual {
-        #[layer(3, 16, kernel_size = 3, padding = 1)]
-        stem: Conv2d,
-        block1: Block<16>,
-        #[layer(16, 32, kernel_size = 3, stride = 2, padding = 1)]
-        down2: Conv2d,
-        block2: Block<32>,
-        #[layer(32, 64, kernel_size = 3, stride = 2, padding = 1)]
-        down3: Conv2d,
-        block3: Block<64>,
-        #[layer(64, 10)]
-        out: Linear,
-    }
-
-    network! {
-        impl Residual {
-            pub(crate) fn forward(&self, t: Tensor<[N, 3, 32, 32]>) -> Tensor<[N, 10]> {
-                let t = self.block1(relu(self.stem(t)));
-                let t = self.block2(relu(self.down2(t)));
-                let t = self.block3(relu(self.down3(t)));
-                self.out(mean(t, dim = [2, 3]))
-            }
-            pub(crate) fn loss(&self, t: Tensor<[N, 3, 32, 32]>, labels: Tensor<[N], i64>) -> Tensor<[]> {
-                cross_entropy(self.forward(t), labels)
-            }
-        }
-    }
-}
-
-/// Sizes that no kernel was written for: 7 and 13 channels, stride 3, batch 37.
-mod odd {
-    use graven::prelude::*;
-
-    #[derive(Module)]
-    pub(crate) struct Odd {
-        #[layer(1, 7, kernel_size = 3, stride = 3)]
-        conv1: Conv2d,
-        #[layer(7, 13, kernel_size = 3, padding = 1)]
-        conv2: Conv2d,
-        #[layer(out_features = 10)]
-        out: Linear,
-    }
-
-    network! {
-        impl Odd {
-            pub(crate) fn forward(&self, t: Tensor<[N, 1, 28, 28]>) -> Tensor<[N, 10]> {
-                self.out(relu(self.conv2(relu(self.conv1(t)))).flatten(1))
-            }
-            pub(crate) fn loss(&self, t: Tensor<[N, 1, 28, 28]>, labels: Tensor<[N], i64>) -> Tensor<[]> {
-                cross_entropy(self.forward(t), labels)
-            }
-        }
-    }
-}
+use networks::{mlp, odd, residual, tutorial};
 
 fn images(dims: &[usize]) -> Result<Tensor> {
     Tensor::from_fn(dims, |index| (index * 7919 % 997) as f32 / 997.0)
@@ -148,14 +45,16 @@ macro_rules! step {
     }};
 }
 
-fn inference(batch: usize, repeats: usize) -> Result<Vec<f64>> {
-    let network = tutorial::Network::init(Seed(0), &Device::cpu())?;
-    let (images, mut logits) = (images(&[batch, 1, 28, 28])?, Tensor::empty());
-    time(repeats, || network.forward_into(&images, &mut logits))
+macro_rules! inference {
+    ($network:ty, $shape:expr, $repeats:expr) => {{
+        let network = <$network>::init(Seed(0), &Device::cpu())?;
+        let (images, mut logits) = (images(&$shape)?, Tensor::empty());
+        time($repeats, || network.forward_into(&images, &mut logits))
+    }};
 }
 
-/// 60,000 images, shuffled and batched by 100, one epoch a run.
-fn epoch(repeats: usize) -> Result<Vec<f64>> {
+/// 60,000 images, shuffled and batched, one epoch a run.
+fn epoch(batch: usize, repeats: usize) -> Result<Vec<f64>> {
     let (images, labels) = (images(&[60_000, 1, 28, 28])?, labels(60_000)?);
     let names: &'static [&'static str] = &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
     let data = ImageDataset::new(images, labels, names)?;
@@ -165,7 +64,7 @@ fn epoch(repeats: usize) -> Result<Vec<f64>> {
     let mut seed = 0;
     time(repeats, || {
         seed += 1;
-        let mut batches = data.batches(100).shuffled(Seed(seed));
+        let mut batches = data.batches(batch).shuffled(Seed(seed));
         while batches.next_into(&mut images, &mut labels) {
             network.loss_step(&images, &labels, &mut adam)?;
         }
@@ -203,9 +102,18 @@ fn measure(work: &str, threads: usize, repeats: usize) -> Result<Option<Vec<f64>
     Ok(Some(match work {
         "step-100" => step!(tutorial::Network, [100, 1, 28, 28], repeats)?,
         "step-1000" => step!(tutorial::Network, [1000, 1, 28, 28], repeats)?,
-        "epoch-60000" => epoch(repeats)?,
-        "infer-1" => inference(1, repeats)?,
-        "infer-1000" => inference(1000, repeats)?,
+        "epoch-100" => epoch(100, repeats)?,
+        "epoch-1000" => epoch(1000, repeats)?,
+        "infer-1" => inference!(tutorial::Network, [1, 1, 28, 28], repeats)?,
+        "infer-1000" => inference!(tutorial::Network, [1000, 1, 28, 28], repeats)?,
+        // Around the largest batch whose samples go one by one.
+        "infer-4" => inference!(tutorial::Network, [4, 1, 28, 28], repeats)?,
+        "infer-5" => inference!(tutorial::Network, [5, 1, 28, 28], repeats)?,
+        "mlp-infer-1" => inference!(mlp::Mlp, [1, 784], repeats)?,
+        "mlp-infer-4" => inference!(mlp::Mlp, [4, 784], repeats)?,
+        "mlp-infer-5" => inference!(mlp::Mlp, [5, 784], repeats)?,
+        "residual-infer-1" => inference!(residual::Residual, [1, 3, 32, 32], repeats)?,
+        "residual-infer-5" => inference!(residual::Residual, [5, 3, 32, 32], repeats)?,
         "mlp-128" => step!(mlp::Mlp, [128, 784], repeats)?,
         "residual-64" => step!(residual::Residual, [64, 3, 32, 32], repeats)?,
         "odd-37" => step!(odd::Odd, [37, 1, 28, 28], repeats)?,
@@ -226,7 +134,8 @@ fn answer(line: &str) -> Result<()> {
             times.sort_by(f64::total_cmp);
             let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize];
             println!(
-                "{{\"peer\": \"graven\", \"work\": \"{work}\", \"threads\": {threads}, \"median_ms\": {:.5}, \"p99_ms\": {:.5}}}",
+                "{{\"peer\": \"graven\", \"work\": \"{work}\", \"threads\": {threads}, \"min_ms\": {:.5}, \"median_ms\": {:.5}, \"p99_ms\": {:.5}}}",
+                at(0.0),
                 at(0.5),
                 at(0.99)
             );

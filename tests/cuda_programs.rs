@@ -72,7 +72,7 @@ impl Case {
         // Small enough that activations neither die nor blow up.
         let parameter = |(stream, node): (usize, &graven_compiler::graph::Node)| {
             let fan_in: usize = node.ty.dims.iter().skip(1).map(size).product();
-            (node.label.clone(), draw(&node.ty, 100 + stream as u64, 1.0 / (fan_in as f64).sqrt(), false))
+            (node.label.to_string(), draw(&node.ty, 100 + stream as u64, 1.0 / (fan_in as f64).sqrt(), false))
         };
         let parameters = parameters.map(parameter).collect();
         Case { name, graph, inputs, parameters }
@@ -213,7 +213,7 @@ fn run(case: &Case, context: &Arc<CudaContext>, stream: &Arc<CudaStream>) -> Vec
         .iter()
         .filter_map(|node| match node.kind {
             Kind::Parameter { layer, weight } => {
-                Some(((layer, weight), Buffer::of(stream, Dtype::F32, &case.parameters[&node.label])))
+                Some(((layer, weight), Buffer::of(stream, Dtype::F32, &case.parameters[&*node.label])))
             }
             _ => None,
         })

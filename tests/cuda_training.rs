@@ -1,5 +1,5 @@
 //! Networks on a device, from the user's program down to the driver: what the CPU computes, a device computes too. Runs on the
-//! stand-ins of driver and NVRTC, or on the GPU of this machine with `GRAVEN_TEST_GPU=1`.
+//! stand-ins of driver and NVRTC, or on the GPU of this machine with `GRAVEN_TEST_DEVICE=cuda`.
 
 use graven::prelude::*;
 use graven_tests::cuda::emulated;
@@ -22,7 +22,7 @@ use tutorial::Network;
 /// Runs a test where there is a device.
 macro_rules! on_a_device {
     ($test:expr) => {
-        if std::env::var_os("GRAVEN_TEST_GPU").is_some() { $test() } else { emulated($test) }
+        if std::env::var("GRAVEN_TEST_DEVICE").is_ok_and(|device| device == "cuda") { $test() } else { emulated($test) }
     };
 }
 

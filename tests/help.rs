@@ -8,53 +8,46 @@ use std::str::FromStr as _;
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens as _, quote};
 
-/// Mistakes whose help says in words what to do, because no text in place of the marked tokens would mend them, and those
-/// which rustc reports.
-const IN_WORDS: &[&str] = &[
-    "argument_given_twice",
-    "array_of_modules_called",
-    "assert_does_not_hold",
-    "axes_of_permute_too_few",
-    "broadcast_does_not_fit",
-    "calls_itself",
-    "cat_ranks_differ",
-    "classes_of_the_dataset",
-    "constant_in_a_function",
-    "enum_as_a_module",
-    "field_is_no_module",
-    "field_that_does_not_exist",
-    "field_without_derive",
-    "if_in_a_body",
-    "image_shape_of_the_dataset",
-    "layer_never_used",
-    "layer_without_arguments",
-    "loss_not_scalar",
-    "loss_on_an_output_without_classes",
-    "missing_argument",
-    "missing_argument_of_a_function",
-    "missing_semicolon",
-    "module_that_contains_itself",
-    "module_with_layer_arguments",
-    "modules_that_contain_each_other",
-    "network_in_another_module",
-    "no_return_type",
-    "nothing_to_differentiate",
-    "number_of_results",
-    "number_of_sizes",
-    "residual_broadcasts_channels",
-    "second_network_for_a_struct",
-    "self_in_a_function",
-    "size_overflow",
-    "struct_with_two_fields_of_one_name",
-    "struct_without_derive",
-    "syntax_error_in_a_body",
-    "tensor_without_a_shape",
-    "too_many_elements",
-    "two_impls_in_a_block",
-    "undeclared_constant",
-    "unknown_kind_of_layer",
-    "unknown_size",
-    "wrong_number_of_arguments",
+/// Mistakes whose help says in words what to do, because no text in place of the marked tokens would mend them: the mend is a
+/// new layer, function or field, more than one edit, nothing at all in place of the tokens, or a number that only the user
+/// knows; and those which rustc reports, before a macro runs. Each with its reason.
+const IN_WORDS: &[(&str, &str)] = &[
+    ("assert_does_not_hold", "rustc evaluates the condition; the number to change stands elsewhere"),
+    ("calls_itself", "the recursion must become a loop over an array of modules"),
+    ("cat_ranks_differ", "which axis an input lacks, only the user knows"),
+    ("classes_of_the_dataset", "rustc evaluates the condition; the number to change stands elsewhere"),
+    ("constant_in_a_function", "no number is meant by a division by zero"),
+    ("enum_as_a_module", "a struct must be written in its place"),
+    ("field_is_no_module", "the field must go, and nothing stands in its place"),
+    ("field_that_does_not_exist", "rustc reports it: no macro can know the types in scope"),
+    ("field_without_derive", "rustc reports it; the derive stands on another struct"),
+    ("image_shape_of_the_dataset", "rustc evaluates the condition; the number to change stands elsewhere"),
+    ("layer_never_used", "the layer must be used, or go"),
+    ("loss_not_scalar", "rustc reports that a function without a loss has no gradient"),
+    ("loss_on_an_output_without_classes", "the loss belongs on an earlier value"),
+    ("missing_semicolon", "the token to add stands behind another than the parser marks"),
+    ("module_that_contains_itself", "another module must be written"),
+    ("module_with_layer_arguments", "the arguments must go, and nothing stands in their place"),
+    ("modules_that_contain_each_other", "rustc reports it; another module must be written"),
+    ("network_in_another_module", "rustc reports it; the block must move"),
+    ("no_return_type", "what is returned is known only when the signature can be read"),
+    ("nothing_to_differentiate", "rustc reports that a function without a gradient has no step"),
+    ("number_of_results", "which second result is meant, only the user knows"),
+    ("number_of_sizes", "rustc reports it"),
+    ("print_in_a_body", "the line must go, and nothing stands in its place"),
+    ("residual_broadcasts_channels", "a new layer is needed"),
+    ("second_network_for_a_struct", "rustc reports it; one block must go"),
+    ("self_in_a_function", "a struct around the function is needed"),
+    ("size_overflow", "no size is near"),
+    ("struct_with_two_fields_of_one_name", "rustc reports it"),
+    ("struct_without_derive", "rustc reports it; the derive stands on the struct"),
+    ("syntax_error_in_a_body", "the parser of Rust reports it"),
+    ("tensor_without_a_shape", "the shape is what the user must tell"),
+    ("too_many_elements", "no size is near"),
+    ("two_impls_in_a_block", "a second block is needed"),
+    ("undeclared_constant", "a declaration is needed, unless a name is near"),
+    ("unknown_kind_of_layer", "rustc reports it: no macro can know the types in scope"),
+    ("unknown_size", "the number is what the user must tell"),
 ];
 
 /// A message: its text, and the place it marks.
@@ -186,7 +179,8 @@ fn nested(structure: &Part, structs: &[Part], blocks: &[Part]) -> TokenStream {
 /// What the macros write for every block of a source.
 fn expanded(source: &str) -> String {
     let (structs, blocks) = parts(source);
-    let mut expanded = String::new();
+    let derived = structs.iter().map(|part| graven_compiler::derive_module(part.tokens.clone()).to_string());
+    let mut expanded: String = derived.collect();
     for block in &blocks {
         let tokens = &block.tokens;
         let output = match structs.iter().find(|part| part.name == block.name) {
@@ -197,7 +191,7 @@ fn expanded(source: &str) -> String {
                 // The last module to answer brings what the others brought.
                 let empty = quote!({ struct Last; } { impl Last {} } {});
                 graven_compiler::network_module(
-                    quote!({ #empty } (graven) { #structure } { #tokens } [Last] { #nested }),
+                    quote!({ #empty } (graven) { #structure } { #tokens } [{ Last }] { #nested }),
                 )
             }
         };
@@ -229,7 +223,8 @@ fn the_help_replaces_the_marked_tokens_and_the_result_compiles() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(in_words, IN_WORDS, "mistakes whose help is in words");
+    let listed: Vec<&str> = IN_WORDS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(in_words, listed, "mistakes whose help is in words");
 }
 
 /// Twelve lines hold the message, its place and the code; what rustc itself prints may be longer.
@@ -265,6 +260,26 @@ fn the_chapter_shows_the_messages_as_they_are() {
     for (title, _) in sections {
         assert!(names.contains(title), "`{title}` is no mistake of tests/errors");
     }
+}
+
+/// What the README and the opening of the chapter show, but for paths, lines and the code around, is printed by some case.
+#[test]
+fn messages_shown_elsewhere_are_as_they_are() {
+    let printed: String = cases().into_iter().map(|(_, _, printed)| printed).collect();
+    let mut n_messages = 0;
+    for file in ["../README.md", "../docs/when-it-does-not-compile.md", "../runtime/src/lib.rs"] {
+        let text = fs::read_to_string(file).unwrap().replace("//! ", "");
+        for block in text.split("```text\nerror: ").skip(1) {
+            let message: String = block
+                .lines()
+                .take_while(|line| !(line.is_empty() || line.contains("-->") || line.starts_with("```")))
+                .collect::<Vec<_>>()
+                .join("\n");
+            assert!(printed.contains(message.trim_end()), "{file} shows what nobody prints:\n{message}");
+            n_messages += 1;
+        }
+    }
+    assert!(n_messages > 0);
 }
 
 /// No mistake: a block may stand above its struct.

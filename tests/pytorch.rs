@@ -31,7 +31,7 @@ fn every_instruction_set_of_this_processor_computes_the_same() {
     for isa in Isa::available().filter(|isa| *isa != Isa::detect()) {
         let tests = std::env::current_exe().unwrap();
         let output = Command::new(tests)
-            .args(["--skip", "every_instruction_set"])
+            .args(["--skip", "every_instruction_set", "--skip", "a_cuda_device"])
             .env("GRAVEN_ISA", isa.name())
             .output()
             .unwrap();
@@ -39,6 +39,26 @@ fn every_instruction_set_of_this_processor_computes_the_same() {
         assert!(output.status.success(), "with {}:\n{text}", isa.name());
         assert!(text.contains("the_set_asked_for_is_used ... ok"), "{text}");
     }
+}
+
+/// On the stand-ins of driver and NVRTC, in a process of its own.
+#[test]
+fn a_cuda_device_computes_the_same() {
+    if std::env::var_os("GRAVEN_TEST_DEVICE").is_some() {
+        return;
+    }
+    let mut command = match graven_tests::cuda::emulated_command() {
+        Ok(command) => command,
+        Err(reason) => return graven_tests::cuda::skip(&reason),
+    };
+    let output = command
+        .args(["--skip", "every_instruction_set", "--skip", "a_cuda_device"])
+        .env("GRAVEN_TEST_DEVICE", "cuda")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("0 failed"), "{text}");
 }
 
 #[test]

@@ -156,6 +156,67 @@ const _: () = {
             dims: [10, 16],
             strides: [[16, 1], [1, 0]],
         };
+        /// Scratch memory of `conv1`.
+        const CONV1_SCRATCH_2: std::ops::Range<usize> = 3456..6832;
+        /// `conv1`, [1, 6, 24, 24].
+        const CONV1_ONE: std::ops::Range<usize> = 0..3456;
+        /// `relu`, [1, 6, 24, 24].
+        const RELU_ONE: std::ops::Range<usize> = 3456..6912;
+        /// Scratch memory of `max_pool2d`.
+        const MAX_POOL2D_SCRATCH: std::ops::Range<usize> = 0..1760;
+        /// `max_pool2d`, [1, 6, 12, 12].
+        const MAX_POOL2D_ONE: std::ops::Range<usize> = 6912..7776;
+        /// Scratch memory of `conv2`.
+        const CONV2_SCRATCH_2: std::ops::Range<usize> = 0..2896;
+        /// `conv2`, [1, 12, 8, 8].
+        const CONV2_ONE: std::ops::Range<usize> = 2896..3664;
+        /// `relu`, [1, 12, 8, 8].
+        const RELU_ONE_2: std::ops::Range<usize> = 0..768;
+        /// Scratch memory of `max_pool2d`.
+        const MAX_POOL2D_SCRATCH_2: std::ops::Range<usize> = 768..1184;
+        /// `max_pool2d`, [1, 12, 4, 4].
+        const MAX_POOL2D_ONE_2: std::ops::Range<usize> = 1184..1376;
+        /// `fc1`, [1, 120].
+        const FC1_ONE: std::ops::Range<usize> = 0..120;
+        /// `relu`, [1, 120].
+        const RELU_ONE_3: std::ops::Range<usize> = 128..248;
+        /// `fc2`, [1, 60].
+        const FC2_ONE: std::ops::Range<usize> = 0..60;
+        /// `relu`, [1, 60].
+        const RELU_ONE_4: std::ops::Range<usize> = 64..124;
+        /// `out`, [1, 10].
+        const OUT_ONE: std::ops::Range<usize> = 0..10;
+        /// `out`, [1, 10].
+        const OUT_ONE_2: std::ops::Range<usize> = 16..26;
+        const RELU_SIZES_5: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [6, 576],
+            strides: [[576, 1], [1, 0]],
+        };
+        const RELU_SIZES_6: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [12, 64],
+            strides: [[64, 1], [1, 0]],
+        };
+        const RELU_SIZES_7: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
+            dims: [120],
+            strides: [[1], [1]],
+        };
+        const RELU_SIZES_8: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
+            dims: [60],
+            strides: [[1], [1]],
+        };
+        const OUT_SIZES_3: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
+            dims: [10],
+            strides: [[1], [1]],
+        };
+        fn relu_formula() -> impl Fn([f32; 2]) -> f32 + Copy {
+            std::convert::identity(
+                #[inline(always)]
+                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+            )
+        }
+        fn out_formula() -> impl Fn([f32; 2]) -> f32 + Copy {
+            std::convert::identity(#[inline(always)] |[a, b]: [f32; 2]| a + b)
+        }
         /// One tile: 16 samples pass through every operation of the loop over N samples.
         #[inline(never)]
         fn tile_of_samples(tile: &mut graven::Tile<'_>) {
@@ -180,8 +241,7 @@ const _: () = {
                 &RELU_SIZES,
                 [conv1, &tile.parameters[CONV1_BIAS]],
                 relu,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
             let [relu, max_pool2d] = graven::disjoint(tile.floats, [RELU, MAX_POOL2D]);
@@ -206,8 +266,7 @@ const _: () = {
                 &RELU_SIZES_2,
                 [conv2, &tile.parameters[CONV2_BIAS]],
                 relu_2,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
             let [relu_2, max_pool2d_2] = graven::disjoint(
@@ -236,8 +295,7 @@ const _: () = {
                 &RELU_SIZES_3,
                 [fc1, &tile.parameters[FC1_BIAS]],
                 relu_3,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `fc2`: linear, [N, 120] and [60, 120] -> [N, 60], 7200 multiply-adds a sample.
             let [relu_3, fc2] = graven::disjoint(tile.floats, [RELU_3, FC2]);
@@ -255,8 +313,7 @@ const _: () = {
                 &RELU_SIZES_4,
                 [fc2, &tile.parameters[FC2_BIAS]],
                 relu_4,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `out`: linear, [N, 60] and [10, 60] -> [N, 10], 600 multiply-adds a sample.
             let [relu_4, out] = graven::disjoint(tile.floats, [RELU_4, OUT]);
@@ -274,10 +331,160 @@ const _: () = {
                 &OUT_SIZES_2,
                 [out, &tile.parameters[OUT_BIAS]],
                 out_2,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| a + b,
+                out_formula(),
             );
             tile.store_samples(OUT_2, 0, 10);
+        }
+        /// One sample passes through every operation of the loop, when there are only a few.
+        #[inline(never)]
+        fn one_sample(tile: &mut graven::Tile<'_>) {
+            /// `conv1`: conv2d, [N, 1, 28, 28] and [6, 1, 5, 5] -> [N, 6, 24, 24], 86400 multiply-adds a sample.
+            let [conv1_scratch_2, conv1_one] = graven::disjoint(
+                tile.floats,
+                [CONV1_SCRATCH_2, CONV1_ONE],
+            );
+            kernels::conv2d::forward_rows(
+                &tile.cx,
+                &CONV1_SIZES,
+                graven::sample(tile.reads[0], &tile.cx, 784),
+                &tile.parameters[CONV1_WEIGHT],
+                conv1_one,
+                conv1_scratch_2,
+            );
+            /// `relu`: relu(add(a, b)), [N, 6, 24, 24] and [6, 1, 1] -> [N, 6, 24, 24], 6912 multiply-adds a sample.
+            let [conv1_one, relu_one] = graven::disjoint(
+                tile.floats,
+                [CONV1_ONE, RELU_ONE],
+            );
+            kernels::cpu::map::map(
+                &tile.cx,
+                &RELU_SIZES_5,
+                [conv1_one, &tile.parameters[CONV1_BIAS]],
+                relu_one,
+                relu_formula(),
+            );
+            /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
+            let [relu_one, max_pool2d_scratch, max_pool2d_one] = graven::disjoint(
+                tile.floats,
+                [RELU_ONE, MAX_POOL2D_SCRATCH, MAX_POOL2D_ONE],
+            );
+            kernels::pool2d::max_rows(
+                &tile.cx,
+                &MAX_POOL2D_SIZES,
+                relu_one,
+                max_pool2d_one,
+                max_pool2d_scratch,
+            );
+            /// `conv2`: conv2d, [N, 6, 12, 12] and [12, 6, 5, 5] -> [N, 12, 8, 8], 115200 multiply-adds a sample.
+            let [max_pool2d_one, conv2_scratch_2, conv2_one] = graven::disjoint(
+                tile.floats,
+                [MAX_POOL2D_ONE, CONV2_SCRATCH_2, CONV2_ONE],
+            );
+            kernels::conv2d::forward_rows(
+                &tile.cx,
+                &CONV2_SIZES,
+                max_pool2d_one,
+                &tile.parameters[CONV2_WEIGHT],
+                conv2_one,
+                conv2_scratch_2,
+            );
+            /// `relu`: relu(add(a, b)), [N, 12, 8, 8] and [12, 1, 1] -> [N, 12, 8, 8], 1536 multiply-adds a sample.
+            let [conv2_one, relu_one_2] = graven::disjoint(
+                tile.floats,
+                [CONV2_ONE, RELU_ONE_2],
+            );
+            kernels::cpu::map::map(
+                &tile.cx,
+                &RELU_SIZES_6,
+                [conv2_one, &tile.parameters[CONV2_BIAS]],
+                relu_one_2,
+                relu_formula(),
+            );
+            /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
+            let [relu_one_2, max_pool2d_scratch_2, max_pool2d_one_2] = graven::disjoint(
+                tile.floats,
+                [RELU_ONE_2, MAX_POOL2D_SCRATCH_2, MAX_POOL2D_ONE_2],
+            );
+            kernels::pool2d::max_rows(
+                &tile.cx,
+                &MAX_POOL2D_SIZES_2,
+                relu_one_2,
+                max_pool2d_one_2,
+                max_pool2d_scratch_2,
+            );
+            /// `fc1`: linear, [N, 192] and [120, 192] -> [N, 120], 23040 multiply-adds a sample.
+            let [max_pool2d_one_2, fc1_one] = graven::disjoint(
+                tile.floats,
+                [MAX_POOL2D_ONE_2, FC1_ONE],
+            );
+            kernels::linear::forward_rows(
+                &tile.cx,
+                &FC1_SIZES,
+                max_pool2d_one_2,
+                &tile.parameters[FC1_WEIGHT],
+                fc1_one,
+            );
+            /// `relu`: relu(add(a, b)), [N, 120] and [120] -> [N, 120], 240 multiply-adds a sample.
+            let [fc1_one, relu_one_3] = graven::disjoint(
+                tile.floats,
+                [FC1_ONE, RELU_ONE_3],
+            );
+            kernels::cpu::map::map(
+                &tile.cx,
+                &RELU_SIZES_7,
+                [fc1_one, &tile.parameters[FC1_BIAS]],
+                relu_one_3,
+                relu_formula(),
+            );
+            /// `fc2`: linear, [N, 120] and [60, 120] -> [N, 60], 7200 multiply-adds a sample.
+            let [relu_one_3, fc2_one] = graven::disjoint(
+                tile.floats,
+                [RELU_ONE_3, FC2_ONE],
+            );
+            kernels::linear::forward_rows(
+                &tile.cx,
+                &FC2_SIZES,
+                relu_one_3,
+                &tile.parameters[FC2_WEIGHT],
+                fc2_one,
+            );
+            /// `relu`: relu(add(a, b)), [N, 60] and [60] -> [N, 60], 120 multiply-adds a sample.
+            let [fc2_one, relu_one_4] = graven::disjoint(
+                tile.floats,
+                [FC2_ONE, RELU_ONE_4],
+            );
+            kernels::cpu::map::map(
+                &tile.cx,
+                &RELU_SIZES_8,
+                [fc2_one, &tile.parameters[FC2_BIAS]],
+                relu_one_4,
+                relu_formula(),
+            );
+            /// `out`: linear, [N, 60] and [10, 60] -> [N, 10], 600 multiply-adds a sample.
+            let [relu_one_4, out_one] = graven::disjoint(
+                tile.floats,
+                [RELU_ONE_4, OUT_ONE],
+            );
+            kernels::linear::forward_rows(
+                &tile.cx,
+                &OUT_SIZES,
+                relu_one_4,
+                &tile.parameters[OUT_WEIGHT],
+                out_one,
+            );
+            /// `out`: add(a, b), [N, 10] and [10] -> [N, 10], 10 multiply-adds a sample.
+            let [out_one, out_one_2] = graven::disjoint(
+                tile.floats,
+                [OUT_ONE, OUT_ONE_2],
+            );
+            kernels::cpu::map::map(
+                &tile.cx,
+                &OUT_SIZES_3,
+                [out_one, &tile.parameters[OUT_BIAS]],
+                out_one_2,
+                out_formula(),
+            );
+            tile.store_rows(OUT_ONE_2, 0, 10);
         }
         static PLAN: graven::Plan = graven::Plan {
             function: "Network::forward",
@@ -334,8 +541,6 @@ const _: () = {
                                 symbols: &[0],
                             },
                             tiles_per_chunk: 1,
-                            floats: 110592,
-                            ints: 0,
                             reads: &[graven::Place::Input(0)],
                             int_reads: &[],
                             writes: &[graven::Place::Output(0)],
@@ -344,7 +549,17 @@ const _: () = {
                             int_sums: 0,
                             results: &[],
                             int_results: &[],
-                            tile: &[tile_of_samples],
+                            tile: graven::TilePlan {
+                                floats: 110592,
+                                ints: 0,
+                                steps: &[tile_of_samples],
+                            },
+                            one: Some(graven::TilePlan {
+                                floats: 7776,
+                                ints: 0,
+                                steps: &[one_sample],
+                            }),
+                            few: 4,
                         },
                     ],
                 },
@@ -357,6 +572,10 @@ const _: () = {
     }
     /// What `Network::loss` does, as the compiler planned it.
     fn loss_plan() -> &'static graven::Plan {
+        /// The sum of `cross_entropy` over samples, [].
+        const CROSS_ENTROPY_SUM: std::ops::Range<usize> = 0..1;
+        /// The sum of `correct` over samples, [] of i64.
+        const CORRECT_SUM: std::ops::Range<usize> = 0..1;
         /// `images`, [1, 28, 28, 16].
         const IMAGES: std::ops::Range<usize> = 55296..67840;
         /// Scratch memory of `conv1`.
@@ -393,10 +612,6 @@ const _: () = {
         const CROSS_ENTROPY: std::ops::Range<usize> = 0..16;
         /// `correct`, [16].
         const CORRECT: std::ops::Range<usize> = 16..32;
-        /// The sum of `cross_entropy` over samples, [].
-        const CROSS_ENTROPY_SUM: std::ops::Range<usize> = 0..1;
-        /// The sum of `correct` over samples, [] of i64.
-        const CORRECT_SUM: std::ops::Range<usize> = 0..1;
         /// Parameter `conv1.weight`, [6, 1, 5, 5].
         const CONV1_WEIGHT: std::ops::Range<usize> = 0..150;
         const CONV1_SIZES: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
@@ -503,21 +718,97 @@ const _: () = {
             summed: [true],
             samples: Some(0),
         };
-        const CORRECT_SIZES: kernels::softmax::Axis = kernels::softmax::Axis {
-            outer: 1,
-            size: 10,
-            inner: 16,
-        };
-        const CORRECT_SIZES_2: kernels::argmax::Count = kernels::argmax::Count {
+        const CORRECT_SIZES: kernels::argmax::Count = kernels::argmax::Count {
             samples: 16,
             features: 1,
             samples_last: true,
             tile: true,
         };
-        const CROSS_ENTROPY_SIZES_3: kernels::cpu::map::Map<1, 0> = kernels::cpu::map::Map {
+        /// Scratch memory of `conv1`.
+        const CONV1_SCRATCH_2: std::ops::Range<usize> = 3456..6832;
+        /// `conv1`, [1, 6, 24, 24].
+        const CONV1_ONE: std::ops::Range<usize> = 0..3456;
+        /// `relu`, [1, 6, 24, 24].
+        const RELU_ONE: std::ops::Range<usize> = 3456..6912;
+        /// Scratch memory of `max_pool2d`.
+        const MAX_POOL2D_SCRATCH: std::ops::Range<usize> = 0..1760;
+        /// `max_pool2d`, [1, 6, 12, 12].
+        const MAX_POOL2D_ONE: std::ops::Range<usize> = 6912..7776;
+        /// Scratch memory of `conv2`.
+        const CONV2_SCRATCH_2: std::ops::Range<usize> = 0..2896;
+        /// `conv2`, [1, 12, 8, 8].
+        const CONV2_ONE: std::ops::Range<usize> = 2896..3664;
+        /// `relu`, [1, 12, 8, 8].
+        const RELU_ONE_2: std::ops::Range<usize> = 0..768;
+        /// Scratch memory of `max_pool2d`.
+        const MAX_POOL2D_SCRATCH_2: std::ops::Range<usize> = 768..1184;
+        /// `max_pool2d`, [1, 12, 4, 4].
+        const MAX_POOL2D_ONE_2: std::ops::Range<usize> = 1184..1376;
+        /// `fc1`, [1, 120].
+        const FC1_ONE: std::ops::Range<usize> = 0..120;
+        /// `relu`, [1, 120].
+        const RELU_ONE_3: std::ops::Range<usize> = 128..248;
+        /// `fc2`, [1, 60].
+        const FC2_ONE: std::ops::Range<usize> = 0..60;
+        /// `relu`, [1, 60].
+        const RELU_ONE_4: std::ops::Range<usize> = 64..124;
+        /// `out`, [1, 10].
+        const OUT_ONE: std::ops::Range<usize> = 0..10;
+        /// `out`, [1, 10].
+        const OUT_ONE_2: std::ops::Range<usize> = 16..26;
+        /// `cross_entropy`, [1].
+        const CROSS_ENTROPY_ONE: std::ops::Range<usize> = 0..1;
+        /// `correct`, [1].
+        const CORRECT_ONE: std::ops::Range<usize> = 0..1;
+        const RELU_SIZES_5: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [6, 576],
+            strides: [[576, 1], [1, 0]],
+        };
+        const RELU_SIZES_6: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [12, 64],
+            strides: [[64, 1], [1, 0]],
+        };
+        const RELU_SIZES_7: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
+            dims: [120],
+            strides: [[1], [1]],
+        };
+        const RELU_SIZES_8: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
+            dims: [60],
+            strides: [[1], [1]],
+        };
+        const OUT_SIZES_3: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
+            dims: [10],
+            strides: [[1], [1]],
+        };
+        const CROSS_ENTROPY_SIZES_3: kernels::softmax::Axis = kernels::softmax::Axis {
+            outer: 1,
+            size: 10,
+            inner: 1,
+        };
+        const CROSS_ENTROPY_SIZES_4: kernels::reduce::Sum<1> = kernels::reduce::Sum {
+            dims: [1],
+            summed: [true],
+            samples: Some(0),
+        };
+        const CORRECT_SIZES_2: kernels::argmax::Count = kernels::argmax::Count {
+            samples: 1,
+            features: 1,
+            samples_last: false,
+            tile: true,
+        };
+        const CROSS_ENTROPY_SIZES_5: kernels::cpu::map::Map<1, 0> = kernels::cpu::map::Map {
             dims: [],
             strides: [[]],
         };
+        fn relu_formula() -> impl Fn([f32; 2]) -> f32 + Copy {
+            std::convert::identity(
+                #[inline(always)]
+                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+            )
+        }
+        fn out_formula() -> impl Fn([f32; 2]) -> f32 + Copy {
+            std::convert::identity(#[inline(always)] |[a, b]: [f32; 2]| a + b)
+        }
         /// One tile: 16 samples pass through every operation of the loop over N samples.
         #[inline(never)]
         fn tile_of_samples(tile: &mut graven::Tile<'_>) {
@@ -542,8 +833,7 @@ const _: () = {
                 &RELU_SIZES,
                 [conv1, &tile.parameters[CONV1_BIAS]],
                 relu,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
             let [relu, max_pool2d] = graven::disjoint(tile.floats, [RELU, MAX_POOL2D]);
@@ -568,8 +858,7 @@ const _: () = {
                 &RELU_SIZES_2,
                 [conv2, &tile.parameters[CONV2_BIAS]],
                 relu_2,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
             let [relu_2, max_pool2d_2] = graven::disjoint(
@@ -598,8 +887,7 @@ const _: () = {
                 &RELU_SIZES_3,
                 [fc1, &tile.parameters[FC1_BIAS]],
                 relu_3,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `fc2`: linear, [N, 120] and [60, 120] -> [N, 60], 7200 multiply-adds a sample.
             let [relu_3, fc2] = graven::disjoint(tile.floats, [RELU_3, FC2]);
@@ -617,8 +905,7 @@ const _: () = {
                 &RELU_SIZES_4,
                 [fc2, &tile.parameters[FC2_BIAS]],
                 relu_4,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `out`: linear, [N, 60] and [10, 60] -> [N, 10], 600 multiply-adds a sample.
             let [relu_4, out] = graven::disjoint(tile.floats, [RELU_4, OUT]);
@@ -636,8 +923,7 @@ const _: () = {
                 &OUT_SIZES_2,
                 [out, &tile.parameters[OUT_BIAS]],
                 out_2,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| a + b,
+                out_formula(),
             );
             tile.load_int_samples(0, LABELS, 1);
             /// `cross_entropy`: cross_entropy, [N, 10] and [N] of i64 -> [N], 80 multiply-adds a sample.
@@ -664,14 +950,202 @@ const _: () = {
             /// `correct`: argmax, [N, 10] -> [N] of i64, 10 multiply-adds a sample.
             let [out_2] = graven::disjoint(tile.floats, [OUT_2]);
             let [correct] = graven::disjoint(tile.ints, [CORRECT]);
-            kernels::argmax::argmax(&tile.cx, &CORRECT_SIZES, out_2, correct);
+            kernels::argmax::argmax(&tile.cx, &CROSS_ENTROPY_SIZES, out_2, correct);
             /// `correct`: count_equal, [N] of i64 and [N] of i64 -> [] of i64, 1 multiply-adds a sample.
             let [labels, correct] = graven::disjoint(tile.ints, [LABELS, CORRECT]);
             kernels::argmax::count_equal(
                 &tile.cx,
-                &CORRECT_SIZES_2,
+                &CORRECT_SIZES,
                 correct,
                 labels,
+                &mut tile.int_sums[CORRECT_SUM],
+            );
+        }
+        /// One sample passes through every operation of the loop, when there are only a few.
+        #[inline(never)]
+        fn one_sample(tile: &mut graven::Tile<'_>) {
+            /// `conv1`: conv2d, [N, 1, 28, 28] and [6, 1, 5, 5] -> [N, 6, 24, 24], 86400 multiply-adds a sample.
+            let [conv1_scratch_2, conv1_one] = graven::disjoint(
+                tile.floats,
+                [CONV1_SCRATCH_2, CONV1_ONE],
+            );
+            kernels::conv2d::forward_rows(
+                &tile.cx,
+                &CONV1_SIZES,
+                graven::sample(tile.reads[0], &tile.cx, 784),
+                &tile.parameters[CONV1_WEIGHT],
+                conv1_one,
+                conv1_scratch_2,
+            );
+            /// `relu`: relu(add(a, b)), [N, 6, 24, 24] and [6, 1, 1] -> [N, 6, 24, 24], 6912 multiply-adds a sample.
+            let [conv1_one, relu_one] = graven::disjoint(
+                tile.floats,
+                [CONV1_ONE, RELU_ONE],
+            );
+            kernels::cpu::map::map(
+                &tile.cx,
+                &RELU_SIZES_5,
+                [conv1_one, &tile.parameters[CONV1_BIAS]],
+                relu_one,
+                relu_formula(),
+            );
+            /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
+            let [relu_one, max_pool2d_scratch, max_pool2d_one] = graven::disjoint(
+                tile.floats,
+                [RELU_ONE, MAX_POOL2D_SCRATCH, MAX_POOL2D_ONE],
+            );
+            kernels::pool2d::max_rows(
+                &tile.cx,
+                &MAX_POOL2D_SIZES,
+                relu_one,
+                max_pool2d_one,
+                max_pool2d_scratch,
+            );
+            /// `conv2`: conv2d, [N, 6, 12, 12] and [12, 6, 5, 5] -> [N, 12, 8, 8], 115200 multiply-adds a sample.
+            let [max_pool2d_one, conv2_scratch_2, conv2_one] = graven::disjoint(
+                tile.floats,
+                [MAX_POOL2D_ONE, CONV2_SCRATCH_2, CONV2_ONE],
+            );
+            kernels::conv2d::forward_rows(
+                &tile.cx,
+                &CONV2_SIZES,
+                max_pool2d_one,
+                &tile.parameters[CONV2_WEIGHT],
+                conv2_one,
+                conv2_scratch_2,
+            );
+            /// `relu`: relu(add(a, b)), [N, 12, 8, 8] and [12, 1, 1] -> [N, 12, 8, 8], 1536 multiply-adds a sample.
+            let [conv2_one, relu_one_2] = graven::disjoint(
+                tile.floats,
+                [CONV2_ONE, RELU_ONE_2],
+            );
+            kernels::cpu::map::map(
+                &tile.cx,
+                &RELU_SIZES_6,
+                [conv2_one, &tile.parameters[CONV2_BIAS]],
+                relu_one_2,
+                relu_formula(),
+            );
+            /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
+            let [relu_one_2, max_pool2d_scratch_2, max_pool2d_one_2] = graven::disjoint(
+                tile.floats,
+                [RELU_ONE_2, MAX_POOL2D_SCRATCH_2, MAX_POOL2D_ONE_2],
+            );
+            kernels::pool2d::max_rows(
+                &tile.cx,
+                &MAX_POOL2D_SIZES_2,
+                relu_one_2,
+                max_pool2d_one_2,
+                max_pool2d_scratch_2,
+            );
+            /// `fc1`: linear, [N, 192] and [120, 192] -> [N, 120], 23040 multiply-adds a sample.
+            let [max_pool2d_one_2, fc1_one] = graven::disjoint(
+                tile.floats,
+                [MAX_POOL2D_ONE_2, FC1_ONE],
+            );
+            kernels::linear::forward_rows(
+                &tile.cx,
+                &FC1_SIZES,
+                max_pool2d_one_2,
+                &tile.parameters[FC1_WEIGHT],
+                fc1_one,
+            );
+            /// `relu`: relu(add(a, b)), [N, 120] and [120] -> [N, 120], 240 multiply-adds a sample.
+            let [fc1_one, relu_one_3] = graven::disjoint(
+                tile.floats,
+                [FC1_ONE, RELU_ONE_3],
+            );
+            kernels::cpu::map::map(
+                &tile.cx,
+                &RELU_SIZES_7,
+                [fc1_one, &tile.parameters[FC1_BIAS]],
+                relu_one_3,
+                relu_formula(),
+            );
+            /// `fc2`: linear, [N, 120] and [60, 120] -> [N, 60], 7200 multiply-adds a sample.
+            let [relu_one_3, fc2_one] = graven::disjoint(
+                tile.floats,
+                [RELU_ONE_3, FC2_ONE],
+            );
+            kernels::linear::forward_rows(
+                &tile.cx,
+                &FC2_SIZES,
+                relu_one_3,
+                &tile.parameters[FC2_WEIGHT],
+                fc2_one,
+            );
+            /// `relu`: relu(add(a, b)), [N, 60] and [60] -> [N, 60], 120 multiply-adds a sample.
+            let [fc2_one, relu_one_4] = graven::disjoint(
+                tile.floats,
+                [FC2_ONE, RELU_ONE_4],
+            );
+            kernels::cpu::map::map(
+                &tile.cx,
+                &RELU_SIZES_8,
+                [fc2_one, &tile.parameters[FC2_BIAS]],
+                relu_one_4,
+                relu_formula(),
+            );
+            /// `out`: linear, [N, 60] and [10, 60] -> [N, 10], 600 multiply-adds a sample.
+            let [relu_one_4, out_one] = graven::disjoint(
+                tile.floats,
+                [RELU_ONE_4, OUT_ONE],
+            );
+            kernels::linear::forward_rows(
+                &tile.cx,
+                &OUT_SIZES,
+                relu_one_4,
+                &tile.parameters[OUT_WEIGHT],
+                out_one,
+            );
+            /// `out`: add(a, b), [N, 10] and [10] -> [N, 10], 10 multiply-adds a sample.
+            let [out_one, out_one_2] = graven::disjoint(
+                tile.floats,
+                [OUT_ONE, OUT_ONE_2],
+            );
+            kernels::cpu::map::map(
+                &tile.cx,
+                &OUT_SIZES_3,
+                [out_one, &tile.parameters[OUT_BIAS]],
+                out_one_2,
+                out_formula(),
+            );
+            /// `cross_entropy`: cross_entropy, [N, 10] and [N] of i64 -> [N], 80 multiply-adds a sample.
+            let [out_one_2, cross_entropy_one] = graven::disjoint(
+                tile.floats,
+                [OUT_ONE_2, CROSS_ENTROPY_ONE],
+            );
+            kernels::cross_entropy::forward(
+                &tile.cx,
+                &CROSS_ENTROPY_SIZES_3,
+                out_one_2,
+                graven::sample(tile.int_reads[0], &tile.cx, 1),
+                cross_entropy_one,
+            );
+            /// `cross_entropy`: sum, [N] -> [], 1 multiply-adds a sample.
+            let [cross_entropy_one] = graven::disjoint(tile.floats, [CROSS_ENTROPY_ONE]);
+            kernels::reduce::sum_into(
+                &tile.cx,
+                &CROSS_ENTROPY_SIZES_4,
+                cross_entropy_one,
+                &mut tile.sums[CROSS_ENTROPY_SUM],
+            );
+            /// `correct`: argmax, [N, 10] -> [N] of i64, 10 multiply-adds a sample.
+            let [out_one_2] = graven::disjoint(tile.floats, [OUT_ONE_2]);
+            let [correct_one] = graven::disjoint(tile.ints, [CORRECT_ONE]);
+            kernels::argmax::argmax(
+                &tile.cx,
+                &CROSS_ENTROPY_SIZES_3,
+                out_one_2,
+                correct_one,
+            );
+            /// `correct`: count_equal, [N] of i64 and [N] of i64 -> [] of i64, 1 multiply-adds a sample.
+            let [correct_one] = graven::disjoint(tile.ints, [CORRECT_ONE]);
+            kernels::argmax::count_equal(
+                &tile.cx,
+                &CORRECT_SIZES_2,
+                correct_one,
+                graven::sample(tile.int_reads[0], &tile.cx, 1),
                 &mut tile.int_sums[CORRECT_SUM],
             );
         }
@@ -686,7 +1160,7 @@ const _: () = {
             );
             kernels::cpu::map::map(
                 &whole.cx,
-                &CROSS_ENTROPY_SIZES_3,
+                &CROSS_ENTROPY_SIZES_5,
                 [value_2],
                 value_0,
                 #[inline(always)]
@@ -777,8 +1251,6 @@ const _: () = {
                                 symbols: &[0],
                             },
                             tiles_per_chunk: 1,
-                            floats: 110592,
-                            ints: 32,
                             reads: &[graven::Place::Input(0)],
                             int_reads: &[graven::Place::Input(1)],
                             writes: &[],
@@ -797,7 +1269,17 @@ const _: () = {
                                     to: graven::SumTarget::Value(1),
                                 },
                             ],
-                            tile: &[tile_of_samples],
+                            tile: graven::TilePlan {
+                                floats: 110592,
+                                ints: 32,
+                                steps: &[tile_of_samples],
+                            },
+                            one: Some(graven::TilePlan {
+                                floats: 7776,
+                                ints: 16,
+                                steps: &[one_sample],
+                            }),
+                            few: 4,
                         },
                     ],
                 },
@@ -814,6 +1296,30 @@ const _: () = {
     }
     /// What `Network::loss_grad` does, as the compiler planned it.
     fn loss_grad_plan() -> &'static graven::Plan {
+        /// The sum of `cross_entropy` over samples, [].
+        const CROSS_ENTROPY_SUM: std::ops::Range<usize> = 0..1;
+        /// The sum of `correct` over samples, [] of i64.
+        const CORRECT_SUM: std::ops::Range<usize> = 0..1;
+        /// The sum of `out_grad` over samples, [10].
+        const OUT_GRAD_SUM: std::ops::Range<usize> = 16..26;
+        /// The sum of `out_grad` over samples, [10, 60].
+        const OUT_GRAD_SUM_2: std::ops::Range<usize> = 32..632;
+        /// The sum of `fc2_grad` over samples, [60].
+        const FC2_GRAD_SUM: std::ops::Range<usize> = 640..700;
+        /// The sum of `fc2_grad` over samples, [60, 120].
+        const FC2_GRAD_SUM_2: std::ops::Range<usize> = 704..7904;
+        /// The sum of `fc1_grad` over samples, [120].
+        const FC1_GRAD_SUM: std::ops::Range<usize> = 7904..8024;
+        /// The sum of `fc1_grad` over samples, [120, 192].
+        const FC1_GRAD_SUM_2: std::ops::Range<usize> = 8032..31072;
+        /// The sum of `conv2_grad` over samples, [12].
+        const CONV2_GRAD_SUM: std::ops::Range<usize> = 31072..31084;
+        /// The sum of `conv2_grad` over samples, [12, 6, 5, 5].
+        const CONV2_GRAD_SUM_2: std::ops::Range<usize> = 31088..32888;
+        /// The sum of `conv1_grad` over samples, [6].
+        const CONV1_GRAD_SUM: std::ops::Range<usize> = 32896..32902;
+        /// The sum of `conv1_grad` over samples, [6, 1, 5, 5].
+        const CONV1_GRAD_SUM_2: std::ops::Range<usize> = 32912..33062;
         /// `images`, [1, 28, 28, 16].
         const IMAGES: std::ops::Range<usize> = 165888..178432;
         /// Scratch memory of `conv1`.
@@ -888,30 +1394,6 @@ const _: () = {
         const MAX_POOL2D_GRAD_2: std::ops::Range<usize> = 0..55296;
         /// `relu_grad`, [6, 24, 24, 16].
         const RELU_GRAD_4: std::ops::Range<usize> = 110592..165888;
-        /// The sum of `cross_entropy` over samples, [].
-        const CROSS_ENTROPY_SUM: std::ops::Range<usize> = 0..1;
-        /// The sum of `correct` over samples, [] of i64.
-        const CORRECT_SUM: std::ops::Range<usize> = 0..1;
-        /// The sum of `out_grad` over samples, [10].
-        const OUT_GRAD_SUM: std::ops::Range<usize> = 16..26;
-        /// The sum of `out_grad` over samples, [10, 60].
-        const OUT_GRAD_SUM_2: std::ops::Range<usize> = 32..632;
-        /// The sum of `fc2_grad` over samples, [60].
-        const FC2_GRAD_SUM: std::ops::Range<usize> = 640..700;
-        /// The sum of `fc2_grad` over samples, [60, 120].
-        const FC2_GRAD_SUM_2: std::ops::Range<usize> = 704..7904;
-        /// The sum of `fc1_grad` over samples, [120].
-        const FC1_GRAD_SUM: std::ops::Range<usize> = 7904..8024;
-        /// The sum of `fc1_grad` over samples, [120, 192].
-        const FC1_GRAD_SUM_2: std::ops::Range<usize> = 8032..31072;
-        /// The sum of `conv2_grad` over samples, [12].
-        const CONV2_GRAD_SUM: std::ops::Range<usize> = 31072..31084;
-        /// The sum of `conv2_grad` over samples, [12, 6, 5, 5].
-        const CONV2_GRAD_SUM_2: std::ops::Range<usize> = 31088..32888;
-        /// The sum of `conv1_grad` over samples, [6].
-        const CONV1_GRAD_SUM: std::ops::Range<usize> = 32896..32902;
-        /// The sum of `conv1_grad` over samples, [6, 1, 5, 5].
-        const CONV1_GRAD_SUM_2: std::ops::Range<usize> = 32912..33062;
         /// Parameter `conv1.weight`, [6, 1, 5, 5].
         const CONV1_WEIGHT: std::ops::Range<usize> = 0..150;
         const CONV1_SIZES: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
@@ -1018,12 +1500,7 @@ const _: () = {
             summed: [true],
             samples: Some(0),
         };
-        const CORRECT_SIZES: kernels::softmax::Axis = kernels::softmax::Axis {
-            outer: 1,
-            size: 10,
-            inner: 16,
-        };
-        const CORRECT_SIZES_2: kernels::argmax::Count = kernels::argmax::Count {
+        const CORRECT_SIZES: kernels::argmax::Count = kernels::argmax::Count {
             samples: 16,
             features: 1,
             samples_last: true,
@@ -1032,11 +1509,6 @@ const _: () = {
         const CROSS_ENTROPY_GRAD_SIZES: kernels::cpu::map::Map<0, 1> = kernels::cpu::map::Map {
             dims: [16],
             strides: [],
-        };
-        const CROSS_ENTROPY_GRAD_SIZES_2: kernels::softmax::Axis = kernels::softmax::Axis {
-            outer: 1,
-            size: 10,
-            inner: 16,
         };
         const OUT_GRAD_SIZES: kernels::reduce::Sum<2> = kernels::reduce::Sum {
             dims: [10, 16],
@@ -1094,14 +1566,6 @@ const _: () = {
             rows: 120,
             columns: 192,
         };
-        const MAX_POOL2D_GRAD_SIZES: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
-            channels: 12,
-            height: 8,
-            width: 8,
-            kernel_size: [2, 2],
-            stride: [2, 2],
-            padding: [0, 0],
-        };
         const RELU_GRAD_SIZES_3: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
             dims: [12288],
             strides: [[1], [1]],
@@ -1110,36 +1574,6 @@ const _: () = {
             dims: [12, 64, 16],
             summed: [false, true, true],
             samples: Some(2),
-        };
-        const CONV2_GRAD_SIZES_2: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
-            in_channels: 6,
-            out_channels: 12,
-            height: 12,
-            width: 12,
-            kernel_size: [5, 5],
-            stride: [1, 1],
-            padding: [0, 0],
-            dilation: [1, 1],
-            groups: 1,
-        };
-        const CONV2_GRAD_SIZES_3: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
-            in_channels: 6,
-            out_channels: 12,
-            height: 12,
-            width: 12,
-            kernel_size: [5, 5],
-            stride: [1, 1],
-            padding: [0, 0],
-            dilation: [1, 1],
-            groups: 1,
-        };
-        const MAX_POOL2D_GRAD_SIZES_2: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
-            channels: 6,
-            height: 24,
-            width: 24,
-            kernel_size: [2, 2],
-            stride: [2, 2],
-            padding: [0, 0],
         };
         const RELU_GRAD_SIZES_4: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
             dims: [55296],
@@ -1150,21 +1584,25 @@ const _: () = {
             summed: [false, true, true],
             samples: Some(2),
         };
-        const CONV1_GRAD_SIZES_2: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
-            in_channels: 1,
-            out_channels: 6,
-            height: 28,
-            width: 28,
-            kernel_size: [5, 5],
-            stride: [1, 1],
-            padding: [0, 0],
-            dilation: [1, 1],
-            groups: 1,
-        };
         const CROSS_ENTROPY_SIZES_3: kernels::cpu::map::Map<1, 0> = kernels::cpu::map::Map {
             dims: [],
             strides: [[]],
         };
+        fn relu_formula() -> impl Fn([f32; 2]) -> f32 + Copy {
+            std::convert::identity(
+                #[inline(always)]
+                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+            )
+        }
+        fn out_formula() -> impl Fn([f32; 2]) -> f32 + Copy {
+            std::convert::identity(#[inline(always)] |[a, b]: [f32; 2]| a + b)
+        }
+        fn relu_grad_formula() -> impl Fn([f32; 2]) -> f32 + Copy {
+            std::convert::identity(
+                #[inline(always)]
+                |[a, b]: [f32; 2]| math::select(b > 0.0, a, 0.0),
+            )
+        }
         /// One tile: 16 samples pass through every operation of the loop over N samples.
         #[inline(never)]
         fn tile_of_samples(tile: &mut graven::Tile<'_>) {
@@ -1190,8 +1628,7 @@ const _: () = {
                 &RELU_SIZES,
                 [conv1, &tile.parameters[CONV1_BIAS]],
                 relu,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
             let [relu, max_pool2d] = graven::disjoint(tile.floats, [RELU, MAX_POOL2D]);
@@ -1216,8 +1653,7 @@ const _: () = {
                 &RELU_SIZES_2,
                 [conv2, &tile.parameters[CONV2_BIAS]],
                 relu_2,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
             let [relu_2, max_pool2d_2] = graven::disjoint(
@@ -1246,8 +1682,7 @@ const _: () = {
                 &RELU_SIZES_3,
                 [fc1, &tile.parameters[FC1_BIAS]],
                 relu_3,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `fc2`: linear, [N, 120] and [60, 120] -> [N, 60], 7200 multiply-adds a sample.
             let [relu_3, fc2] = graven::disjoint(tile.floats, [RELU_3, FC2]);
@@ -1265,8 +1700,7 @@ const _: () = {
                 &RELU_SIZES_4,
                 [fc2, &tile.parameters[FC2_BIAS]],
                 relu_4,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::max(a + b, 0.0),
+                relu_formula(),
             );
             /// `out`: linear, [N, 60] and [10, 60] -> [N, 10], 600 multiply-adds a sample.
             let [relu_4, out] = graven::disjoint(tile.floats, [RELU_4, OUT]);
@@ -1284,8 +1718,7 @@ const _: () = {
                 &OUT_SIZES_2,
                 [out, &tile.parameters[OUT_BIAS]],
                 out_2,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| a + b,
+                out_formula(),
             );
             tile.load_int_samples(0, LABELS, 1);
             /// `cross_entropy`: cross_entropy, [N, 10] and [N] of i64 -> [N], 80 multiply-adds a sample.
@@ -1312,12 +1745,12 @@ const _: () = {
             /// `correct`: argmax, [N, 10] -> [N] of i64, 10 multiply-adds a sample.
             let [out_2] = graven::disjoint(tile.floats, [OUT_2]);
             let [correct] = graven::disjoint(tile.ints, [CORRECT]);
-            kernels::argmax::argmax(&tile.cx, &CORRECT_SIZES, out_2, correct);
+            kernels::argmax::argmax(&tile.cx, &CROSS_ENTROPY_SIZES, out_2, correct);
             /// `correct`: count_equal, [N] of i64 and [N] of i64 -> [] of i64, 1 multiply-adds a sample.
             let [labels, correct] = graven::disjoint(tile.ints, [LABELS, CORRECT]);
             kernels::argmax::count_equal(
                 &tile.cx,
-                &CORRECT_SIZES_2,
+                &CORRECT_SIZES,
                 correct,
                 labels,
                 &mut tile.int_sums[CORRECT_SUM],
@@ -1343,7 +1776,7 @@ const _: () = {
             let [labels] = graven::disjoint(tile.ints, [LABELS]);
             kernels::cross_entropy::grad(
                 &tile.cx,
-                &CROSS_ENTROPY_GRAD_SIZES_2,
+                &CROSS_ENTROPY_SIZES,
                 out_2,
                 labels,
                 cross_entropy_grad,
@@ -1406,8 +1839,7 @@ const _: () = {
                 &RELU_GRAD_SIZES,
                 [out_grad, relu_4],
                 relu_grad,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::select(b > 0.0, a, 0.0),
+                relu_grad_formula(),
             );
             /// `fc2_grad`: sum, [N, 60] -> [60], 60 multiply-adds a sample.
             let [relu_grad] = graven::disjoint(tile.floats, [RELU_GRAD]);
@@ -1466,8 +1898,7 @@ const _: () = {
                 &RELU_GRAD_SIZES_2,
                 [fc2_grad, relu_3],
                 relu_grad_2,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::select(b > 0.0, a, 0.0),
+                relu_grad_formula(),
             );
             /// `fc1_grad`: sum, [N, 120] -> [120], 120 multiply-adds a sample.
             let [relu_grad_2] = graven::disjoint(tile.floats, [RELU_GRAD_2]);
@@ -1528,7 +1959,7 @@ const _: () = {
             );
             kernels::pool2d::max_grad(
                 &tile.cx,
-                &MAX_POOL2D_GRAD_SIZES,
+                &MAX_POOL2D_SIZES_2,
                 relu_2,
                 max_pool2d_2,
                 fc1_grad,
@@ -1544,8 +1975,7 @@ const _: () = {
                 &RELU_GRAD_SIZES_3,
                 [max_pool2d_grad, relu_2],
                 relu_grad_3,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::select(b > 0.0, a, 0.0),
+                relu_grad_formula(),
             );
             /// `conv2_grad`: sum, [N, 12, 8, 8] -> [12], 768 multiply-adds a sample.
             let [relu_grad_3] = graven::disjoint(tile.floats, [RELU_GRAD_3]);
@@ -1562,7 +1992,7 @@ const _: () = {
             );
             kernels::conv2d::grad_input(
                 &tile.cx,
-                &CONV2_GRAD_SIZES_2,
+                &CONV2_SIZES,
                 relu_grad_3,
                 &tile.parameters[CONV2_WEIGHT],
                 conv2_grad,
@@ -1575,7 +2005,7 @@ const _: () = {
             );
             kernels::conv2d::grad_weight(
                 &tile.cx,
-                &CONV2_GRAD_SIZES_3,
+                &CONV2_SIZES,
                 relu_grad_3,
                 max_pool2d,
                 &mut tile.sums[CONV2_GRAD_SUM_2],
@@ -1588,7 +2018,7 @@ const _: () = {
             );
             kernels::pool2d::max_grad(
                 &tile.cx,
-                &MAX_POOL2D_GRAD_SIZES_2,
+                &MAX_POOL2D_SIZES,
                 relu,
                 max_pool2d,
                 conv2_grad,
@@ -1604,8 +2034,7 @@ const _: () = {
                 &RELU_GRAD_SIZES_4,
                 [max_pool2d_grad_2, relu],
                 relu_grad_4,
-                #[inline(always)]
-                |[a, b]: [f32; 2]| math::select(b > 0.0, a, 0.0),
+                relu_grad_formula(),
             );
             /// `conv1_grad`: sum, [N, 6, 24, 24] -> [6], 3456 multiply-adds a sample.
             let [relu_grad_4] = graven::disjoint(tile.floats, [RELU_GRAD_4]);
@@ -1622,7 +2051,7 @@ const _: () = {
             );
             kernels::conv2d::grad_weight(
                 &tile.cx,
-                &CONV1_GRAD_SIZES_2,
+                &CONV1_SIZES,
                 relu_grad_4,
                 images,
                 &mut tile.sums[CONV1_GRAD_SUM_2],
@@ -1731,8 +2160,6 @@ const _: () = {
                                 symbols: &[0],
                             },
                             tiles_per_chunk: 1,
-                            floats: 178432,
-                            ints: 32,
                             reads: &[graven::Place::Input(0)],
                             int_reads: &[graven::Place::Input(1)],
                             writes: &[],
@@ -1791,7 +2218,13 @@ const _: () = {
                                     to: graven::SumTarget::Value(1),
                                 },
                             ],
-                            tile: &[tile_of_samples],
+                            tile: graven::TilePlan {
+                                floats: 178432,
+                                ints: 32,
+                                steps: &[tile_of_samples],
+                            },
+                            one: None,
+                            few: 0,
                         },
                     ],
                 },

@@ -1,13 +1,16 @@
 //! Sizes and shapes as the compiler knows them: numbers, symbols that the run binds, and their products.
 
 use std::fmt::{self, Write as _};
+use std::rc::Rc;
 
 /// One size: `factor` times the product of its symbols, `28`, `N` or `N * 28`.
-#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+///
+/// The compiler, which runs unoptimised, copies sizes and types all the time: their parts are shared.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Dim {
     factor: usize,
-    /// Sorted, so that equal products are equal values.
-    symbols: Vec<String>,
+    /// Sorted, so that equal products are equal values; None if there are none.
+    symbols: Option<Rc<[String]>>,
 }
 
 /// Symbols of a product: squaring a square again and again would double them without end.
@@ -17,19 +20,19 @@ impl Dim {
     /// A size known at compile time.
     #[must_use]
     pub const fn known(size: usize) -> Dim {
-        Dim { factor: size, symbols: Vec::new() }
+        Dim { factor: size, symbols: None }
     }
 
     /// A size that the run binds.
     #[must_use]
     pub fn symbol(name: &str) -> Dim {
-        Dim { factor: 1, symbols: vec![name.to_owned()] }
+        Dim { factor: 1, symbols: Some([name.to_owned()].into()) }
     }
 
     /// The number, if no symbol stands in it.
     #[must_use]
     pub fn as_known(&self) -> Option<usize> {
-        (self.symbols.is_empty() || self.factor == 0).then_some(self.factor)
+        if self.symbols.is_none() || self.factor == 0 { Some(self.factor) } else { None }
     }
 
     /// The number that multiplies the symbols.
@@ -41,26 +44,26 @@ impl Dim {
     /// The symbols, sorted; one that is squared stands twice.
     #[must_use]
     pub fn symbols(&self) -> &[String] {
-        &self.symbols
+        match &self.symbols {
+            Some(symbols) => symbols,
+            None => &[],
+        }
     }
 
     /// The product, unless its factor overflows or it has more symbols than any shape needs.
     #[must_use]
     pub fn times(&self, other: &Dim) -> Option<Dim> {
         let factor = self.factor.checked_mul(other.factor)?;
-        if self.symbols.len() + other.symbols.len() > MAX_SYMBOLS {
-            return None;
-        }
-        if self.symbols.is_empty() || other.symbols.is_empty() {
-            let symbols = if self.symbols.is_empty() { &other.symbols } else { &self.symbols };
-            return Some(if symbols.is_empty() {
-                Dim::known(factor)
-            } else {
-                Dim { factor, symbols: symbols.clone() }
-            });
-        }
-        let mut symbols = [self.symbols.as_slice(), &other.symbols].concat();
-        symbols.sort();
+        let symbols = match (&self.symbols, &other.symbols) {
+            (None, None) => None,
+            (Some(symbols), None) | (None, Some(symbols)) => Some(Rc::clone(symbols)),
+            (Some(left), Some(right)) if left.len() + right.len() > MAX_SYMBOLS => return None,
+            (Some(left), Some(right)) => {
+                let mut symbols = [&**left, right].concat();
+                symbols.sort();
+                Some(symbols.into())
+            }
+        };
         Some(Dim { factor, symbols })
     }
 
@@ -70,29 +73,23 @@ impl Dim {
         if other.factor == 0 || !self.factor.is_multiple_of(other.factor) {
             return None;
         }
-        let mut symbols = self.symbols.clone();
-        for symbol in &other.symbols {
+        let mut symbols = self.symbols().to_vec();
+        for symbol in other.symbols() {
             let position = symbols.iter().position(|own| own == symbol)?;
             symbols.remove(position);
         }
+        let symbols = if symbols.is_empty() { None } else { Some(symbols.into()) };
         Some(Dim { factor: self.factor / other.factor, symbols })
     }
 
     /// The product of many sizes, unless it overflows.
     #[must_use]
     pub fn product<'a>(dims: impl IntoIterator<Item = &'a Dim>) -> Option<Dim> {
-        dims.into_iter().try_fold(Dim::known(1), |product, dim| product.times(dim))
-    }
-}
-
-impl Clone for Dim {
-    /// Most sizes are numbers, and the compiler, which runs unoptimised, copies them all the time.
-    fn clone(&self) -> Dim {
-        if self.symbols.is_empty() {
-            Dim::known(self.factor)
-        } else {
-            Dim { factor: self.factor, symbols: self.symbols.clone() }
+        let mut product = Dim::known(1);
+        for dim in dims {
+            product = product.times(dim)?;
         }
+        Some(product)
     }
 }
 
@@ -104,13 +101,9 @@ impl From<usize> for Dim {
 
 impl fmt::Display for Dim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.symbols.is_empty() {
-            return self.factor.fmt(f);
-        }
-        match (self.factor, self.symbols.join(" * ")) {
-            (1, symbols) => f.write_str(&symbols),
-            (factor, symbols) => write!(f, "{symbols} * {factor}"),
-        }
+        let Some(symbols) = &self.symbols else { return self.factor.fmt(f) };
+        f.write_str(&symbols.join(" * "))?;
+        if self.factor == 1 { Ok(()) } else { write!(f, " * {}", self.factor) }
     }
 }
 
@@ -129,7 +122,7 @@ pub struct Type {
     /// What an element is.
     pub dtype: Dtype,
     /// The sizes, outermost first.
-    pub dims: Vec<Dim>,
+    pub dims: Rc<[Dim]>,
 }
 
 impl Type {
@@ -154,7 +147,7 @@ impl Type {
     /// The number of elements, unless it overflows.
     #[must_use]
     pub fn elements(&self) -> Option<Dim> {
-        Dim::product(&self.dims)
+        Dim::product(self.dims.iter())
     }
 
     /// The elements of one sample: the product of all sizes but the first, if all of them are known.
@@ -176,7 +169,10 @@ impl fmt::Display for Type {
 pub fn list<T: fmt::Display>(items: &[T]) -> String {
     let mut text = String::from("[");
     for (position, item) in items.iter().enumerate() {
-        let _ = write!(text, "{}{item}", if position > 0 { ", " } else { "" });
+        if position > 0 {
+            text.push_str(", ");
+        }
+        let _ = write!(text, "{item}");
     }
     text + "]"
 }

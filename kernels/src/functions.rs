@@ -138,6 +138,7 @@ pub static FUNCTIONS: &[Function] = &[
                 crate::layers::axes(ty.rank())
             ))
             .at("dims")
+            .fits(all_axes(&axes, ty.rank()))
             .help("name every axis once, in the new order"));
         }
         permute_axes(builder, input, axes)
@@ -217,6 +218,13 @@ fn reduce(builder: &mut dyn Builder, elements: Value, arguments: &Arguments) -> 
             scale(builder, sum, &Scalar::one_over(&count))
         }
     }
+}
+
+/// A permutation that names some axes only, with the others: behind them, or before them if a batch was left out.
+fn all_axes(axes: &[usize], rank: usize) -> Vec<String> {
+    let others: Vec<usize> = (0..rank).filter(|axis| !axes.contains(axis)).collect();
+    let moved: Vec<usize> = std::iter::once(0).chain(axes.iter().map(|axis| axis + 1)).collect();
+    [[axes, &others].concat(), moved, [&others, axes].concat()].iter().map(|axes| list(axes)).collect()
 }
 
 /// How many elements lie along some axes.

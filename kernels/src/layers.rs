@@ -1,5 +1,6 @@
 //! The layers: what may be written in `#[layer(..)]`, the parameters they own, and how they are applied. One row each.
 
+use std::cell::Cell;
 use std::fmt::Write as _;
 
 use crate::arguments::{Arguments, Given, Kind, Parameter, optional, required};
@@ -29,15 +30,36 @@ pub struct Layer {
 }
 
 /// How a layer is applied: builder, arguments, input, its parameters, mode.
-pub type Apply = fn(&mut dyn Builder, &Arguments, Value, &[Value], Mode) -> Result<Value, Mistake>;
+pub type Apply = fn(&mut dyn Builder, &Arguments, Value, &[Value], &Mode) -> Result<Value, Mistake>;
 
 /// Whether a function runs in training, and which dropout of the function this is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Mode {
-    /// In training (`_grad`, `_step`), or in evaluation (called directly).
-    pub training: bool,
+    training: bool,
+    asked: Cell<bool>,
     /// Counts the uses of random numbers in the function.
     pub stream: u64,
+}
+
+impl Mode {
+    /// In training (`_grad`, `_step`), or in evaluation (called directly).
+    #[must_use]
+    pub const fn new(training: bool, stream: u64) -> Mode {
+        Mode { training, asked: Cell::new(false), stream }
+    }
+
+    /// Whether this is training.
+    #[must_use]
+    pub fn training(&self) -> bool {
+        self.asked.set(true);
+        self.training
+    }
+
+    /// Whether anyone wanted to know: if not, training and evaluation are the same.
+    #[must_use]
+    pub fn asked(&self) -> bool {
+        self.asked.get()
+    }
 }
 
 /// A parameter of a layer.
@@ -86,8 +108,8 @@ pub static LAYERS: &[Layer] = &[
             };
             let output = crate::conv2d::conv2d(builder, input, weights[0], geometry)?;
             let Some(bias) = weights.get(1) else { return Ok(output) };
-            let channels = builder.ty(*bias).dims.remove(0);
-            let bias = crate::rearrange::reshape(builder, *bias, vec![channels, 1.into(), 1.into()])?;
+            let channels = builder.ty(*bias).dims[0].clone();
+            let bias = crate::rearrange::reshape(builder, *bias, [channels, 1.into(), 1.into()])?;
             apply(builder, "add", &[output, bias])
         },
     },
@@ -136,7 +158,7 @@ pub static LAYERS: &[Layer] = &[
         describe: |arguments| format!("Dropout(p={})", probability(arguments).unwrap_or(0.5)),
         apply: |builder, arguments, input, _, mode| {
             let p = probability(arguments).unwrap_or(0.5);
-            if mode.training && p > 0.0 {
+            if p > 0.0 && mode.training() {
                 crate::dropout::dropout_stream(builder, input, p, mode.stream)
             } else {
                 Ok(input)

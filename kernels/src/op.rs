@@ -8,7 +8,7 @@
 //!
 //! # The kernel contract
 //!
-//! A kernel acts on one tile of 16 samples, or on complete tensors. It gets slices and sizes; it knows neither the batch nor
+//! A kernel acts on one tile of 16 samples, on a single sample, or on complete tensors. It gets slices and sizes; it knows neither the batch nor
 //! threads, allocates nothing, and overwrites its output, unless it [sums over samples](Batching::SumsSamples): then it adds
 //! to its output. Samples of a tile beyond `cx.count` are copies of a real one: finite if the real ones are, read by
 //! nobody, and never part of a sum.
@@ -16,7 +16,6 @@
 use std::fmt;
 use std::rc::Rc;
 
-use crate::LANES;
 use crate::cuda::Part;
 use crate::dim::{Dim, Type};
 use crate::pointwise::Formula;
@@ -212,7 +211,7 @@ pub enum Batching {
 pub enum Layout {
     /// Per-sample shape first, the 16 samples of the tile innermost: [C, H, W, 16].
     Samples,
-    /// One sample after the other: [16, C, H, W].
+    /// One sample after the other: [16, C, H, W], or [1, C, H, W] where a tile is a single sample.
     Rows,
     /// No tile: the complete tensor, row-major.
     Whole,
@@ -251,6 +250,8 @@ pub struct Operand {
 pub struct Call {
     /// The layout of batched operands.
     pub layout: Layout,
+    /// Samples of a tile: 16, or 1 in the way for few samples, whose layout is `Rows`.
+    pub tile: usize,
     /// The inputs.
     pub inputs: Vec<Operand>,
     /// The output.
@@ -262,11 +263,11 @@ impl Call {
     #[must_use]
     pub fn physical(&self, operand: &Operand) -> Vec<Dim> {
         let dims = &operand.ty.dims;
-        let lanes = || Dim::known(LANES);
+        let samples = || Dim::known(self.tile);
         match (self.layout, operand.batched) {
-            (Layout::Whole, _) | (Layout::Rows, false) => dims.clone(),
-            (Layout::Rows, true) => std::iter::once(lanes()).chain(dims[1..].iter().cloned()).collect(),
-            (Layout::Samples, true) => dims[1..].iter().cloned().chain([lanes()]).collect(),
+            (Layout::Whole, _) | (Layout::Rows, false) => dims.to_vec(),
+            (Layout::Rows, true) => std::iter::once(samples()).chain(dims[1..].iter().cloned()).collect(),
+            (Layout::Samples, true) => dims[1..].iter().cloned().chain([samples()]).collect(),
             (Layout::Samples, false) => {
                 let rank =
                     self.inputs.iter().map(|input| input.ty.rank()).max().unwrap_or(0).max(self.output.ty.rank());
@@ -401,6 +402,12 @@ pub trait Op: fmt::Debug {
     /// Which layouts of a tile it takes.
     fn layouts(&self) -> Layouts {
         Layouts::Any
+    }
+
+    /// Whether it has a kernel for a single sample in the layout `Rows`; a batch of few samples is then walked sample by
+    /// sample. Asked of what evaluation needs, so gradients may say no.
+    fn takes_one_sample(&self) -> bool {
+        true
     }
 
     /// Whether the output is the input's memory under another shape, so that nothing runs.

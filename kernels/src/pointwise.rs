@@ -230,7 +230,7 @@ impl fmt::Display for Formula {
 pub struct Pointwise {
     formula: Formula,
     /// The shape to broadcast to, where it is larger than that of the inputs.
-    shape: Option<Vec<Dim>>,
+    shape: Option<Rc<[Dim]>>,
     /// The name of one operation; the formula stands for several.
     name: Option<&'static str>,
 }
@@ -244,14 +244,14 @@ impl Pointwise {
 
     /// A number in every element of a shape.
     #[must_use]
-    pub fn constant(scalar: Scalar, shape: Vec<Dim>) -> Pointwise {
-        Pointwise { formula: Formula::Scalar(scalar), shape: Some(shape), name: Some("constant") }
+    pub fn constant(scalar: Scalar, shape: impl Into<Rc<[Dim]>>) -> Pointwise {
+        Pointwise { formula: Formula::Scalar(scalar), shape: Some(shape.into()), name: Some("constant") }
     }
 
     /// The operation that broadcasts its input to a shape.
     #[must_use]
-    pub fn expand(shape: Vec<Dim>) -> Pointwise {
-        Pointwise { formula: Formula::Operand(0), shape: Some(shape), name: Some("expand") }
+    pub fn expand(shape: impl Into<Rc<[Dim]>>) -> Pointwise {
+        Pointwise { formula: Formula::Operand(0), shape: Some(shape.into()), name: Some("expand") }
     }
 }
 
@@ -293,9 +293,16 @@ impl Op for Pointwise {
                 return Err(mistake);
             }
         }
-        let mut dims = self.shape.clone().unwrap_or_default();
+        let mut dims = match (&self.shape, inputs.first()) {
+            (Some(shape), _) => Rc::clone(shape),
+            (None, Some(first)) => Rc::clone(&first.dims),
+            (None, None) => Rc::new([]),
+        };
         for input in inputs {
-            dims = broadcast(&dims, &input.dims)?;
+            // Nearly all operands have one shape.
+            if input.dims != dims {
+                dims = broadcast(&dims, &input.dims)?.into();
+            }
         }
         Ok(Type { dtype: Dtype::F32, dims })
     }
@@ -365,7 +372,7 @@ impl Op for Pointwise {
     }
 
     fn cost(&self, _: &[Type], output: &Type) -> u64 {
-        let elements = Dim::product(&output.dims).map_or(1, |dim| dim.factor());
+        let elements = Dim::product(output.dims.iter()).map_or(1, |dim| dim.factor());
         elements as u64 * (self.formula.size().max(1) as u64)
     }
 

@@ -270,7 +270,7 @@ pub mod __private {
 
     pub use crate::display::display;
     pub use crate::plan::*;
-    pub use crate::run::{MAX_CHUNKS, Tile, Whole, disjoint, gradients, run, run_grad, run_step};
+    pub use crate::run::{MAX_CHUNKS, Tile, Whole, disjoint, gradients, run, run_grad, run_step, sample};
     pub use crate::structure::{Bound, BoundMut, Builder, Structure, Visitor, VisitorMut, bind, bind_mut};
     pub use crate::workspace::{Argument, Slot, Workspaces};
 }

@@ -89,10 +89,6 @@ pub struct LoopPlan {
     /// Tiles that one chunk takes; a cost model set it at compile time. (The run takes a multiple of it where the number
     /// of chunks would pass [`run::MAX_CHUNKS`](crate::run::MAX_CHUNKS).)
     pub tiles_per_chunk: usize,
-    /// Floats and integers of the arena of one tile.
-    pub floats: usize,
-    /// See `floats`.
-    pub ints: usize,
     /// Complete f32 tensors that the tiles read; the loads and `Tile::reads` name them by their index here.
     pub reads: &'static [Place],
     /// The same for i64.
@@ -109,8 +105,23 @@ pub struct LoopPlan {
     pub results: &'static [SumPlan],
     /// Where the integer sums go.
     pub int_results: &'static [SumPlan],
-    /// The code of a tile, in order; cut into several functions so that no single one grows too long.
-    pub tile: &'static [fn(&mut Tile<'_>)],
+    /// A tile of 16 samples.
+    pub tile: TilePlan,
+    /// A tile of a single sample, which runs instead where there are few.
+    pub one: Option<TilePlan>,
+    /// How many samples are few; a cost model set it at compile time.
+    pub few: usize,
+}
+
+/// What runs on a tile.
+#[derive(Debug)]
+pub struct TilePlan {
+    /// Floats of its arena.
+    pub floats: usize,
+    /// Integers of its arena.
+    pub ints: usize,
+    /// Its code, in order; cut into several functions so that no single one grows too long.
+    pub steps: &'static [fn(&mut Tile<'_>)],
 }
 
 /// One stage of a function.

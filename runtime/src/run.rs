@@ -10,7 +10,7 @@ use graven_kernels::cpu::{Context, Isa};
 
 use self::loops::Call;
 pub use self::loops::MAX_CHUNKS;
-pub use self::tile::{Tile, Whole, disjoint};
+pub use self::tile::{Tile, Whole, disjoint, sample};
 use crate::cuda::{self, Task};
 use crate::error::Result;
 use crate::floats::{LINE, Shared};

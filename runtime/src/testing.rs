@@ -69,8 +69,6 @@ static FORWARD: Plan = Plan {
         loops: &[LoopPlan {
             extent: N,
             tiles_per_chunk: 1,
-            floats: 32,
-            ints: 0,
             reads: &[Place::Input(0)],
             int_reads: &[],
             writes: &[Place::Output(0)],
@@ -79,7 +77,9 @@ static FORWARD: Plan = Plan {
             int_sums: 0,
             results: &[],
             int_results: &[],
-            tile: &[forward_tile],
+            tile: TilePlan { floats: 32, ints: 0, steps: &[forward_tile] },
+            one: Some(TilePlan { floats: 16, ints: 0, steps: &[forward_one] }),
+            few: 4,
         }],
     }],
     gradients: &[],
@@ -122,6 +122,11 @@ fn forward_tile(tile: &mut Tile<'_>) {
     tile.store_samples(16..32, 0, 1);
 }
 
+fn forward_one(tile: &mut Tile<'_>) {
+    tile.floats[0] = tile.parameters[0] * sample(tile.reads[0], &tile.cx, 1)[0] + tile.parameters[16];
+    tile.store_rows(0..1, 0, 1);
+}
+
 static LOSS: Plan = Plan {
     function: "Line::loss",
     symbols: &["N"],
@@ -146,8 +151,6 @@ static LOSS: Plan = Plan {
             loops: &[LoopPlan {
                 extent: N,
                 tiles_per_chunk: 1,
-                floats: 48,
-                ints: 16,
                 reads: &[Place::Input(0), Place::Input(1)],
                 int_reads: &[Place::Input(2)],
                 writes: &[],
@@ -160,7 +163,9 @@ static LOSS: Plan = Plan {
                     SumPlan { from: 32..33, to: SumTarget::Value(2) },
                 ],
                 int_results: &[SumPlan { from: 0..1, to: SumTarget::Value(1) }],
-                tile: &[load_tile, loss_tile],
+                tile: TilePlan { floats: 48, ints: 16, steps: &[load_tile, loss_tile] },
+                one: None,
+                few: 0,
             }],
         },
         Stage { whole: &[copy_gradient], loops: &[] },
@@ -411,8 +416,6 @@ static DOUBLE: Plan = Plan {
         loops: &[LoopPlan {
             extent: N,
             tiles_per_chunk: 1,
-            floats: 16,
-            ints: 0,
             reads: &[Place::Input(0)],
             int_reads: &[],
             writes: &[Place::Value(0)],
@@ -421,7 +424,9 @@ static DOUBLE: Plan = Plan {
             int_sums: 0,
             results: &[],
             int_results: &[],
-            tile: &[double_tile],
+            tile: TilePlan { floats: 16, ints: 0, steps: &[double_tile] },
+            one: None,
+            few: 0,
         }],
     }],
     gradients: &[],

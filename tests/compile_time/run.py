@@ -4,16 +4,20 @@ the workspace, with cargo's default profiles (macros unoptimised).
 
     python3 tests/compile_time/run.py                    # everything, as a Markdown table
     python3 tests/compile_time/run.py mlp_100 --no-release
+    python3 tests/compile_time/run.py --cold tutorial    # with graven itself built anew for every figure
     python3 tests/compile_time/run.py --write DIR        # only writes the crates
 
-For each network: the time inside of the macros (`GRAVEN_TIME=1`, the fastest of the runs), `cargo check` when only the
-crate itself is new, the same after an edit of the network, after an edit of `main`, and a release build. Dependencies are
-built before any time is taken. `--memory MB` compiles under `ulimit -v`.
+For each network: the time inside of the macros (`GRAVEN_TIME=1`, all doors of the crate together: median and minimum),
+`cargo check` of the new crate, the same after an edit of a layer's size and after an edit of the body of `forward`
+(medians), and a release build of the crate. Dependencies are built before any time is taken, unless `--cold`.
+`--memory MB` compiles under `ulimit -v`.
 """
 
 import argparse
 import os
 import re
+import shutil
+import statistics
 import subprocess
 import tempfile
 import time
@@ -70,14 +74,37 @@ def mlp(layers):
 
 
 def conv(layers):
-    """Convolutions of 8 channels with a residual around every second, and a linear layer."""
+    """Convolutions of 8 channels with a residual around every second, a pooling in the middle, and a linear layer."""
     fields, body = "", ""
     for i in range(layers - 1):
         fields += f"    #[layer(out_channels = 8, kernel_size = 3, padding = 1)]\n    conv{i}: Conv2d,\n"
         residual = " + t" if i % 2 else ""
         body += f"            let t = relu(self.conv{i}(t){residual});\n"
+        if i == layers // 2:
+            body += "            let t = max_pool2d(t, kernel_size = 2, stride = 2);\n"
     fields += "    #[layer(out_features = 10)]\n    out: Linear,\n"
     return network(fields, "1, 14, 14", body + "            self.out(t.flatten(1))\n")
+
+
+BLOCK = """
+/// Two convolutions and what goes around them.
+#[derive(Module)]
+pub struct Block<const C: usize> {
+    #[layer(in_channels = C, out_channels = C, kernel_size = 3, padding = 1)]
+    conv1: Conv2d,
+    #[layer(in_channels = C, out_channels = C, kernel_size = 3, padding = 1)]
+    conv2: Conv2d,
+}
+
+network! {
+    impl Block {
+        /// The output of the block.
+        pub fn forward(&self, t: Tensor<[N, C, H, W]>) -> Tensor<[N, C, H, W]> {
+            relu(self.conv2(relu(self.conv1(t))) + t)
+        }
+    }
+}
+"""
 
 
 def nested(layers):
@@ -85,25 +112,7 @@ def nested(layers):
     blocks = "".join(f"    block{i}: Block<8>,\n" for i in range(5))
     stages = "".join(f"    stage{i}: Stage,\n" for i in range(layers // 10))
     modules = f"""
-/// Two convolutions and what goes around them.
-#[derive(Module)]
-pub struct Block<const C: usize> {{
-    #[layer(in_channels = C, out_channels = C, kernel_size = 3, padding = 1)]
-    conv1: Conv2d,
-    #[layer(in_channels = C, out_channels = C, kernel_size = 3, padding = 1)]
-    conv2: Conv2d,
-}}
-
-network! {{
-    impl Block {{
-        /// The output of the block.
-        pub fn forward(&self, t: Tensor<[N, C, H, W]>) -> Tensor<[N, C, H, W]> {{
-            relu(self.conv2(relu(self.conv1(t))) + t)
-        }}
-    }}
-}}
-
-/// Five blocks.
+{BLOCK}/// Five blocks.
 #[derive(Module)]
 pub struct Stage {{
 {blocks}}}
@@ -131,8 +140,18 @@ def tutorial():
     return "//! The tutorial.\n\nuse graven::prelude::*;\n\n" + text + MAIN % "1, 28, 28"
 
 
+def arrays(layers):
+    """Blocks of two convolutions in arrays of five, in a loop."""
+    blocks = "".join(f"    stage{i}: [Block<8>; 5],\n" for i in range(layers // 10))
+    fields = "    #[layer(out_channels = 8, kernel_size = 3, padding = 1)]\n    stem: Conv2d,\n" + blocks
+    fields += "    #[layer(out_features = 10)]\n    out: Linear,\n"
+    body = "            let mut t = relu(self.stem(t));\n"
+    body += "".join(f"            for block in &self.stage{i} {{ t = block(t); }}\n" for i in range(layers // 10))
+    return network(fields, "1, 14, 14", body + "            self.out(t.flatten(1))\n", BLOCK)
+
+
 NETWORKS = {"tutorial": tutorial}
-for family in (mlp, conv, nested):
+for family in (mlp, conv, nested, arrays):
     for n_layers in (10, 50, 100):
         NETWORKS[f"{family.__name__}_{n_layers}"] = lambda family=family, n_layers=n_layers: family(n_layers)
 
@@ -175,38 +194,55 @@ def expansion(text):
     return sum(float(ms) for ms in re.findall(r"^graven: \S+ took ([0-9.]+) ms", text, re.M))
 
 
+def resized(text, step):
+    """The program with one layer of another size: the last one is as wide as the output is declared."""
+    classes = 11 + step
+    text = re.sub(r"(\n    #\[layer\([^\n]*out_features = )10(\)\]\n    out: Linear)", rf"\g<1>{classes}\2", text)
+    return text.replace("-> Tensor<[N, 10]>", f"-> Tensor<[N, {classes}]>")
+
+
+def rewritten(text, step):
+    """The program with another number in the body of `forward`."""
+    return text.replace("self.out(", f"{step + 2}.0 * self.out(")
+
+
 def measure(folder, target, name, arguments):
     """One row of the table."""
     write(folder, name)
-    main, lib = folder / "src/main.rs", (folder / "src/main.rs").read_text()
-    check = "check"
+    main, text = folder / "src/main.rs", (folder / "src/main.rs").read_text()
     expansions = []
 
     def run(command):
-        seconds, text = cargo(folder, target, command, arguments.memory)
-        if command == check:
-            expansions.append(expansion(text))
-        return seconds
+        if arguments.cold:
+            shutil.rmtree(target, ignore_errors=True)
+        seconds, printed = cargo(folder, target, command, arguments.memory)
+        return seconds, expansion(printed)
 
-    cold = run(check)
-    edits = []
-    for step in range(arguments.runs):
-        main.write_text(lib.replace("The logits.", f"The logits, {step}.").replace("The convolutional", f"{step} The"))
-        edits.append(run(check))
-    others = []
-    for step in range(arguments.runs):
-        main.write_text(lib.replace("Sgd::new(0.01)", f"Sgd::new(0.01{step + 1})"))
-        others.append(run(check))
-    release = run("build --release") if arguments.release else float("nan")
-    print(f"| {name} | {min(expansions):.0f} ms | {cold:.2f} s | {min(edits):.2f} s | {min(others):.2f} s | {release:.1f} s |",
-          flush=True)
+    def edited(edit):
+        """The median time of a check after an edit."""
+        seconds = []
+        for step in range(arguments.runs):
+            changed = edit(text, step)
+            assert changed != text, name
+            main.write_text(changed)
+            taken = cargo(folder, target, "check", arguments.memory)
+            seconds.append(taken[0])
+            expansions.append(expansion(taken[1]))
+        return statistics.median(seconds)
+
+    cold, _ = run("check")
+    sizes, bodies = edited(resized), edited(rewritten)
+    release = run("build --release")[0] if arguments.release else float("nan")
+    inside = f"{statistics.median(expansions):.0f} ms ({min(expansions):.0f})"
+    print(f"| {name} | {inside} | {cold:.2f} s | {sizes:.2f} s | {bodies:.2f} s | {release:.1f} s |", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", help=f"of {', '.join(NETWORKS)}")
     parser.add_argument("--no-release", dest="release", action="store_false", help="leave the release builds out")
-    parser.add_argument("--runs", type=int, default=3, help="how often a check is repeated (default: 3)")
+    parser.add_argument("--runs", type=int, default=5, help="how often a check is repeated (default: 5)")
+    parser.add_argument("--cold", action="store_true", help="build graven and its dependencies within every figure")
     parser.add_argument("--memory", type=int, help="compile in so many MB of address space")
     parser.add_argument("--target", type=Path, help="where dependencies are built (default: a temporary folder)")
     parser.add_argument("--write", type=Path, metavar="DIR", help="write the crates there and stop")
@@ -223,11 +259,12 @@ def main():
         temporary = Path(temporary)
         target = arguments.target or temporary / "target"
         # Dependencies first. The crates share a target folder and bear their own names.
-        write(temporary / "warm", "tutorial")
-        cargo(temporary / "warm", target, "check", None)
-        if arguments.release:
-            cargo(temporary / "warm", target, "build --release", None)
-        print("| network | in the macros | check, new crate | check after an edit of the network | after an edit of `main` | release build |")
+        if not arguments.cold:
+            write(temporary / "warm", "tutorial")
+            cargo(temporary / "warm", target, "check", None)
+            if arguments.release:
+                cargo(temporary / "warm", target, "build --release", None)
+        print("| network | in the macros (least) | check | after an edit of a size | after an edit of the body | release build |")
         print("| - | -: | -: | -: | -: | -: |")
         for name in names:
             measure(temporary / name, target, name, arguments)

@@ -78,21 +78,16 @@ fn in_process<F: FnOnce()>(variables: &[(&str, &str)], test: F) -> Option<Result
         }
         return None;
     }
-    let folder = match stand_ins() {
-        Ok(folder) => folder,
+    let mut command = match emulated_command() {
+        Ok(command) => command,
         Err(reason) => {
-            let required = env::var_os("GRAVEN_REQUIRE_EMULATION").is_some_and(|value| value == "1");
-            assert!(!required, "{reason}");
-            println!("skipped, as CUDA cannot be emulated here: {reason}");
+            skip(&reason);
             return None;
         }
     };
-    let output = Command::new(env::current_exe().expect("a test knows its program"))
+    let output = command
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .env(CALL, &call)
-        .env("LD_LIBRARY_PATH", search_path(folder))
-        .env("GRAVEN_NVRTC", folder.join("libnvrtc.so"))
-        .env("GRAVEN_CACHE", folder.join("cache"))
         .envs(variables.iter().copied())
         .output()
         .expect("a test can be started again");
@@ -102,6 +97,34 @@ fn in_process<F: FnOnce()>(variables: &[(&str, &str)], test: F) -> Option<Result
         return Some(Ok(errors.into_owned()));
     }
     Some(Err(format!("`{name}` with {variables:?}: {}\n{printed}\n{errors}", output.status)))
+}
+
+/// This program once more, in a process in which the stand-ins are the CUDA driver and NVRTC.
+///
+/// # Errors
+/// Why the stand-ins cannot be built.
+pub fn emulated_command() -> Result<Command, String> {
+    let folder = stand_ins()?;
+    let mut command = Command::new(env::current_exe().expect("a test knows its program"));
+    command.env("LD_LIBRARY_PATH", search_path(folder));
+    command.env("GRAVEN_NVRTC", folder.join("libnvrtc.so")).env("GRAVEN_CACHE", folder.join("cache"));
+    Ok(command)
+}
+
+/// Why a test is skipped; a failure with `GRAVEN_REQUIRE_EMULATION=1`.
+pub fn skip(reason: &str) {
+    assert!(env::var_os("GRAVEN_REQUIRE_EMULATION").is_none_or(|value| value != "1"), "{reason}");
+    println!("skipped, as CUDA cannot be emulated here: {reason}");
+}
+
+/// Where the networks of a test live: the device that `GRAVEN_TEST_DEVICE=cuda` asks for, else the CPU.
+#[must_use]
+pub fn device() -> graven::Device {
+    match env::var("GRAVEN_TEST_DEVICE").as_deref() {
+        Err(_) | Ok("cpu") => graven::Device::cpu(),
+        Ok("cuda") => graven::Device::cuda(0).unwrap_or_else(|error| panic!("{error}")),
+        Ok(other) => panic!("GRAVEN_TEST_DEVICE is cpu or cuda, not {other}"),
+    }
 }
 
 /// How many calls of a test came before.

@@ -118,8 +118,16 @@ cases! {
     fn bce_sum(x: Tensor<[N, 3]>, target: Tensor<[N, 3]>) -> Tensor<[]> { bce_with_logits(x, target, reduction = "sum") }
 }
 
-/// Runs `_grad` of a case: its results as a list.
-type Run = fn(&[Tensor]) -> graven::Result<Vec<Tensor>>;
+/// A function of a case, with its arguments and results as lists.
+type Function = fn(&[Tensor]) -> graven::Result<Vec<Tensor>>;
+
+/// How a case is run.
+pub(crate) struct Run {
+    /// The value alone, in evaluation.
+    pub(crate) value: Function,
+    /// The value, and the gradients behind it.
+    pub(crate) grad: Function,
+}
 
 /// The labels of a case, which are drawn as floats like every argument.
 fn labels(tensor: &Tensor) -> Tensor<i64> {
@@ -128,82 +136,97 @@ fn labels(tensor: &Tensor) -> Tensor<i64> {
 }
 
 macro_rules! run {
-    ($grad:ident 2) => {
-        |t| $grad(&t[0], &t[1]).map(|(y, a, b)| vec![y, a, b])
+    ($value:ident $grad:ident 2) => {
+        Run {
+            value: |t| $value(&t[0], &t[1]).map(|y| vec![y]),
+            grad: |t| $grad(&t[0], &t[1]).map(|(y, a, b)| vec![y, a, b]),
+        }
     };
-    ($grad:ident 3) => {
-        |t| $grad(&t[0], &t[1], &t[2]).map(|(y, a, b, c)| vec![y, a, b, c])
+    ($value:ident $grad:ident 3) => {
+        Run {
+            value: |t| $value(&t[0], &t[1], &t[2]).map(|y| vec![y]),
+            grad: |t| $grad(&t[0], &t[1], &t[2]).map(|(y, a, b, c)| vec![y, a, b, c]),
+        }
     };
-    ($grad:ident 4) => {
-        |t| $grad(&t[0], &t[1], &t[2], &t[3]).map(|(y, a, b, c, d)| vec![y, a, b, c, d])
+    ($value:ident $grad:ident 4) => {
+        Run {
+            value: |t| $value(&t[0], &t[1], &t[2], &t[3]).map(|y| vec![y]),
+            grad: |t| $grad(&t[0], &t[1], &t[2], &t[3]).map(|(y, a, b, c, d)| vec![y, a, b, c, d]),
+        }
     };
-    ($grad:ident labels) => {
-        |t| $grad(&t[0], &labels(&t[1])).map(|(y, a)| vec![y, a])
+    ($value:ident $grad:ident labels) => {
+        Run {
+            value: |t| $value(&t[0], &labels(&t[1])).map(|y| vec![y]),
+            grad: |t| $grad(&t[0], &labels(&t[1])).map(|(y, a)| vec![y, a]),
+        }
     };
-    ($grad:ident labels and weights) => {
-        |t| $grad(&t[0], &labels(&t[1]), &t[2]).map(|(y, a, b)| vec![y, a, b])
+    ($value:ident $grad:ident labels and weights) => {
+        Run {
+            value: |t| $value(&t[0], &labels(&t[1]), &t[2]).map(|y| vec![y]),
+            grad: |t| $grad(&t[0], &labels(&t[1]), &t[2]).map(|(y, a, b)| vec![y, a, b]),
+        }
     };
 }
 
 /// (the case, whether its arguments must be positive, how it is run)
 pub(crate) const CASES: &[(&str, bool, Run)] = &[
-    ("relu_case", false, run!(relu_case_grad 2)),
-    ("leaky_relu_case", false, run!(leaky_relu_case_grad 2)),
-    ("gelu_case", false, run!(gelu_case_grad 2)),
-    ("silu_case", false, run!(silu_case_grad 2)),
-    ("sigmoid_case", false, run!(sigmoid_case_grad 2)),
-    ("tanh_case", false, run!(tanh_case_grad 2)),
-    ("exp_case", false, run!(exp_case_grad 2)),
-    ("log_case", true, run!(log_case_grad 2)),
-    ("sqrt_case", true, run!(sqrt_case_grad 2)),
-    ("abs_case", false, run!(abs_case_grad 2)),
-    ("pow_case", true, run!(pow_case_grad 2)),
-    ("arithmetic", false, run!(arithmetic_grad 3)),
-    ("broadcast_shared", true, run!(broadcast_shared_grad 4)),
-    ("broadcast_whole", false, run!(broadcast_whole_grad 3)),
-    ("scalar_argument", false, run!(scalar_argument_grad 3)),
-    ("two_batches", false, run!(two_batches_grad 3)),
-    ("sizes_as_numbers", false, run!(sizes_as_numbers_grad 2)),
-    ("sum_inside", false, run!(sum_inside_grad 2)),
-    ("sum_batch", false, run!(sum_batch_grad 2)),
-    ("sum_keepdim", false, run!(sum_keepdim_grad 2)),
-    ("mean_mixed", false, run!(mean_mixed_grad 2)),
-    ("variance", false, run!(variance_grad 2)),
-    ("normalised", false, run!(normalised_grad 2)),
-    ("softmax_case", false, run!(softmax_case_grad 2)),
-    ("softmax_middle", false, run!(softmax_middle_grad 2)),
-    ("softmax_batch", false, run!(softmax_batch_grad 2)),
-    ("log_softmax_case", false, run!(log_softmax_case_grad 2)),
-    ("reshape_case", false, run!(reshape_case_grad 2)),
-    ("reshape_batch", false, run!(reshape_batch_grad 2)),
-    ("flatten_case", false, run!(flatten_case_grad 2)),
-    ("permute_case", false, run!(permute_case_grad 2)),
-    ("permute_batch", false, run!(permute_batch_grad 2)),
-    ("cat_case", false, run!(cat_case_grad 3)),
-    ("cat_whole", false, run!(cat_whole_grad 3)),
-    ("matmul_shared", false, run!(matmul_shared_grad 3)),
-    ("matmul_vectors", false, run!(matmul_vectors_grad 3)),
-    ("matmul_batched", false, run!(matmul_batched_grad 3)),
-    ("matmul_square", false, run!(matmul_square_grad 2)),
-    ("matmul_whole", false, run!(matmul_whole_grad 3)),
-    ("matmul_two_batches", false, run!(matmul_two_batches_grad 3)),
-    ("gram", false, run!(gram_grad 2)),
-    ("max_pool2d_case", false, run!(max_pool2d_case_grad 2)),
-    ("max_pool2d_overlap", false, run!(max_pool2d_overlap_grad 2)),
-    ("avg_pool2d_case", false, run!(avg_pool2d_case_grad 2)),
-    ("avg_pool2d_overlap", false, run!(avg_pool2d_overlap_grad 2)),
-    ("adaptive_avg_pool2d_case", false, run!(adaptive_avg_pool2d_case_grad 2)),
-    ("adaptive_avg_pool2d_two", false, run!(adaptive_avg_pool2d_two_grad 2)),
-    ("pool_constant_batch", false, run!(pool_constant_batch_grad 2)),
-    ("pool_merged_batch", false, run!(pool_merged_batch_grad 2)),
-    ("cross_entropy_mean", false, run!(cross_entropy_mean_grad labels)),
-    ("cross_entropy_sum", false, run!(cross_entropy_sum_grad labels)),
-    ("cross_entropy_none", false, run!(cross_entropy_none_grad labels and weights)),
-    ("cross_entropy_pixels", false, run!(cross_entropy_pixels_grad labels)),
-    ("mse_mean", false, run!(mse_mean_grad 2)),
-    ("mse_sum", false, run!(mse_sum_grad 2)),
-    ("l1_mean", false, run!(l1_mean_grad 2)),
-    ("l1_sum", false, run!(l1_sum_grad 2)),
-    ("bce_mean", false, run!(bce_mean_grad 2)),
-    ("bce_sum", false, run!(bce_sum_grad 2)),
+    ("relu_case", false, run!(relu_case relu_case_grad 2)),
+    ("leaky_relu_case", false, run!(leaky_relu_case leaky_relu_case_grad 2)),
+    ("gelu_case", false, run!(gelu_case gelu_case_grad 2)),
+    ("silu_case", false, run!(silu_case silu_case_grad 2)),
+    ("sigmoid_case", false, run!(sigmoid_case sigmoid_case_grad 2)),
+    ("tanh_case", false, run!(tanh_case tanh_case_grad 2)),
+    ("exp_case", false, run!(exp_case exp_case_grad 2)),
+    ("log_case", true, run!(log_case log_case_grad 2)),
+    ("sqrt_case", true, run!(sqrt_case sqrt_case_grad 2)),
+    ("abs_case", false, run!(abs_case abs_case_grad 2)),
+    ("pow_case", true, run!(pow_case pow_case_grad 2)),
+    ("arithmetic", false, run!(arithmetic arithmetic_grad 3)),
+    ("broadcast_shared", true, run!(broadcast_shared broadcast_shared_grad 4)),
+    ("broadcast_whole", false, run!(broadcast_whole broadcast_whole_grad 3)),
+    ("scalar_argument", false, run!(scalar_argument scalar_argument_grad 3)),
+    ("two_batches", false, run!(two_batches two_batches_grad 3)),
+    ("sizes_as_numbers", false, run!(sizes_as_numbers sizes_as_numbers_grad 2)),
+    ("sum_inside", false, run!(sum_inside sum_inside_grad 2)),
+    ("sum_batch", false, run!(sum_batch sum_batch_grad 2)),
+    ("sum_keepdim", false, run!(sum_keepdim sum_keepdim_grad 2)),
+    ("mean_mixed", false, run!(mean_mixed mean_mixed_grad 2)),
+    ("variance", false, run!(variance variance_grad 2)),
+    ("normalised", false, run!(normalised normalised_grad 2)),
+    ("softmax_case", false, run!(softmax_case softmax_case_grad 2)),
+    ("softmax_middle", false, run!(softmax_middle softmax_middle_grad 2)),
+    ("softmax_batch", false, run!(softmax_batch softmax_batch_grad 2)),
+    ("log_softmax_case", false, run!(log_softmax_case log_softmax_case_grad 2)),
+    ("reshape_case", false, run!(reshape_case reshape_case_grad 2)),
+    ("reshape_batch", false, run!(reshape_batch reshape_batch_grad 2)),
+    ("flatten_case", false, run!(flatten_case flatten_case_grad 2)),
+    ("permute_case", false, run!(permute_case permute_case_grad 2)),
+    ("permute_batch", false, run!(permute_batch permute_batch_grad 2)),
+    ("cat_case", false, run!(cat_case cat_case_grad 3)),
+    ("cat_whole", false, run!(cat_whole cat_whole_grad 3)),
+    ("matmul_shared", false, run!(matmul_shared matmul_shared_grad 3)),
+    ("matmul_vectors", false, run!(matmul_vectors matmul_vectors_grad 3)),
+    ("matmul_batched", false, run!(matmul_batched matmul_batched_grad 3)),
+    ("matmul_square", false, run!(matmul_square matmul_square_grad 2)),
+    ("matmul_whole", false, run!(matmul_whole matmul_whole_grad 3)),
+    ("matmul_two_batches", false, run!(matmul_two_batches matmul_two_batches_grad 3)),
+    ("gram", false, run!(gram gram_grad 2)),
+    ("max_pool2d_case", false, run!(max_pool2d_case max_pool2d_case_grad 2)),
+    ("max_pool2d_overlap", false, run!(max_pool2d_overlap max_pool2d_overlap_grad 2)),
+    ("avg_pool2d_case", false, run!(avg_pool2d_case avg_pool2d_case_grad 2)),
+    ("avg_pool2d_overlap", false, run!(avg_pool2d_overlap avg_pool2d_overlap_grad 2)),
+    ("adaptive_avg_pool2d_case", false, run!(adaptive_avg_pool2d_case adaptive_avg_pool2d_case_grad 2)),
+    ("adaptive_avg_pool2d_two", false, run!(adaptive_avg_pool2d_two adaptive_avg_pool2d_two_grad 2)),
+    ("pool_constant_batch", false, run!(pool_constant_batch pool_constant_batch_grad 2)),
+    ("pool_merged_batch", false, run!(pool_merged_batch pool_merged_batch_grad 2)),
+    ("cross_entropy_mean", false, run!(cross_entropy_mean cross_entropy_mean_grad labels)),
+    ("cross_entropy_sum", false, run!(cross_entropy_sum cross_entropy_sum_grad labels)),
+    ("cross_entropy_none", false, run!(cross_entropy_none cross_entropy_none_grad labels and weights)),
+    ("cross_entropy_pixels", false, run!(cross_entropy_pixels cross_entropy_pixels_grad labels)),
+    ("mse_mean", false, run!(mse_mean mse_mean_grad 2)),
+    ("mse_sum", false, run!(mse_sum mse_sum_grad 2)),
+    ("l1_mean", false, run!(l1_mean l1_mean_grad 2)),
+    ("l1_sum", false, run!(l1_sum l1_sum_grad 2)),
+    ("bce_mean", false, run!(bce_mean bce_mean_grad 2)),
+    ("bce_sum", false, run!(bce_sum bce_sum_grad 2)),
 ];

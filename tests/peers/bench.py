@@ -1,103 +1,256 @@
-"""Runs the work items of the benchmark in graven and in the peers that are installed, in turn, and prints a table.
+#!/usr/bin/env python3
+"""Runs the work items of the benchmark in graven and in the peers that are installed, in turn; prints a table and JSON lines.
 
-    python tests/peers/bench.py [--rounds 3] [--only step-100,infer-1] [--threads 1,2] [--compile] [--json FILE]
+    python3 tests/peers/bench.py --venv target/peers       # makes the environment if it is not there
+    python3 tests/peers/bench.py [--rounds 3] [--only step-100,infer-1] [--threads 1,2] [--no-compile] [--json FILE]
 
-Run it with the Python of an environment that holds the peers: `pip install torch` for PyTorch, `pip install onnx onnxruntime`
-for inference beside it. Each round times every work item in every peer once, one after the other in processes that stay
-alive, so that all see the same machine; medians over rounds are compared. FLOPs are dense, two per multiply-add; the peak is
-the better of an FMA loop (graven) and a product of 1024 x 1024 matrices (PyTorch).
+Without `--venv` it looks for peers in the Python that runs it: `torch` for PyTorch, `onnx` and `onnxruntime` for inference
+beside it; torch.compile needs a C++ compiler as well. A peer that is missing, or cannot do a work item, is left out.
+
+Each round times every work item in every peer once, one after the other in processes that stay alive, so that all see the
+same machine; medians over rounds are compared. p99 is the median over rounds as well, and its quotient is the one by the median
+of the same peer.
+
+FLOPs are dense, two per multiply-add. Bytes are those that must move at least: the arguments once, and each parameter as often
+as the work reads or writes it with its gradient and Adam's two moments (once in inference, eight times in a step). The peak is
+the better of an FMA loop (graven) and a product of 2048 x 2048 matrices (PyTorch), both in every round. The memory of an epoch
+is the peak resident memory of a process that does nothing else.
 """
 
 import argparse
 import json
+import math
+import os
 import pathlib
 import statistics
 import subprocess
 import sys
+import venv
+from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-# Work item: (repeats a round, million multiply-adds of a run: forward, and three times that less the first layer's input
-# gradient for a step).
-TUTORIAL = (6 * 24 * 24 * 25 + 12 * 8 * 8 * 150 + 192 * 120 + 120 * 60 + 60 * 10) / 1e6
-TUTORIAL_STEP = 3 * TUTORIAL - 6 * 24 * 24 * 25 / 1e6
-MLP_STEP = (3 * (784 * 512 + 512 * 512 + 5120) - 784 * 512) / 1e6
-RESIDUAL_STEM = 16 * 27 * 1024 / 1e6
-RESIDUAL = RESIDUAL_STEM + (2 * 16 * 144 * 1024 + 32 * 144 * 256 + 2 * 32 * 288 * 256 + 64 * 288 * 64 + 2 * 64 * 576 * 64 + 640) / 1e6
-ODD = (7 * 9 * 81 + 13 * 63 * 81 + 13 * 81 * 10) / 1e6
+
+class Network(NamedTuple):
+    """What one sample costs."""
+
+    multiply_adds: int
+    # Those of the first layer, whose input needs no gradient.
+    first: int
+    parameters: int
+    inputs: int
+
+
+TUTORIAL = Network(6 * 576 * 25 + 12 * 64 * 150 + 192 * 120 + 120 * 60 + 60 * 10, 6 * 576 * 25, 32998, 784)
+MLP = Network(784 * 512 + 512 * 512 + 512 * 10, 784 * 512, 669706, 784)
+RESIDUAL = Network(
+    16 * 27 * 1024 + 2 * 16 * 144 * 1024 + 32 * 144 * 256 + 2 * 32 * 288 * 256 + 64 * 288 * 64 + 2 * 64 * 576 * 64 + 640,
+    16 * 27 * 1024,
+    (16 * 27 + 16) + 2 * (16 * 144 + 16) + (32 * 144 + 32) + 2 * (32 * 288 + 32) + (64 * 288 + 64) + 2 * (64 * 576 + 64) + 650,
+    3072,
+)
+ODD = Network(7 * 9 * 81 + 13 * 63 * 81 + 13 * 81 * 10, 7 * 9 * 81, 7 * 10 + 13 * 64 + 10540, 784)
+
+
+class Work(NamedTuple):
+    """A work item: how often it runs in a round, and on how much."""
+
+    repeats: int
+    network: Network
+    samples: int
+    # Steps of the optimizer; none is inference.
+    steps: int = 1
+
+    def flops(self) -> float:
+        own = self.network
+        return 2 * self.samples * (3 * own.multiply_adds - own.first if self.steps else own.multiply_adds)
+
+    def bytes(self) -> float:
+        # A step reads weight, gradient and two moments, and writes them.
+        passes = 8 * self.steps or 1
+        return 4 * (self.samples * self.network.inputs + passes * self.network.parameters)
+
+
 WORKS = {
-    "step-100": (200, 100 * TUTORIAL_STEP),
-    "step-1000": (30, 1000 * TUTORIAL_STEP),
-    "epoch-60000": (1, 60000 * TUTORIAL_STEP),
-    "infer-1": (2000, TUTORIAL),
-    "infer-1000": (50, 1000 * TUTORIAL),
-    "mlp-128": (50, 128 * MLP_STEP),
-    "residual-64": (10, 64 * (3 * RESIDUAL - RESIDUAL_STEM)),
-    "odd-37": (300, 37 * (3 * ODD - 7 * 9 * 81 / 1e6)),
+    "step-100": Work(200, TUTORIAL, 100),
+    "step-1000": Work(30, TUTORIAL, 1000),
+    "epoch-100": Work(1, TUTORIAL, 60000, 600),
+    "epoch-1000": Work(1, TUTORIAL, 60000, 60),
+    "infer-1": Work(5000, TUTORIAL, 1, 0),
+    "infer-1000": Work(50, TUTORIAL, 1000, 0),
+    "mlp-128": Work(50, MLP, 128),
+    "residual-64": Work(10, RESIDUAL, 64),
+    "odd-37": Work(300, ODD, 37),
 }
+
+# FLOPs of one run of the items that measure the peak.
+PEAK = {"peak": 7.68e6, "sgemm": 2 * 2048**3}
 
 
 class Peer:
-    """A process that reads `WORK THREADS REPEATS` and answers lines of JSON, the last of which is empty."""
+    """A process that reads `WORK THREADS REPEATS` and answers lines of JSON."""
 
     def __init__(self, name: str, command: list[str]):
         self.name = name
-        self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        self.errors: set[str] = set()
 
     def measure(self, work: str, threads: int, repeats: int) -> dict | None:
-        self.process.stdin.write(f"{work} {threads} {repeats}\n")
-        self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline())
-        return None if "error" in answer else answer
+        try:
+            self.process.stdin.write(f"{work} {threads} {repeats}\n")
+            self.process.stdin.flush()
+            answer = json.loads(self.process.stdout.readline())
+        except (OSError, ValueError):
+            answer = {"error": "its process ended"}
+        if "error" not in answer:
+            return answer
+        if not answer["error"].startswith(("not done", "no work")):
+            self.errors.add(f"{self.name}, {work}: {answer['error'].splitlines()[0]}")
+        return None
+
+
+def environment(folder: pathlib.Path) -> str:
+    """The Python of a virtual environment with the peers, made if it is not there."""
+    python = folder / "bin" / "python"
+    if not python.exists():
+        venv.create(folder, with_pip=True)
+        install = [python, "-m", "pip", "install", "--quiet"]
+        subprocess.run([*install, "numpy", "torch", "--extra-index-url", "https://download.pytorch.org/whl/cpu"], check=True)
+        # Only inference needs these.
+        subprocess.run([*install, "onnx", "onnxruntime"], check=False)
+    return str(python.absolute())
+
+
+def resident(command: list[str], line: str = "") -> float | None:
+    """Peak resident memory, in MB, of a process that reads one line; None if it fails."""
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        process.stdin.write(line)
+        process.stdin.close()
+        answer = process.stdout.read()
+    except OSError:
+        answer = "error"
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = status
+    # Kilobytes on Linux, bytes on macOS.
+    unit = 1e6 if sys.platform == "darwin" else 1e3
+    return None if status != 0 or "error" in answer else usage.ru_maxrss / unit
+
+
+def memory(python: str, binary: str) -> list[dict]:
+    """One epoch at batch 1000 on one thread, and what there is without it."""
+    torch = lambda variant: [python, "tests/peers/torch_bench.py", variant]
+    cases = [
+        ("graven", [binary], "epoch-1000 1 1\n"),
+        ("PyTorch eager", torch("eager"), "epoch-1000 1 1\n"),
+        ("PyTorch best", torch("best"), "epoch-1000 1 1\n"),
+        ("Python that imports PyTorch", [python, "-c", "import torch"], ""),
+    ]
+    found = [(name, resident(command, line)) for name, command, line in cases]
+    return [{"memory": name, "peak_resident_mb": round(size, 1)} for name, size in found if size is not None]
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default=",".join(WORKS), help="work items, with commas between them")
+    parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--venv", type=pathlib.Path, help="an environment for the peers, made if it is not there")
+    parser.add_argument("--no-compile", action="store_true", help="without torch.compile, which takes minutes")
+    parser.add_argument("--no-memory", action="store_true", help="without the memory of an epoch")
+    parser.add_argument("--json", type=pathlib.Path, help="write the JSON lines to this file instead of behind the table")
+    return parser.parse_args()
+
+
+def measure_all(peers: list[Peer], arguments: argparse.Namespace) -> dict[tuple, list[dict]]:
+    """For (work, threads, peer), the answers of all rounds."""
+    threads = [int(number) for number in arguments.threads.split(",")]
+    works = [("peak", 1, 200), *(("sgemm", number, 10) for number in threads)]
+    works += [(work, number, WORKS[work].repeats) for work in arguments.only.split(",") for number in threads]
+    measured: dict[tuple, list[dict]] = {}
+    for _ in range(arguments.rounds):
+        for work, number, repeats in works:
+            for peer in peers:
+                answer = peer.measure(work, number, repeats)
+                if answer is not None:
+                    measured.setdefault((work, number, peer.name), []).append(answer)
+    return measured
+
+
+def summarise(measured: dict[tuple, list[dict]]) -> tuple[float, list[dict]]:
+    """The peak of one core in FLOP/s, and a line for each work item, number of threads and peer."""
+    rates = [PEAK[work] / (answer["median_ms"] / 1e3) for (work, threads, _), own in measured.items() if work in PEAK and threads == 1 for answer in own]
+    peak = max(rates, default=math.nan)
+    lines = []
+    for (work, threads, peer), answers in measured.items():
+        values = [answer["median_ms"] for answer in answers]
+        value = statistics.median(values)
+        line = {"work": work, "threads": threads, "peer": peer, "median_ms": value, "min_ms": min(values), "max_ms": max(values)}
+        line["p99_ms"] = statistics.median(answer["p99_ms"] for answer in answers)
+        ours = measured.get((work, threads, "graven"))
+        if ours and work in WORKS:
+            line["ratio"] = value / statistics.median(answer["median_ms"] for answer in ours)
+        flops = WORKS[work].flops() if work in WORKS else PEAK[work]
+        line |= {"flops": flops, "of_peak": flops / (value / 1e3) / (peak * threads)}
+        if work in WORKS:
+            line["bytes"] = WORKS[work].bytes()
+        alone = measured.get((work, 1, peer))
+        if threads > 1 and alone:
+            line["gain"] = statistics.median(answer["median_ms"] for answer in alone) / value
+        lines.append(line)
+    order = {work: place for place, work in enumerate([*PEAK, *WORKS])}
+    return peak, sorted(lines, key=lambda line: (order[line["work"]], line["threads"]))
+
+
+def show(peak: float, lines: list[dict]) -> None:
+    print(f"peak of one core: {peak / 1e9:.0f} GFLOP/s; `gain` is over one thread of the same peer")
+    print(
+        f"{'work':11} {'threads':>7} {'peer':15} {'median ms':>10} {'min to max':>19} {'ratio':>7} {'p99 ms':>9} {'p99/med':>7} "
+        f"{'MFLOP':>8} {'MB':>7} {'of peak':>7} {'gain':>6}"
+    )
+    for line in lines:
+        spread = f"{line['min_ms']:.4g} to {line['max_ms']:.4g}"
+        ratio = f"{line['ratio']:.2f}x" if "ratio" in line else ""
+        gain = f"{line['gain']:.2f}x" if "gain" in line else ""
+        size = f"{line['bytes'] / 1e6:.2f}" if "bytes" in line else ""
+        print(
+            f"{line['work']:11} {line['threads']:>7} {line['peer']:15} {line['median_ms']:>10.4f} {spread:>19} {ratio:>7} "
+            f"{line['p99_ms']:>9.4f} {line['p99_ms'] / line['median_ms']:>7.2f} {line['flops'] / 1e6:>8.1f} {size:>7} "
+            f"{line['of_peak']:>7.0%} {gain:>6}"
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default=",".join(WORKS))
-    parser.add_argument("--threads", default="1,2")
-    parser.add_argument("--compile", action="store_true", help="also torch.compile, which needs a C++ compiler")
-    parser.add_argument("--json", type=pathlib.Path, help="write every measurement to this file, a line each")
-    arguments = parser.parse_args()
-
+    arguments = parse()
+    python = environment(arguments.venv) if arguments.venv else sys.executable
     subprocess.run(["cargo", "build", "--quiet", "--release", "--example", "bench"], cwd=ROOT, check=True)
-    variants = ["eager", "best"] + (["compile"] if arguments.compile else [])
-    peers = [Peer("graven", ["cargo", "run", "--quiet", "--release", "--example", "bench"])]
-    peers += [Peer(f"PyTorch {variant}", [sys.executable, "tests/peers/torch_bench.py", variant]) for variant in variants]
-    peers += [Peer("onnxruntime", [sys.executable, "tests/peers/torch_bench.py", "onnx"])]
+    # The program itself, not cargo, is what is measured.
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"))
+    binary = str((ROOT / target / "release" / "examples" / "bench").absolute())
+    variants = ["eager", "best"] + ([] if arguments.no_compile else ["compile"])
+    torch = lambda variant: [python, "tests/peers/torch_bench.py", variant]
+    peers = [Peer("graven", [binary])]
+    peers += [Peer(f"PyTorch {variant}", torch(variant)) for variant in variants]
+    peers += [Peer("onnxruntime", torch("onnx"))]
 
-    measured: dict[tuple, list[dict]] = {}
-    works = [("peak", 1, 100)]
-    for work in arguments.only.split(","):
-        works += [(work, int(threads), WORKS[work][0]) for threads in arguments.threads.split(",")]
-    for _ in range(arguments.rounds):
-        for work, threads, repeats in works:
-            for peer in peers:
-                answer = peer.measure(work, threads, repeats)
-                if answer is not None:
-                    measured.setdefault((work, threads, peer.name), []).append(answer)
+    peak, lines = summarise(measure_all(peers, arguments))
+    show(peak, lines)
+    for error in sorted(error for peer in peers for error in peer.errors):
+        print(f"left out: {error}")
+    sizes = [] if arguments.no_memory else memory(python, binary)
+    if sizes:
+        print("peak resident memory of an epoch of 60,000 images at batch 1000, the images included, in MB")
+    for size in sizes:
+        print(f"  {size['memory']:30} {size['peak_resident_mb']:>8}")
+    text = "".join(json.dumps(line) + "\n" for line in lines + sizes)
     if arguments.json:
-        lines = [json.dumps(answer | {"peer": key[2]}) for key, answers in measured.items() for answer in answers]
-        arguments.json.write_text("\n".join(lines) + "\n")
-
-    def median(key: tuple, field: str) -> float:
-        return statistics.median(answer[field] for answer in measured[key])
-
-    rates = {"graven": 7.68e-3, "PyTorch eager": 2 * 1024**3 / 1e9}  # GFLOP of one run of `peak`
-    peak = max(rate / (median(("peak", 1, name), "median_ms") / 1e3) for name, rate in rates.items() if ("peak", 1, name) in measured)
-    print(f"peak of one core: {peak:.0f} GFLOP/s")
-    print(f"{'work':12} {'threads':>7} {'peer':18} {'median ms':>10} {'min to max':>19} {'p99 ms':>9} {'ratio':>7} {'of peak':>8}")
-    for work, threads, _ in works[1:]:
-        ours = median((work, threads, "graven"), "median_ms")
-        for peer in peers:
-            key = (work, threads, peer.name)
-            if key not in measured:
-                continue
-            values = [answer["median_ms"] for answer in measured[key]]
-            value = statistics.median(values)
-            share = 2 * WORKS[work][1] / 1e3 / (value / 1e3) / (peak * threads)
-            spread = f"{min(values):.3f} to {max(values):.3f}"
-            print(f"{work:12} {threads:>7} {peer.name:18} {value:>10.4f} {spread:>19} {median(key, 'p99_ms'):>9.4f} {value / ours:>6.2f}x {share:>7.0%}")
+        arguments.json.write_text(text)
+    else:
+        print(text, end="")
 
 
 if __name__ == "__main__":

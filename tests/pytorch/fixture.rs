@@ -79,7 +79,7 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("model.safetensors");
         self.write_state_dict(&file);
-        let mut network = M::init(Seed(1), &Device::cpu()).unwrap();
+        let mut network = M::init(Seed(1), &graven_tests::cuda::device()).unwrap();
         network.load(&file).unwrap_or_else(|error| panic!("{}: {error}", self.case));
         network
     }

@@ -12,7 +12,7 @@ use crate::tutorial::Tutorial;
 #[test]
 fn a_file_that_pytorch_saved_is_loaded() {
     let fixture = Fixture::read("tutorial");
-    let mut network = Tutorial::init(Seed(2), &Device::cpu()).unwrap();
+    let mut network = Tutorial::init(Seed(2), &graven_tests::cuda::device()).unwrap();
     network.load(path("tutorial_state_dict.safetensors")).unwrap();
     for name in fixture.names("param.") {
         assert_eq!(network.state().unwrap()[name], *fixture.floats(&format!("param.{name}")), "{name}");

@@ -63,7 +63,7 @@ impl Op for ArgmaxOp {
         if inputs[0].dtype != Dtype::F32 {
             return Err(Mistake::new(format!("{{layer}} takes floats, but was given {}", inputs[0])));
         }
-        let mut dims = inputs[0].dims.clone();
+        let mut dims = inputs[0].dims.to_vec();
         dims.remove(self.axis);
         Ok(Type::i64(dims))
     }
@@ -116,7 +116,7 @@ impl Op for CountEqualOp {
                 inputs[0], inputs[1]
             )));
         }
-        Ok(Type { dtype: Dtype::I64, dims: Vec::new() })
+        Ok(Type { dtype: Dtype::I64, dims: Rc::new([]) })
     }
 
     fn gradient(&self, _: &mut dyn Builder, _: &Differentiated<'_>) -> Result<Vec<Option<Value>>, Mistake> {
@@ -136,7 +136,7 @@ impl Op for CountEqualOp {
             let features = input.ty.features().unwrap_or(0);
             format!(
                 "samples: {}, features: {features}, samples_last: {}, tile: true",
-                crate::LANES,
+                call.tile,
                 call.layout == Layout::Samples
             )
         };

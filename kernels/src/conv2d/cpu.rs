@@ -23,7 +23,7 @@ use crate::cpu::{Context, Isa, Kind, instantiate, walk};
 ///
 /// Panics if a slice does not have its size.
 pub fn forward(cx: &Context, sizes: &Sizes, input: &[f32], weight: &[f32], output: &mut [f32], scratch: &mut [f32]) {
-    check(sizes, "forward", input.len(), weight.len(), output.len());
+    check(sizes, "forward", LANES, input.len(), weight.len(), output.len());
     assert!(scratch.len() >= sizes.forward_scratch(), "conv2d::forward: scratch is too short");
     let [height, width] = [sizes.height + 2 * sizes.padding[0], sizes.width + 2 * sizes.padding[1]];
     let [in_channels, out_channels] = group_channels(sizes);
@@ -87,7 +87,7 @@ pub fn grad_input(
     grad_input: &mut [f32],
     scratch: &mut [f32],
 ) {
-    check(sizes, "grad_input", grad_input.len(), weight.len(), grad_output.len());
+    check(sizes, "grad_input", LANES, grad_input.len(), weight.len(), grad_output.len());
     assert!(scratch.len() >= sizes.grad_input_scratch(), "conv2d::grad_input: scratch is too short");
     let [in_channels, out_channels] = group_channels(sizes);
     let [kernel_h, kernel_w] = sizes.kernel_size;
@@ -195,7 +195,7 @@ pub fn grad_weight(
     grad_weight: &mut [f32],
     scratch: &mut [f32],
 ) {
-    check(sizes, "grad_weight", input.len(), grad_weight.len(), grad_output.len());
+    check(sizes, "grad_weight", LANES, input.len(), grad_weight.len(), grad_output.len());
     assert!(scratch.len() >= sizes.grad_weight_scratch(), "conv2d::grad_weight: scratch is too short");
     let [height, width] = [sizes.height + 2 * sizes.padding[0], sizes.width + 2 * sizes.padding[1]];
     let input = match sizes.padding {
@@ -220,12 +220,12 @@ pub fn grad_weight(
 }
 
 /// Input and output channels of one group.
-fn group_channels(sizes: &Sizes) -> [usize; 2] {
+pub(super) fn group_channels(sizes: &Sizes) -> [usize; 2] {
     [sizes.in_channels / sizes.groups, sizes.out_channels / sizes.groups]
 }
 
 #[track_caller]
-fn check(sizes: &Sizes, kernel: &str, input: usize, weight: usize, output: usize) {
+pub(super) fn check(sizes: &Sizes, kernel: &str, lanes: usize, input: usize, weight: usize, output: usize) {
     let Sizes { in_channels, out_channels, height, width, kernel_size, stride, padding, dilation, groups } = *sizes;
     walk::bounded(&[in_channels, out_channels, height, width, groups]);
     [kernel_size, stride, padding, dilation].iter().for_each(|pair| walk::bounded(pair));
@@ -243,7 +243,7 @@ fn check(sizes: &Sizes, kernel: &str, input: usize, weight: usize, output: usize
     );
     assert_eq!(
         input,
-        walk::product(&[in_channels, height, width, LANES]),
+        walk::product(&[in_channels, height, width, lanes]),
         "conv2d::{kernel}: the input's side does not fit {sizes:?}"
     );
     assert_eq!(
@@ -253,7 +253,7 @@ fn check(sizes: &Sizes, kernel: &str, input: usize, weight: usize, output: usize
     );
     assert_eq!(
         output,
-        walk::product(&[out_channels, sizes.out_height(), sizes.out_width(), LANES]),
+        walk::product(&[out_channels, sizes.out_height(), sizes.out_width(), lanes]),
         "conv2d::{kernel}: the output's side does not fit {sizes:?}"
     );
 }
@@ -391,6 +391,7 @@ macro_rules! with_constants {
         $f::<$lanes, $o, $x>($($argument),*)
     };
 }
+pub(super) use with_constants;
 
 /// The core of [`forward`] and [`grad_input`].
 ///

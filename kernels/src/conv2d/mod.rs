@@ -2,9 +2,13 @@
 
 #[cfg(feature = "cpu")]
 mod cpu;
+#[cfg(feature = "cpu")]
+mod rows;
 mod scratch;
 #[cfg(feature = "cpu")]
 pub use cpu::*;
+#[cfg(feature = "cpu")]
+pub use rows::*;
 
 use std::rc::Rc;
 
@@ -17,7 +21,7 @@ use crate::op::{
 /// The device functions, see [`cuda`](crate::cuda).
 pub const CUDA: &str = include_str!("cuda.cu");
 
-/// The sizes of one convolution of a tile in the `samples` layout; all three kernels take the same.
+/// The sizes of one convolution of a tile; all kernels take the same.
 ///
 /// H_out = (height + 2·padding − dilation·(kernel_size − 1) − 1) / stride + 1, the width alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,9 +237,16 @@ impl Op for Conv2dOp {
         Layouts::Only(Layout::Samples)
     }
 
-    fn kernel(&self, _: &Call) -> Kernel {
+    fn takes_one_sample(&self) -> bool {
+        self.product == Product::Forward
+    }
+
+    fn kernel(&self, call: &Call) -> Kernel {
         let kernel = |function| Kernel::with_sizes(function, "conv2d", &self.sizes);
         match self.product {
+            Product::Forward if call.layout == Layout::Rows => {
+                kernel("conv2d::forward_rows").scratch(self.sizes.forward_rows_scratch())
+            }
             Product::Forward => kernel("conv2d::forward").scratch(self.sizes.forward_scratch()),
             Product::GradInput => kernel("conv2d::grad_input").scratch(self.sizes.grad_input_scratch()),
             Product::GradWeight => {

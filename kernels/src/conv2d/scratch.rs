@@ -54,3 +54,43 @@ impl Sizes {
         [front, front + size]
     }
 }
+
+/// How the input is spread out for a single sample: [kernel column, phase, C_in, row of the phase, W_out].
+///
+/// Kernel row k meets for output row y the padded input row y · stride + k · dilation: its phase is that number modulo the
+/// stride, and within the phase rows follow each other as output rows do.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(feature = "cpu"), allow(dead_code))]
+pub(crate) struct Spread {
+    /// Floats from one kernel column, one phase and one channel to the next.
+    pub(crate) column: usize,
+    pub(crate) phase: usize,
+    pub(crate) channel: usize,
+    /// Rows of a phase.
+    pub(crate) phase_rows: usize,
+    /// It is the input as it lies, and nothing needs to be copied.
+    pub(crate) is_input: bool,
+}
+
+impl Sizes {
+    pub(crate) const fn spread(&self) -> Spread {
+        let phase_rows = self.out_height() + (self.kernel_size[0] - 1) * self.dilation[0] / self.stride[0];
+        let channel = phase_rows * self.out_width();
+        let phase = self.in_channels * channel;
+        let column = self.stride[0] * phase;
+        let is_input = self.kernel_size[1] == 1
+            && self.stride[0] == 1
+            && self.stride[1] == 1
+            && self.padding[0] == 0
+            && self.padding[1] == 0
+            && (self.out_height() * self.out_width()).is_multiple_of(LANES);
+        Spread { column, phase, channel, phase_rows, is_input }
+    }
+
+    /// Floats of scratch that `forward_rows` needs: the input as it is spread out, and a vector behind it.
+    #[must_use]
+    pub const fn forward_rows_scratch(&self) -> usize {
+        let spread = self.spread();
+        if spread.is_input { 0 } else { self.kernel_size[1] * spread.column + LANES }
+    }
+}

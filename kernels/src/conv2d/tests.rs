@@ -1,6 +1,7 @@
 //! Tests of the convolution against the seven loops that define it.
 
 use super::*;
+use crate::conv2d::forward_rows;
 use crate::cpu::testing::{assert_close, each_context, random, wide};
 
 /// Calls `f` with the indices of (output, weight, input), without the sample, of every product of the convolution.
@@ -149,6 +150,31 @@ fn grad_weight_adds_the_adjoint_of_the_valid_samples() {
             grad_weight(&cx, &sizes, &grad_output, &input, &mut gradient, &mut scratch);
             // Up to 420 · 16 products of numbers below 1.
             assert_close(&format!("{cx:?} {sizes:?}"), &gradient, &wanted, 1e-4);
+        });
+    }
+}
+
+#[test]
+fn one_sample_gives_what_a_tile_does() {
+    let more = [
+        sizes([5, 9], [4, 4], 1, 1, 0, 1, 1),
+        sizes([3, 7], [5, 7], 1, 2, 0, 1, 1),
+        sizes([2, 3], [10, 11], 3, 4, 1, 2, 1),
+        sizes([4, 4], [6, 5], 3, 3, 2, 1, 4),
+        sizes([1, 2], [3, 2], 3, 2, 1, 1, 1),
+        sizes([2, 13], [33, 20], 3, 1, 1, 1, 1),
+        sizes([1, 1], [2, 2], 2, 5, 3, 3, 1),
+    ];
+    for sizes in cases().into_iter().chain(more) {
+        let [input, weight, _] = tensors(&sizes);
+        let input = &input[..sizes.in_channels * sizes.height * sizes.width];
+        let mut wanted = vec![0.0; sizes.out_channels * sizes.out_height() * sizes.out_width()];
+        each_product(&sizes, |o, w, i| wanted[o] += f64::from(weight[w]) * f64::from(input[i]));
+        each_context(|cx| {
+            let mut output = vec![f32::NAN; wanted.len()];
+            let mut scratch = vec![f32::NAN; sizes.forward_rows_scratch()];
+            forward_rows(&cx, &sizes, input, &weight, &mut output, &mut scratch);
+            assert_close(&format!("{cx:?} {sizes:?}"), &output, &wanted, 1e-5);
         });
     }
 }

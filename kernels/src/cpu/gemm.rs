@@ -156,6 +156,63 @@ unsafe fn dots_in<L: Lanes>(product: &Product, lhs: *const f32, rhs: *const f32,
     );
 }
 
+/// output [n] = matrix [n, k] · vector [k]: 16 rows of the matrix at a time, whose lanes are added all at once: with one
+/// vector, there is nothing else to spread the additions of [`dots`] over.
+///
+/// # Safety
+/// The pointers are valid for these elements; the set of `L` is enabled.
+#[inline(always)]
+unsafe fn matrix_vector_in<L: Lanes>(n: usize, k: usize, matrix: *const f32, vector: *const f32, output: *mut f32) {
+    for block in (0..n).step_by(LANES) {
+        let rows = (n - block).min(LANES);
+        let n_tiles = tiles(rows, L::VECTOR_TILE);
+        // SAFETY: rows block..block + rows lie in the matrix and in the output.
+        unsafe {
+            let mut sums = [L::splat(0.0); LANES];
+            for tile in 0..n_tiles {
+                let (r, end) = (tile_start(tile, rows, n_tiles), tile_start(tile + 1, rows, n_tiles));
+                let matrix = matrix.add((block + r) * k);
+                with_tile!(L, end - r, 1, row_sums, (k, matrix, vector, sums.as_mut_ptr().add(r)));
+            }
+            let sums = L::sums(sums);
+            if rows == LANES { sums.store(output.add(block)) } else { sums.store_first(output.add(block), rows) }
+        }
+    }
+}
+
+/// R rows of a matrix [.., k] times a vector, lane by lane.
+///
+/// # Safety
+/// As for [`matrix_vector_in`]; `sums` is valid for R vectors.
+#[inline(always)]
+unsafe fn row_sums<L: Lanes, const R: usize, const C: usize>(
+    k: usize,
+    matrix: *const f32,
+    vector: *const f32,
+    sums: *mut L,
+) {
+    // SAFETY: R rows of k floats are what the caller vouches for; the last step reads only the floats that are left.
+    unsafe {
+        let mut own = [L::splat(0.0); R];
+        let whole = k / LANES * LANES;
+        for i in (0..whole).step_by(LANES) {
+            let factor = L::load(vector.add(i));
+            for (r, sum) in own.iter_mut().enumerate() {
+                *sum = factor.fma(L::load(matrix.add(r * k + i)), *sum);
+            }
+        }
+        if whole < k {
+            let factor = L::load_first(vector.add(whole), k - whole, 0.0);
+            for (r, sum) in own.iter_mut().enumerate() {
+                *sum = factor.fma(L::load_first(matrix.add(r * k + whole), k - whole, 0.0), *sum);
+            }
+        }
+        for (r, sum) in own.into_iter().enumerate() {
+            sums.add(r).write(sum);
+        }
+    }
+}
+
 /// # Safety
 /// As for [`splats_in`], for the R x C elements from the pointers on.
 #[inline(always)]
@@ -335,10 +392,21 @@ pub(crate) unsafe fn row_major(
 pub(crate) unsafe fn row_dots(isa: Isa, [m, k, n]: [usize; 3], lhs: *const f32, rhs: *const f32, output: *mut f32) {
     let product =
         Product { rows: m, columns: n, depth: k, lhs: [k, 1], rhs: [k, 1], output: [n, 1], accumulate: false };
-    // SAFETY: these are the steps of the matrices that the caller vouches for.
-    unsafe { dots(isa, &product, lhs, rhs, output) };
+    // SAFETY: these are the steps, and the rows, of the matrices that the caller vouches for.
+    unsafe {
+        if m > FEW_ROWS {
+            return dots(isa, &product, lhs, rhs, output);
+        }
+        for row in 0..m {
+            matrix_vector(isa, n, k, rhs, lhs.add(row * k), output.add(row * n));
+        }
+    }
 }
+
+/// Up to so many rows, reading the other matrix again for each is cheaper than adding lanes one by one.
+const FEW_ROWS: usize = 2;
 
 instantiate!(pub(crate) unsafe fn splats = splats_in(product: &Product, n: usize, lhs: *const f32, rhs: *const f32, output: *mut f32));
 instantiate!(pub(crate) unsafe fn vectors = vectors_in(product: &Product, lhs: *const f32, rhs: *const f32, output: *mut f32));
+instantiate!(unsafe fn matrix_vector = matrix_vector_in(n: usize, k: usize, matrix: *const f32, vector: *const f32, output: *mut f32));
 instantiate!(unsafe fn dots = dots_in(product: &Product, lhs: *const f32, rhs: *const f32, output: *mut f32));

@@ -62,11 +62,31 @@ pub(crate) trait Lanes: Arithmetic {
     /// The matrix whose row i is vector i, transposed.
     unsafe fn transpose(rows: [Self; LANES]) -> [Self; LANES];
 
+    /// Elements 0, 2, .. 30 of two vectors, one behind the other, and elements 1, 3, .. 31.
+    #[inline(always)]
+    unsafe fn evens_and_odds(first: Self, second: Self) -> [Self; 2] {
+        // SAFETY: the arrays have 16 floats; the set is enabled (the trait's contract).
+        unsafe {
+            let pair = [first.to_array(), second.to_array()];
+            [0, 1].map(|odd| {
+                let half: [f32; LANES] = std::array::from_fn(|i| pair[i / 8][2 * (i % 8) + odd]);
+                Self::load(half.as_ptr())
+            })
+        }
+    }
+
     /// The first floats of what may be the last vector: `left` of them, or 16 if there are more, with zeros behind.
     #[inline(always)]
     unsafe fn load_up_to(from: *const f32, left: usize) -> Self {
         // SAFETY: the trait's contract.
         unsafe { if left >= LANES { Self::load(from) } else { Self::load_first(from, left, 0.0) } }
+    }
+
+    /// Stores into what may be the last vector: the first `left` lanes, or all 16 if there is room for more.
+    #[inline(always)]
+    unsafe fn store_up_to(self, to: *mut f32, left: usize) {
+        // SAFETY: the trait's contract.
+        unsafe { if left >= LANES { self.store(to) } else { self.store_first(to, left) } }
     }
 
     /// The lanes as an array.
@@ -89,6 +109,21 @@ pub(crate) trait Lanes: Arithmetic {
             }
         }
         a[0]
+    }
+
+    /// The sums of the lanes of 16 vectors, in the same tree.
+    #[inline(always)]
+    unsafe fn sums(vectors: [Self; LANES]) -> Self {
+        // SAFETY: the trait's contract.
+        unsafe {
+            let mut columns = Self::transpose(vectors);
+            for half in [8, 4, 2, 1] {
+                for i in 0..half {
+                    columns[i] = columns[i].add(columns[i + half]);
+                }
+            }
+            columns[0]
+        }
     }
 
     /// The sum of the first n lanes, in the same tree, the others taken as zero.
@@ -376,6 +411,14 @@ impl Lanes for Avx512 {
         }
     }
     #[inline(always)]
+    unsafe fn evens_and_odds(first: Self, second: Self) -> [Self; 2] {
+        unsafe {
+            let evens = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odds = _mm512_add_epi32(evens, _mm512_set1_epi32(1));
+            [evens, odds].map(|index| Avx512(_mm512_permutex2var_ps(first.0, index, second.0)))
+        }
+    }
+    #[inline(always)]
     unsafe fn transpose(rows: [Self; LANES]) -> [Self; LANES] {
         unsafe {
             // Pairs of rows, then groups of four, inside the quarters of the registers; the quarters are exchanged last.
@@ -581,6 +624,16 @@ impl Lanes for Avx2 {
             let low = _mm256_cmp_ps::<_CMP_EQ_UQ>(lhs.0, rhs.0);
             let high = _mm256_cmp_ps::<_CMP_EQ_UQ>(lhs.1, rhs.1);
             Avx2(_mm256_blendv_ps(no.0, yes.0, low), _mm256_blendv_ps(no.1, yes.1, high))
+        }
+    }
+    #[inline(always)]
+    unsafe fn evens_and_odds(first: Self, second: Self) -> [Self; 2] {
+        unsafe {
+            // Within the halves of the registers first; the middle quarters are exchanged last.
+            let order = |x: __m256| _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(x)));
+            let evens = |own: Avx2| order(_mm256_shuffle_ps::<0b10_00_10_00>(own.0, own.1));
+            let odds = |own: Avx2| order(_mm256_shuffle_ps::<0b11_01_11_01>(own.0, own.1));
+            [Avx2(evens(first), evens(second)), Avx2(odds(first), odds(second))]
         }
     }
     #[inline(always)]

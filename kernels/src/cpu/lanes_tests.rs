@@ -24,6 +24,9 @@ unsafe fn results_in<L: Lanes>(a: &[f32; 16], b: &[f32; 16], n: usize, results: 
             partial,
             [x.sum(); 16],
             [x.sum_first(n); 16],
+            L::evens_and_odds(x, y)[0].to_array(),
+            L::evens_and_odds(x, y)[1].to_array(),
+            L::sums(std::array::from_fn(|i| x.mul(L::splat(i as f32)))).to_array(),
         ]);
     }
 }
@@ -59,6 +62,9 @@ fn expected(a: &[f32; 16], b: &[f32; 16], n: usize) -> Vec<[f32; 16]> {
         from_fn(|i| if i < n { a[i] } else { 7.0 }),
         tree(*a),
         tree(from_fn(|i| if i < n { a[i] } else { 0.0 })),
+        from_fn(|i| if i < 8 { a[2 * i] } else { b[2 * i - 16] }),
+        from_fn(|i| if i < 8 { a[2 * i + 1] } else { b[2 * i - 15] }),
+        from_fn(|i| tree(a.map(|a| a * i as f32))[0]),
     ]
 }
 

@@ -114,9 +114,9 @@ pub fn store_samples_i64(cx: &Context, features: usize, samples: &[i64], output:
     }
 }
 
-/// The first `cx.count` of rows [16, features] -> `output` [count, features], the place of just these samples.
+/// The first `cx.count` of rows [16, features], or of fewer -> `output` [count, features], the place of just these samples.
 ///
-/// Panics if `rows` does not have 16 * features or `output` not count * features elements.
+/// Panics if `rows` has less than count * features elements, or `output` another number.
 pub fn store_rows(cx: &Context, features: usize, rows: &[f32], output: &mut [f32]) {
     store_rows_of(cx, features, rows, output);
 }
@@ -136,14 +136,10 @@ fn load_rows_of<T: Copy>(cx: &Context, features: usize, full: &[T], rows: &mut [
 }
 
 fn store_rows_of<T: Copy>(cx: &Context, features: usize, rows: &[T], output: &mut [T]) {
-    assert_eq!(rows.len(), walk::product(&[LANES, features]), "store_rows: rows is not [16, {features}]");
-    assert_eq!(
-        output.len(),
-        walk::product(&[cx.count, features]),
-        "store_rows: output is not [{}, {features}]",
-        cx.count
-    );
-    output.copy_from_slice(&rows[..cx.count * features]);
+    let valid = walk::product(&[cx.count, features]);
+    assert!(rows.len() >= valid, "store_rows: rows has less than {} rows of {features}", cx.count);
+    assert_eq!(output.len(), valid, "store_rows: output is not [{}, {features}]", cx.count);
+    output.copy_from_slice(&rows[..valid]);
 }
 
 /// The samples of the tile, [count, features].

@@ -54,14 +54,14 @@ impl Op for CrossEntropyOp {
         }
         let rows: Vec<_> =
             logits.dims.iter().enumerate().filter(|(axis, _)| *axis != 1).map(|(_, dim)| dim.clone()).collect();
-        if labels.dims != rows && labels.dims == logits.dims[..1] {
+        if *labels.dims != rows && labels.dims[..] == logits.dims[..1] {
             return Err(Mistake::new(format!(
                 "{{layer}} takes one row of logits for each label {labels}, [N, classes], but was given {logits}"
             ))
             .at("input")
             .help("write `{argument}.flatten(1)`, if each element is the score of a class"));
         }
-        if labels.dims != rows {
+        if *labels.dims != rows {
             return Err(Mistake::new(format!(
                 "{{layer}} takes one label for each row of logits: {}, but was given {labels} beside logits {logits}",
                 crate::dim::list(&rows)

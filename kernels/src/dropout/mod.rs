@@ -10,7 +10,6 @@ pub use cpu::*;
 
 use std::rc::Rc;
 
-use crate::LANES;
 use crate::cuda::Part;
 use crate::dim::{Dtype, Type};
 use crate::op::{Array, Batching, Builder, Call, Differentiated, Kernel, Layout, Mistake, Op, Operand, Value};
@@ -74,7 +73,7 @@ impl Op for DropoutOp {
         let elements = || ty.elements().map_or(String::new(), |dim| dim.to_string());
         let (samples, features) = match call.layout {
             Layout::Whole => ("1".to_owned(), elements()),
-            _ => (LANES.to_string(), ty.features().unwrap_or(0).to_string()),
+            _ => (call.tile.to_string(), ty.features().unwrap_or(0).to_string()),
         };
         let fields = format!(
             "p: {p:?}, stream: {}, samples: {samples}, features: {features}, samples_last: {}",

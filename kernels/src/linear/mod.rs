@@ -87,7 +87,7 @@ impl Op for LinearOp {
         if *given != in_features {
             return Err(Mistake::new(format!("{{layer}} takes {in_features} features, but its input has {given}")));
         }
-        let mut dims = inputs[0].dims.clone();
+        let mut dims = inputs[0].dims.to_vec();
         *dims.last_mut().expect("a last axis") = out_features;
         Ok(Type::f32(dims))
     }
@@ -112,8 +112,8 @@ impl Op for LinearOp {
     fn kernel(&self, call: &Call) -> Kernel {
         let (in_features, out_features) = self.features(&call.inputs[1].ty);
         let own = vectors(call, &call.inputs[0]);
-        // In rows, the vectors of all 16 samples stand one after the other.
-        let all = if call.layout == Layout::Rows { own.times(&Dim::known(crate::LANES)).unwrap_or(own) } else { own };
+        // In rows, the vectors of all samples of the tile stand one after the other.
+        let all = if call.layout == Layout::Rows { own.times(&Dim::known(call.tile)).unwrap_or(own) } else { own };
         let fields = format!(
             "vectors: {all}, in_features: {in_features}, out_features: {out_features}, transposed: {}",
             self.transposed

@@ -153,7 +153,7 @@ impl Op for MatmulOp {
         let batch = Dim::product(&call.output.ty.dims[first..rank - 2]).unwrap_or(Dim::known(0));
         let batch = match call.layout {
             Layout::Rows => Dim::product(&call.output.ty.dims[1..rank - 2])
-                .and_then(|rest| rest.times(&Dim::known(LANES)))
+                .and_then(|rest| rest.times(&Dim::known(call.tile)))
                 .unwrap_or(batch),
             _ => batch,
         };

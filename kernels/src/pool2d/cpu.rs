@@ -13,7 +13,7 @@ use crate::cpu::{Context, instantiate, walk};
 ///
 /// Panics if a slice does not have its size.
 pub fn max_forward(cx: &Context, sizes: &Sizes, input: &[f32], output: &mut [f32]) {
-    check(sizes, "max_forward", input.len(), output.len());
+    check(sizes, "max_forward", LANES, input.len(), output.len());
     // SAFETY: the lengths are checked, and windows are cut to the image.
     unsafe { max_forward_on(cx.isa, sizes, input.as_ptr(), output.as_mut_ptr()) };
 }
@@ -33,8 +33,8 @@ pub fn max_grad(
     grad_output: &[f32],
     grad_input: &mut [f32],
 ) {
-    check(sizes, "max_grad", input.len(), output.len());
-    check(sizes, "max_grad", grad_input.len(), grad_output.len());
+    check(sizes, "max_grad", LANES, input.len(), output.len());
+    check(sizes, "max_grad", LANES, grad_input.len(), grad_output.len());
     clear_unless_covered(sizes, grad_input);
     let (input, output) = (input.as_ptr(), output.as_ptr());
     // SAFETY: the lengths are checked, and windows are cut to the image.
@@ -47,7 +47,7 @@ pub fn max_grad(
 ///
 /// Panics if a slice does not have its size.
 pub fn avg_forward(cx: &Context, sizes: &Sizes, input: &[f32], output: &mut [f32]) {
-    check(sizes, "avg_forward", input.len(), output.len());
+    check(sizes, "avg_forward", LANES, input.len(), output.len());
     // SAFETY: the lengths are checked, and windows are cut to the image.
     unsafe { avg_forward_on(cx.isa, sizes, input.as_ptr(), output.as_mut_ptr()) };
 }
@@ -58,14 +58,14 @@ pub fn avg_forward(cx: &Context, sizes: &Sizes, input: &[f32], output: &mut [f32
 ///
 /// Panics if a slice does not have its size.
 pub fn avg_grad(cx: &Context, sizes: &Sizes, grad_output: &[f32], grad_input: &mut [f32]) {
-    check(sizes, "avg_grad", grad_input.len(), grad_output.len());
+    check(sizes, "avg_grad", LANES, grad_input.len(), grad_output.len());
     clear_unless_covered(sizes, grad_input);
     // SAFETY: the lengths are checked, and windows are cut to the image.
     unsafe { avg_grad_on(cx.isa, sizes, grad_output.as_ptr(), grad_input.as_mut_ptr()) };
 }
 
 #[track_caller]
-fn check(sizes: &Sizes, kernel: &str, input: usize, output: usize) {
+pub(super) fn check(sizes: &Sizes, kernel: &str, lanes: usize, input: usize, output: usize) {
     let Sizes { channels, height, width, kernel_size, stride, padding } = *sizes;
     walk::bounded(&[channels, height, width]);
     [kernel_size, stride, padding].iter().for_each(|pair| walk::bounded(pair));
@@ -78,10 +78,10 @@ fn check(sizes: &Sizes, kernel: &str, input: usize, output: usize) {
     assert!(fits(0, height) && fits(1, width), "pool2d::{kernel}: {sizes:?} has windows without elements");
     assert_eq!(
         input,
-        walk::product(&[channels, height, width, LANES]),
+        walk::product(&[channels, height, width, lanes]),
         "pool2d::{kernel}: the input's side does not fit {sizes:?}"
     );
-    let outputs = walk::product(&[channels, sizes.out_height(), sizes.out_width(), LANES]);
+    let outputs = walk::product(&[channels, sizes.out_height(), sizes.out_width(), lanes]);
     assert_eq!(output, outputs, "pool2d::{kernel}: the output's side does not fit {sizes:?}");
 }
 
@@ -103,7 +103,7 @@ fn clear_unless_covered(sizes: &Sizes, grad_input: &mut [f32]) {
 
 /// The part of window `i` along `axis` that lies in the image.
 #[inline(always)]
-fn window(sizes: &Sizes, axis: usize, i: usize) -> Range<usize> {
+pub(super) fn window(sizes: &Sizes, axis: usize, i: usize) -> Range<usize> {
     let size = if axis == 0 { sizes.height } else { sizes.width };
     let (start, padding) = (i * sizes.stride[axis], sizes.padding[axis]);
     start.saturating_sub(padding)..(start + sizes.kernel_size[axis] - padding).min(size)

@@ -3,7 +3,11 @@
 #[cfg(feature = "cpu")]
 mod cpu;
 #[cfg(feature = "cpu")]
+mod rows;
+#[cfg(feature = "cpu")]
 pub use cpu::*;
+#[cfg(feature = "cpu")]
+pub use rows::*;
 
 use std::rc::Rc;
 
@@ -16,7 +20,7 @@ use crate::op::{
 /// The device functions, see [`cuda`](crate::cuda).
 pub const CUDA: &str = include_str!("cuda.cu");
 
-/// The sizes of one pooling of a tile in the `samples` layout.
+/// The sizes of one pooling of a tile.
 ///
 /// H_out = (height + 2·padding − kernel_size) / stride + 1, the width alike. Padding never wins a maximum; in an average
 /// it counts as zeros (PyTorch's `count_include_pad=True`).
@@ -47,6 +51,12 @@ impl Sizes {
     #[must_use]
     pub const fn out_width(&self) -> usize {
         (self.width + 2 * self.padding[1] - self.kernel_size[1]) / self.stride[1] + 1
+    }
+
+    /// Floats of scratch that the kernels for a single sample need: its columns, pooled, and two vectors behind them.
+    #[must_use]
+    pub const fn rows_scratch(&self) -> usize {
+        self.channels * self.out_height() * self.width + 2 * crate::LANES
     }
 }
 
@@ -190,8 +200,20 @@ impl Op for Pool2dOp {
         Layouts::Only(Layout::Samples)
     }
 
-    fn kernel(&self, _: &Call) -> Kernel {
+    fn takes_one_sample(&self) -> bool {
+        matches!(self.kind, Kind::Max | Kind::Avg)
+    }
+
+    fn kernel(&self, call: &Call) -> Kernel {
         let function = match self.kind {
+            Kind::Max if call.layout == Layout::Rows => {
+                return Kernel::with_sizes("pool2d::max_rows", "pool2d", &self.sizes)
+                    .scratch(self.sizes.rows_scratch());
+            }
+            Kind::Avg if call.layout == Layout::Rows => {
+                return Kernel::with_sizes("pool2d::avg_rows", "pool2d", &self.sizes)
+                    .scratch(self.sizes.rows_scratch());
+            }
             Kind::Max => "pool2d::max_forward",
             Kind::MaxGrad => "pool2d::max_grad",
             Kind::Avg => "pool2d::avg_forward",

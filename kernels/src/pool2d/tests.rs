@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cpu::testing::{assert_close, each_context, random, wide};
+use crate::pool2d::{avg_rows, max_rows};
 
 fn cases() -> Vec<Sizes> {
     let case = |channels, height, width, kernel_size, stride, padding| Sizes {
@@ -106,6 +107,31 @@ fn avg_is_the_mean_and_its_gradient_is_spread() {
 }
 
 #[test]
+fn one_sample_is_pooled_as_a_tile_is() {
+    let narrow = Sizes { channels: 2, height: 9, width: 12, kernel_size: [3, 3], stride: [2, 3], padding: [1, 0] };
+    for sizes in cases().into_iter().chain([narrow]) {
+        let [input, grad_output] = tensors(&sizes);
+        let input = &input[..input.len() / LANES];
+        let area = (sizes.kernel_size[0] * sizes.kernel_size[1]) as f64;
+        let outputs = grad_output.len() / LANES;
+        let (mut largest, mut mean) = (vec![f32::NEG_INFINITY; outputs], vec![0.0; outputs]);
+        each_output(&sizes, |o, window| {
+            for &i in window {
+                largest[o] = largest[o].max(input[i]);
+                mean[o] += f64::from(input[i]) / area;
+            }
+        });
+        each_context(|cx| {
+            let (mut output, mut scratch) = (vec![f32::NAN; outputs], vec![f32::NAN; sizes.rows_scratch()]);
+            max_rows(&cx, &sizes, input, &mut output, &mut scratch);
+            assert_eq!(output, largest, "{cx:?} {sizes:?}");
+            avg_rows(&cx, &sizes, input, &mut output, &mut scratch);
+            assert_close(&format!("{cx:?} {sizes:?}"), &output, &mean, 1e-6);
+        });
+    }
+}
+
+#[test]
 fn nan_wins_a_maximum() {
     let sizes = Sizes { channels: 1, height: 2, width: 2, kernel_size: [2, 2], stride: [2, 2], padding: [0, 0] };
     each_context(|cx| {
@@ -114,6 +140,10 @@ fn nan_wins_a_maximum() {
             input[place * LANES] = f32::NAN;
             max_forward(&cx, &sizes, &input, &mut output);
             assert!(output[0].is_nan() && output[1] == 1.0, "{cx:?} {place}");
+            let (mut input, mut output) = ([1.0; 4], [0.0]);
+            input[place] = f32::NAN;
+            max_rows(&cx, &sizes, &input, &mut output, &mut [0.0; 99]);
+            assert!(output[0].is_nan(), "{cx:?} {place}");
         }
     });
 }

@@ -39,7 +39,7 @@ pub struct Cat<const PARTS: usize> {
 /// The same elements under another shape; nothing moves.
 #[derive(Debug, Clone)]
 pub struct ReshapeOp {
-    dims: Vec<Dim>,
+    dims: Rc<[Dim]>,
 }
 
 /// The axes in another order: axis `i` of the output is axis `axes[i]` of the input.
@@ -74,7 +74,8 @@ pub struct PadOp {
 ///
 /// # Errors
 /// The number of elements differs.
-pub fn reshape(builder: &mut dyn Builder, value: Value, dims: Vec<Dim>) -> Result<Value, Mistake> {
+pub fn reshape(builder: &mut dyn Builder, value: Value, dims: impl Into<Rc<[Dim]>>) -> Result<Value, Mistake> {
+    let dims = dims.into();
     if builder.ty(value).dims == dims {
         return Ok(value);
     }
@@ -274,7 +275,7 @@ impl Op for CatOp {
                 .checked_add(total)
                 .ok_or_else(|| Mistake::new("{layer} gives more elements than a machine can address"))?;
         }
-        let mut dims = first.dims.clone();
+        let mut dims = first.dims.to_vec();
         dims[self.axis] = Dim::known(total);
         Ok(Type::f32(dims))
     }
@@ -342,9 +343,9 @@ impl Op for SliceOp {
     }
 
     fn infer(&self, inputs: &[Type]) -> Result<Type, Mistake> {
-        let mut dims = inputs[0].dims.clone();
+        let mut dims = inputs[0].dims.to_vec();
         dims[self.axis] = Dim::known(self.length);
-        Ok(Type { dtype: inputs[0].dtype, dims })
+        Ok(Type { dtype: inputs[0].dtype, dims: dims.into() })
     }
 
     fn gradient(&self, builder: &mut dyn Builder, node: &Differentiated<'_>) -> Result<Vec<Option<Value>>, Mistake> {
@@ -386,9 +387,9 @@ impl Op for PadOp {
     }
 
     fn infer(&self, inputs: &[Type]) -> Result<Type, Mistake> {
-        let mut dims = inputs[0].dims.clone();
+        let mut dims = inputs[0].dims.to_vec();
         dims[self.axis] = Dim::known(self.total);
-        Ok(Type { dtype: inputs[0].dtype, dims })
+        Ok(Type { dtype: inputs[0].dtype, dims: dims.into() })
     }
 
     fn gradient(&self, builder: &mut dyn Builder, node: &Differentiated<'_>) -> Result<Vec<Option<Value>>, Mistake> {

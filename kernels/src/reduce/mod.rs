@@ -66,7 +66,7 @@ impl Op for SumOp {
             .iter()
             .enumerate()
             .map(|(axis, dim)| if self.axes.contains(&axis) { Dim::known(1) } else { dim.clone() });
-        let grad = crate::rearrange::reshape(builder, node.grad_output, ones.collect())?;
+        let grad = crate::rearrange::reshape(builder, node.grad_output, ones.collect::<Vec<_>>())?;
         Ok(vec![Some(builder.apply(Rc::new(Pointwise::expand(input)), &[grad])?)])
     }
 

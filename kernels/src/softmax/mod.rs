@@ -69,7 +69,7 @@ pub fn axis_literal(ty: &Type, axis: usize) -> String {
 #[must_use]
 pub fn row_parts(input: &Type, axis: usize) -> Vec<Part> {
     let literal = axis_literal(input, axis);
-    let mut dims = input.dims.clone();
+    let mut dims = input.dims.to_vec();
     let count = dims.remove(axis);
     let ty = Type::f32(dims);
     let along = if axis + 1 == input.rank() { Along::Terms } else { Along::Elements };

@@ -53,6 +53,7 @@ impl Open {
     fn words(&self, own: Option<&String>, elsewhere: Option<&Fix>) -> (TokenStream, String) {
         let mut help = match (own, &self.help) {
             (Some(fit), None) => format!("write `{fit}`"),
+            (Some(fit), Some(help)) if help.starts_with("add `") => format!("write `{fit}`, or with another value"),
             (Some(fit), Some(help)) if !help.starts_with("write `") => format!("write `{fit}`: {help}"),
             (_, help) => help.clone().unwrap_or_default(),
         };

@@ -9,7 +9,7 @@ use proc_macro2::TokenStream;
 
 use crate::graph::Graph;
 use crate::memory;
-use crate::schedule::{Schedule, schedule};
+use crate::schedule::{Loop, Schedule, schedule};
 use crate::syntax::Module;
 
 /// The text form of every stage of a function, with the name of the stage.
@@ -56,13 +56,13 @@ fn asks(wanted: &str, stage: &str) -> bool {
 /// Where every buffer of every loop stands.
 fn memory_text(schedule: &Schedule) -> String {
     let mut text = String::new();
-    for own in schedule.stages.iter().flat_map(|stage| &stage.loops) {
+    for own in schedule.stages.iter().flat_map(|stage| &stage.loops).flat_map(Loop::ways) {
         let arena = memory::plan(&schedule.graph, own);
         let total: usize = own.buffers.iter().map(crate::schedule::Buffer::len).sum();
         let _ = writeln!(
             text,
-            "loop over {}: {} floats and {} integers a tile, {total} without sharing",
-            own.extent, arena.floats, arena.ints
+            "loop over {}, tiles of {}: {} floats and {} integers a tile, {total} without sharing",
+            own.extent, own.tile, arena.floats, arena.ints
         );
         for (index, buffer) in own.buffers.iter().enumerate() {
             let end = arena.offsets[index] + buffer.len();

@@ -7,16 +7,14 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::rc::Rc;
 use std::time::Instant;
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, format_ident, quote};
-use syn::parse::{Parse, ParseStream};
-use syn::{Path, braced, bracketed, parenthesized};
 
 use crate::check;
 use crate::diagnostics::{Errors, at_site};
 use crate::dump;
 use crate::emit;
-use crate::syntax::{Assertion, Module, check_depth, parse_description, parse_input, parse_struct, path_key};
+use crate::syntax::{Assertion, Envelope, Module, check_depth, parse_description, parse_input, parse_struct, path_key};
 
 /// What all doors share: `GRAVEN_TIME=1` prints how long the answer took.
 fn door(name: &str, input: TokenStream, answer: fn(TokenStream) -> syn::Result<TokenStream>) -> TokenStream {
@@ -39,6 +37,7 @@ fn hide(item: TokenStream) -> syn::Result<TokenStream> {
     let module = parse_struct(item.clone())?;
     let name = struct_macro(&module.name);
     let hidden = format_ident!("__graven_struct_{}", module.name, span = Span::call_site());
+    let modules = nested_modules(&module);
     // A struct with a mistake is shown as well: its block emits stubs, without a word.
     let mistakes = module.mistakes.iter().map(syn::Error::to_compile_error);
     Ok(quote! {
@@ -46,13 +45,27 @@ fn hide(item: TokenStream) -> syn::Result<TokenStream> {
         #[doc(hidden)]
         #[allow(unused_macros)]
         macro_rules! #hidden {
-            ({ $($callback:tt)* } $($state:tt)*) => { $($callback)* ! { { #item } $($state)* } };
+            ({ $($callback:tt)* } $($state:tt)*) => { $($callback)* ! { { #item } [#({ #modules })*] $($state)* } };
         }
         // By this import the block may stand above its struct as well as below.
         #[doc(hidden)]
         #[allow(unused_imports)]
         use #hidden as #name;
     })
+}
+
+/// The modules that the fields name, each once.
+fn nested_modules(module: &Module) -> Vec<TokenStream> {
+    let mut seen = Vec::new();
+    let mut modules = Vec::new();
+    for field in &module.fields {
+        let key = path_key(&field.path);
+        if graven_kernels::layers::layer(&key).is_none() && !seen.contains(&key) {
+            seen.push(key);
+            modules.push(field.path.to_token_stream());
+        }
+    }
+    modules
 }
 
 /// The macro that holds a struct's tokens; it bears the span of the name as the user wrote it. Its name is read by people
@@ -76,7 +89,7 @@ struct State {
 impl State {
     fn tokens(&self) -> TokenStream {
         let State { krate, structure, block, pending, collected } = self;
-        quote!((#krate) { #structure } { #block } [#(#pending)*] { #collected })
+        quote!((#krate) { #structure } { #block } [#({ #pending })*] { #collected })
     }
 
     /// Asks the next module for its description, or compiles.
@@ -89,18 +102,6 @@ impl State {
     }
 }
 
-fn group(input: ParseStream<'_>) -> syn::Result<TokenStream> {
-    let content;
-    braced!(content in input);
-    content.parse()
-}
-
-fn krate(input: ParseStream<'_>) -> syn::Result<TokenStream> {
-    let content;
-    parenthesized!(content in input);
-    content.parse()
-}
-
 /// `network!`: finds out which struct the block describes, and asks for it.
 ///
 /// Takes `(crate) block`.
@@ -110,88 +111,80 @@ pub fn network(input: TokenStream) -> TokenStream {
 }
 
 fn start(input: TokenStream) -> syn::Result<TokenStream> {
-    struct Start(TokenStream, TokenStream);
-    impl Parse for Start {
-        fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-            Ok(Start(krate(input)?, input.parse()?))
-        }
-    }
-    let Start(krate, block) = syn::parse2(input)?;
+    let mut input = Envelope::new(input);
+    let (krate, block) = (input.group(Delimiter::Parenthesis)?, input.rest());
     check_depth(&block)?;
-    let parsed = parse_input(block.clone())?;
-    let Some(name) = parsed.name else {
+    // Nearly every block is one `impl`; only others are read to the end here, where nothing but their names is asked for.
+    let (name, others) = match lone_impl(&block) {
+        Some(name) => (Some(name), Vec::new()),
+        None => parse_input(block.clone()).map(|parsed| (parsed.name, parsed.others))?,
+    };
+    let Some(name) = name else {
         let (structure, pending, collected) = (TokenStream::new(), Vec::new(), TokenStream::new());
         return Ok(finish(&State { krate, structure, block, pending, collected }));
     };
     let holder = struct_macro(&name);
-    let others = parsed.others.iter().map(|other| quote!(#krate::network! { #other }));
+    let others = others.iter().map(|other| quote!(#krate::network! { #other }));
     Ok(quote!(#holder ! { { #krate::__private::macros::network_struct } (#krate) { #block } } #(#others)*))
 }
 
-/// The answer of the struct: `{ struct } (crate) { block }`.
+/// The name in `impl Name { .. }`, if the block is nothing else.
+fn lone_impl(block: &TokenStream) -> Option<Ident> {
+    let mut tokens = block.clone().into_iter();
+    match (tokens.next()?, tokens.next()?, tokens.next()?, tokens.next()) {
+        (TokenTree::Ident(keyword), TokenTree::Ident(name), TokenTree::Group(body), None)
+            if keyword == "impl"
+                && body.delimiter() == Delimiter::Brace
+                && syn::parse2::<Ident>(name.to_token_stream()).is_ok() =>
+        {
+            Some(name)
+        }
+        _ => None,
+    }
+}
+
+/// The answer of the struct: `{ struct } [{ module }..] (crate) { block }`.
 #[must_use]
 pub fn network_struct(input: TokenStream) -> TokenStream {
     door("network_struct", input, with_struct)
 }
 
 fn with_struct(input: TokenStream) -> syn::Result<TokenStream> {
-    struct Answer(State);
-    impl Parse for Answer {
-        fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-            let structure = group(input)?;
-            let krate = krate(input)?;
-            let block = group(input)?;
-            Ok(Answer(State { krate, structure, block, pending: Vec::new(), collected: TokenStream::new() }))
-        }
-    }
-    let Answer(mut state) = syn::parse2(input)?;
-    let module = parse_struct(state.structure.clone())?;
-    let site = state.block.clone().into_iter().next().map(|token| token.span());
-    let mut seen = Vec::new();
-    for field in &module.fields {
-        let key = path_key(&field.path);
-        if !seen.contains(&key) && graven_kernels::layers::layer(&key).is_none() {
-            seen.push(key);
-            // With the hygiene of the block, so that rustc shows the field alone if there is no such module.
-            let path = field.path.to_token_stream();
-            state.pending.push(site.map_or(path.clone(), |site| at_site(path, site)));
-        }
+    let mut input = Envelope::new(input);
+    let structure = input.group(Delimiter::Brace)?;
+    let pending = Envelope::new(input.group(Delimiter::Bracket)?).groups().map(|group| group.stream()).collect();
+    let krate = input.group(Delimiter::Parenthesis)?;
+    let block = input.group(Delimiter::Brace)?;
+    let mut state = State { krate, structure, block, pending, collected: TokenStream::new() };
+    if let Some(site) = state.block.clone().into_iter().next().map(|token| token.span()) {
+        // With the hygiene of the block, so that rustc shows the field alone if there is no such module.
+        state.pending = state.pending.into_iter().map(|path| at_site(path, site)).collect();
     }
     Ok(state.next())
 }
 
-/// The answer of a module: `{ description } (crate) { struct } { block } [paths] { collected }`; the first path is the one
-/// that answers.
+/// The answer of a module: `{ description } (crate) { struct } { block } [{ path }..] { collected }`; the first path is
+/// the one that answers.
 #[must_use]
 pub fn network_module(input: TokenStream) -> TokenStream {
     door("network_module", input, with_module)
 }
 
 fn with_module(input: TokenStream) -> syn::Result<TokenStream> {
-    struct Answer(State);
-    impl Parse for Answer {
-        fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-            let description = group(input)?;
-            // Each description is read in its own module; here they stand in each other.
-            check_depth(&description)?;
-            let krate = krate(input)?;
-            let (structure, block) = (group(input)?, group(input)?);
-            let paths;
-            bracketed!(paths in input);
-            let mut pending = Vec::new();
-            while !paths.is_empty() {
-                pending.push(paths.call(Path::parse_mod_style)?.into_token_stream());
-            }
-            let collected = group(input)?;
-            if pending.is_empty() {
-                return Err(input.error("nobody asked for a module"));
-            }
-            let path = pending.remove(0);
-            let collected = quote!(#collected #path { #description });
-            Ok(Answer(State { krate, structure, block, pending, collected }))
-        }
-    }
-    let Answer(state) = syn::parse2(input)?;
+    let mut input = Envelope::new(input);
+    let description = input.group(Delimiter::Brace)?;
+    // Each description is read in its own module; here they stand in each other.
+    check_depth(&description)?;
+    let krate = input.group(Delimiter::Parenthesis)?;
+    let (structure, block) = (input.group(Delimiter::Brace)?, input.group(Delimiter::Brace)?);
+    let pending = Envelope::new(input.group(Delimiter::Bracket)?);
+    let collected = input.group(Delimiter::Brace)?;
+    let mut pending = pending.groups().map(|group| group.stream());
+    let Some(path) = pending.next() else {
+        return Err(syn::Error::new(Span::call_site(), "nobody asked for a module"));
+    };
+    let collected = quote!(#collected #path { #description });
+    let state = State { krate, structure, block, pending: pending.collect(), collected };
     Ok(state.next())
 }
 

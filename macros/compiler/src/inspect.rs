@@ -11,7 +11,7 @@ use crate::check;
 use crate::diagnostics::Errors;
 use crate::graph::{Graph, Kind};
 use crate::memory;
-use crate::schedule::Schedule;
+use crate::schedule::{Loop, Schedule};
 use crate::syntax::{check_depth, parse_description};
 
 /// The graphs of one function.
@@ -106,7 +106,7 @@ pub fn verify(graph: &Graph, schedule: &Schedule) -> Result<(), String> {
     crate::graph::verify(graph)?;
     crate::graph::verify(&schedule.graph).map_err(|broken| format!("{broken}\n{}", schedule.graph))?;
     crate::schedule::verify(schedule).map_err(|broken| format!("{broken}\n{}{schedule}", schedule.graph))?;
-    for own in schedule.stages.iter().flat_map(|stage| &stage.loops) {
+    for own in schedule.stages.iter().flat_map(|stage| &stage.loops).flat_map(Loop::ways) {
         let arena = memory::plan(&schedule.graph, own);
         memory::verify(&schedule.graph, own, &arena).map_err(|broken| format!("{broken}\n{schedule}"))?;
     }
@@ -134,7 +134,7 @@ pub fn interpret(
         let dims: Vec<usize> = node.ty.dims.iter().map(size).collect();
         values.push(match &node.kind {
             Kind::Input(index) => inputs[*index].clone(),
-            Kind::Parameter { .. } => parameters[&node.label].clone(),
+            Kind::Parameter { .. } => parameters[&*node.label].clone(),
             Kind::Scalar(scalar) => Array { dims: Vec::new(), data: vec![number(scalar)] },
             Kind::Op(op) => {
                 let operands: Vec<&Array> = node.inputs.iter().map(|input| &values[input.0]).collect();

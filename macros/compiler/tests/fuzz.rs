@@ -545,6 +545,21 @@ fn question(answer: &TokenStream) -> Option<(String, String, TokenStream)> {
     ["network_struct", "network_module"].contains(&callback.as_str()).then(|| (path, callback, inner.collect()))
 }
 
+/// The modules that a struct names, as its derive publishes them: the last brackets of its answer.
+fn modules(answer: &TokenStream) -> TokenStream {
+    let mut found = quote!([]);
+    for token in answer.clone() {
+        let TokenTree::Group(group) = token else { continue };
+        let state = group.stream().to_string().contains("state");
+        match group.delimiter() {
+            Delimiter::Brace if state => return modules(&group.stream()),
+            Delimiter::Bracket => found = TokenTree::Group(group).into(),
+            _ => {}
+        }
+    }
+    found
+}
+
 /// The description that a module publishes, with those nested in it.
 fn description(program: &Program, path: &str, depth: usize) -> TokenStream {
     let name = path.rsplit(':').next().unwrap_or_default();
@@ -576,7 +591,8 @@ fn compile(program: &Program, block: &TokenStream) -> TokenStream {
         answer = if callback == "network_struct" {
             let name = path.trim_end_matches("_with_derive_Module_in_this_module");
             let Some((_, structure)) = program.structs.iter().find(|(own, _)| own == name) else { return answer };
-            network_struct(quote!({ #structure } #state))
+            let modules = modules(&derive_module(structure.clone()));
+            network_struct(quote!({ #structure } #modules #state))
         } else {
             let description = description(program, &path, 0);
             network_module(quote!({ #description } #state))

@@ -6,12 +6,15 @@ use graven_compiler::{inspect, network};
 use proc_macro2::TokenStream;
 use quote::quote;
 
+/// Each takes a second on an idle machine; what has no bound would take hours.
+const LIMIT: Duration = Duration::from_secs(30);
+
 /// The messages about a block, and about the struct that it describes.
 fn messages(structure: &str, block: &str) -> Vec<String> {
     let tokens = |text: &str| text.parse::<TokenStream>().unwrap();
     let start = Instant::now();
     let messages = inspect(tokens(structure), tokens(block)).err().unwrap_or_default();
-    assert!(start.elapsed() < Duration::from_secs(5), "{structure} {block} took {:?}", start.elapsed());
+    assert!(start.elapsed() < LIMIT, "{structure} {block} took {:?}", start.elapsed());
     messages
 }
 
@@ -90,11 +93,11 @@ fn work_without_end_is_a_mistake() {
 fn arrays_of_arrays_of_modules_are_bounded() {
     let inner = "{ struct Inner { a: [Empty; 4096] } } { } { Empty { { struct Empty; } { } { } } }";
     let description = format!("{{ struct Middle {{ a: [Inner; 4096] }} }} {{ }} {{ Inner {{ {inner} }} }}");
-    let state = "(::graven) { struct Net { a: [Middle; 4096] } } { impl Net { } } [Middle] { }";
+    let state = "(::graven) { struct Net { a: [Middle; 4096] } } { impl Net { } } [{ Middle }] { }";
     let start = Instant::now();
     let code = graven_compiler::network_module(format!("{{ {description} }} {state}").parse().unwrap()).to_string();
     assert!(code.contains("may have 16384 layers and modules"), "{code}");
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < LIMIT);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use graven_kernels::cpu::{Context, Isa};
 
 use super::tile::Tile;
 use crate::floats::{Floats, LINE, Shared};
-use crate::plan::{LoopPlan, Place, SumTarget, ValuePlan};
+use crate::plan::{LoopPlan, Place, SumTarget, TilePlan, ValuePlan};
 use crate::pool;
 use crate::tensor::Dtype;
 use crate::workspace::{Part, TileArena, Workspace};
@@ -38,6 +38,8 @@ pub(super) struct Call<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cut {
     n_samples: usize,
+    /// Samples of a tile: 16 or 1.
+    tile: usize,
     n_tiles: usize,
     n_chunks: usize,
 }
@@ -45,10 +47,14 @@ struct Cut {
 impl Cut {
     fn new(plan: &LoopPlan, symbols: &[usize]) -> Self {
         let n_samples = plan.extent.value(symbols);
+        if plan.one.is_some() && n_samples <= plan.few {
+            // One chunk: it runs on the thread of the caller, which has its answer before another thread would be awake.
+            return Self { n_samples, tile: 1, n_tiles: n_samples, n_chunks: 1 };
+        }
         let n_tiles = n_samples.div_ceil(LANES);
         let max_chunks = if plan.sums + plan.int_sums > 0 { MAX_CHUNKS } else { MAX_CHUNKS_WITHOUT_SUMS };
         let tiles_per_chunk = plan.tiles_per_chunk.max(n_tiles.div_ceil(max_chunks)).max(1);
-        Self { n_samples, n_tiles, n_chunks: n_tiles.div_ceil(tiles_per_chunk) }
+        Self { n_samples, tile: LANES, n_tiles, n_chunks: n_tiles.div_ceil(tiles_per_chunk) }
     }
 
     /// The tiles of a chunk: chunks differ by one tile at most, so that threads finish together.
@@ -59,7 +65,12 @@ impl Cut {
 
     /// The samples of a tile.
     fn samples(&self, tile: usize) -> Range<usize> {
-        tile * LANES..self.n_samples.min((tile + 1) * LANES)
+        tile * self.tile..self.n_samples.min((tile + 1) * self.tile)
+    }
+
+    /// What runs on each tile.
+    fn plan<'a>(&self, plan: &'a LoopPlan) -> &'a TilePlan {
+        plan.one.as_ref().filter(|_| self.tile == 1).unwrap_or(&plan.tile)
     }
 }
 
@@ -72,14 +83,14 @@ pub(super) fn run(plan: &LoopPlan, call: &Call<'_>, workspace: &mut Workspace, g
     if workspace.int_sums.len() < cut.n_chunks * int_row {
         workspace.int_sums.resize(cut.n_chunks * int_row, 0);
     }
-    grow_arenas(plan, &mut workspace.tiles, call.threads.min(cut.n_chunks));
+    grow_arenas(cut.plan(plan), &mut workspace.tiles, call.threads.min(cut.n_chunks));
     run_chunks(plan, call, &cut, workspace);
     add_chunks(&mut workspace.sums, row, cut.n_chunks, call.threads);
     add_int_chunks(&mut workspace.int_sums, int_row, cut.n_chunks);
     deliver(plan, workspace, gradients);
 }
 
-fn grow_arenas(plan: &LoopPlan, arenas: &mut Vec<TileArena>, n: usize) {
+fn grow_arenas(plan: &TilePlan, arenas: &mut Vec<TileArena>, n: usize) {
     if arenas.len() < n {
         arenas.resize_with(n, TileArena::default);
     }
@@ -132,6 +143,7 @@ fn run_chunks(plan: &LoopPlan, call: &Call<'_>, cut: &Cut, workspace: &mut Works
         });
     }
 
+    let tile_plan = cut.plan(plan);
     let (row, int_row) = (plan.sums.next_multiple_of(LINE), plan.int_sums.next_multiple_of(LINE));
     let (arenas, sums, int_sums) = (Shared::new(tiles), Shared::new(sums), Shared::new(int_sums));
     let chunk = |worker: usize, chunk: usize| {
@@ -145,16 +157,16 @@ fn run_chunks(plan: &LoopPlan, call: &Call<'_>, cut: &Cut, workspace: &mut Works
         int_sums.fill(0);
         if cfg!(debug_assertions) {
             // So that code that reads what nobody wrote is noticed.
-            arena.floats[..plan.floats].fill(f32::NAN);
-            arena.ints[..plan.ints].fill(i64::MIN);
+            arena.floats[..tile_plan.floats].fill(f32::NAN);
+            arena.ints[..tile_plan.ints].fill(i64::MIN);
         }
         for tile in cut.tiles(chunk) {
             let samples = cut.samples(tile);
             let cx = Context { isa: call.isa, count: samples.len(), first: samples.start, seed: call.seed };
             let mut tile = Tile {
                 cx,
-                floats: &mut arena.floats[..plan.floats],
-                ints: &mut arena.ints[..plan.ints],
+                floats: &mut arena.floats[..tile_plan.floats],
+                ints: &mut arena.ints[..tile_plan.ints],
                 parameters: call.parameters,
                 reads: &borrowed.reads,
                 int_reads: &borrowed.int_reads,
@@ -166,7 +178,7 @@ fn run_chunks(plan: &LoopPlan, call: &Call<'_>, cut: &Cut, workspace: &mut Works
                 writes: &borrowed.writes,
                 int_writes: &borrowed.int_writes,
             };
-            plan.tile.iter().for_each(|step| step(&mut tile));
+            tile_plan.steps.iter().for_each(|step| step(&mut tile));
         }
     };
     pool::run(call.threads, cut.n_chunks, &chunk);
@@ -272,8 +284,6 @@ mod tests {
     const EMPTY: LoopPlan = LoopPlan {
         extent: Size { factor: 1, symbols: &[0] },
         tiles_per_chunk: 1,
-        floats: 0,
-        ints: 0,
         reads: &[],
         int_reads: &[],
         writes: &[],
@@ -282,7 +292,9 @@ mod tests {
         int_sums: 0,
         results: &[],
         int_results: &[],
-        tile: &[],
+        tile: TilePlan { floats: 0, ints: 0, steps: &[] },
+        one: None,
+        few: 0,
     };
 
     fn cut(n_samples: usize, tiles_per_chunk: usize, sums: usize) -> Cut {
@@ -301,6 +313,17 @@ mod tests {
                     assert!(tiles.into_iter().flat_map(|tile| cut.samples(tile)).eq(0..n_samples));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn few_samples_are_tiles_of_their_own() {
+        for n_samples in 1..=6 {
+            let one = Some(TilePlan { floats: 0, ints: 0, steps: &[] });
+            let cut = Cut::new(&LoopPlan { one, few: 4, ..EMPTY }, &[n_samples]);
+            let tiles: Vec<_> = (0..cut.n_tiles).map(|tile| cut.samples(tile).len()).collect();
+            assert_eq!(tiles, if n_samples <= 4 { vec![1; n_samples] } else { vec![n_samples] });
+            assert_eq!(cut.n_chunks, 1);
         }
     }
 

@@ -6,10 +6,11 @@ use graven_kernels::cpu::{Context, layout};
 
 use crate::floats::Shared;
 
-/// A tile: up to 16 samples of a loop, see [`LoopPlan`](crate::plan::LoopPlan).
+/// A tile: up to 16 samples of a loop, or a single one, see [`LoopPlan`](crate::plan::LoopPlan).
 ///
 /// In the layout *samples*, a value of a tile is `[features, 16 samples]`, in the layout *rows* it is `[16 samples,
-/// features]`. Behind the last sample of a batch, loads repeat it, and stores leave out what was computed for it.
+/// features]`. Behind the last sample of a batch, loads repeat it, and stores leave out what was computed for it. A tile of
+/// a single sample is `[1, features]`; it reads its part of complete tensors in place, by [`sample`].
 pub struct Tile<'a> {
     /// Which samples these are, for kernels.
     pub cx: Context,
@@ -81,6 +82,17 @@ impl Tile<'_> {
         let output = own(&self.int_writes[write], &self.samples, self.n_samples, features);
         layout::store_rows_i64(&self.cx, features, &self.ints[slot], output);
     }
+}
+
+/// The first sample of a tile, in a complete tensor `[n_samples, features]`.
+///
+/// # Panics
+///
+/// It passes the end: a bug of the compiler.
+#[must_use]
+#[inline]
+pub fn sample<'a, T>(tensor: &'a [T], cx: &Context, features: usize) -> &'a [T] {
+    &tensor[cx.first * features..][..features]
 }
 
 /// A tile's own samples of a tensor that its loop writes.

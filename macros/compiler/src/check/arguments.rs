@@ -1,11 +1,8 @@
 //! Arguments of layers and calls: by position or by name, read as the table of the layer or function says.
 
-use std::collections::HashMap;
-
 use graven_kernels::arguments::{Arguments, Given, Kind, Parameter};
 use graven_kernels::layers::Layer;
-use proc_macro2::TokenStream;
-use quote::ToTokens as _;
+use quote::{ToTokens, quote};
 use syn::{Expr, Lit};
 
 use super::number::{Names, Number, evaluate};
@@ -14,19 +11,21 @@ use crate::syntax::Field;
 
 /// Pairs what was written with the table: (parameter, expression), in the order of writing.
 ///
-/// Reports unknown, doubled, surplus and missing arguments; `whose` is the layer or function, `at` marks what is missing.
+/// Reports unknown, doubled, surplus and missing arguments; `whose` is the layer or function. Where none is written at all, `at`
+/// is marked, and `bare` writes arguments there.
 pub(crate) fn assign<'a>(
     parameters: &'static [Parameter],
     given: impl IntoIterator<Item = &'a Expr>,
     n_before: usize,
     whose: &str,
-    at: &dyn quote::ToTokens,
+    (at, bare): (&dyn ToTokens, Option<&dyn Fn(&str) -> String>),
     errors: &mut Errors,
 ) -> Option<Vec<(&'static Parameter, &'a Expr)>> {
+    let given: Vec<&Expr> = given.into_iter().collect();
     let mut assigned: Vec<(&'static Parameter, &'a Expr)> = Vec::new();
     let n_errors = errors.reported();
     let mut position = n_before;
-    for expression in given {
+    for (index, expression) in given.iter().copied().enumerate() {
         let (parameter, value) = match expression {
             Expr::Assign(assign) => {
                 let name = super::text(&assign.left);
@@ -51,7 +50,16 @@ pub(crate) fn assign<'a>(
         if assigned.iter().any(|(own, _)| own.name == parameter.name)
             || parameters[..n_before].iter().any(|own| own.name == parameter.name)
         {
-            errors.at(expression, format!("{whose} is given `{}` twice\nhelp: remove one of them", parameter.name));
+            let message = format!("{whose} is given `{}` twice", parameter.name);
+            match position_of(&given[..index], parameter, parameters, n_before) {
+                // All from the first to the second, without the second.
+                Some(first) => {
+                    let (both, left) = (&given[first..=index], &given[first..index]);
+                    let left: Vec<String> = left.iter().map(super::text).collect();
+                    errors.at(quote!(#(#both),*), format!("{message}\nhelp: write `{}`", left.join(", ")));
+                }
+                None => errors.at(expression, format!("{message}\nhelp: remove one of them")),
+            }
             continue;
         }
         assigned.push((parameter, value));
@@ -60,18 +68,80 @@ pub(crate) fn assign<'a>(
         let required = parameters[n_before.min(parameters.len())..].iter().filter(|parameter| parameter.required);
         let missing: Vec<&Parameter> =
             required.filter(|parameter| !assigned.iter().any(|(own, _)| own.name == parameter.name)).collect();
-        let write: Vec<String> = missing.iter().map(|parameter| format!("{} = ..", parameter.name)).collect();
-        match missing.as_slice() {
-            [] => {}
-            [one] => errors
-                .at(at, format!("{whose} misses `{}`\nhelp: add `{}`: {}", one.name, write[0], one.kind.describe())),
-            several => {
-                let names: Vec<String> = several.iter().map(|parameter| format!("`{}`", parameter.name)).collect();
-                errors.at(at, format!("{whose} misses {}\nhelp: add `{}`", names.join(" and "), write.join(", ")));
-            }
+        if !missing.is_empty() {
+            report_missing(whose, &missing, given.last().copied(), (at, bare), errors);
         }
     }
     (errors.reported() == n_errors).then_some(assigned)
+}
+
+/// Which of some arguments gives a parameter.
+fn position_of(given: &[&Expr], wanted: &Parameter, parameters: &[Parameter], n_before: usize) -> Option<usize> {
+    let mut position = n_before;
+    given.iter().position(|expression| match expression {
+        Expr::Assign(assign) => super::text(&assign.left) == wanted.name,
+        _ => {
+            position += 1;
+            parameters.get(position - 1).is_some_and(|own| own.name == wanted.name)
+        }
+    })
+}
+
+/// Says what is missing, and tries likely values behind the last argument.
+fn report_missing(
+    whose: &str,
+    missing: &[&Parameter],
+    last: Option<&Expr>,
+    (at, bare): (&dyn ToTokens, Option<&dyn Fn(&str) -> String>),
+    errors: &mut Errors,
+) {
+    let quoted: Vec<String> = missing.iter().map(|parameter| format!("`{}`", parameter.name)).collect();
+    let message = format!("{whose} misses {}", quoted.join(" and "));
+    let write: Vec<String> = missing.iter().map(|parameter| format!("{} = ..", parameter.name)).collect();
+    let help = match missing {
+        [one] => format!("add `{}`: {}", write[0], one.kind.describe()),
+        _ => format!("add `{}`", write.join(", ")),
+    };
+    let values = likely_together(missing);
+    let (marked, fits) = match (last, bare) {
+        (Some(last), _) => {
+            let last_text = super::text(last);
+            (last.to_token_stream(), values.iter().map(|values| format!("{last_text}, {values}")).collect())
+        }
+        (None, Some(bare)) => (at.to_token_stream(), values.iter().map(|values| bare(values)).collect()),
+        (None, None) => (at.to_token_stream(), Vec::new()),
+    };
+    let (open, help) = if fits.is_empty() { (at.to_token_stream(), Some(help)) } else { (marked, Some(help)) };
+    errors.open(open, message.clone(), message, fits, help, Vec::new());
+}
+
+/// Values that networks give to arguments, the likeliest first.
+fn likely(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Pair(_) => &["3", "5", "2", "1", "7", "4"],
+        Kind::Size => &["10", "16", "32", "64", "8", "12", "6", "128", "120", "3", "1", "100", "256"],
+        Kind::Axis | Kind::Axes => &["1", "-1", "0", "2"],
+        Kind::Number => &["0.5"],
+        Kind::Flag => &["true"],
+        Kind::Tensor | Kind::Tensors | Kind::Shape | Kind::Word(_) => &[],
+    }
+}
+
+/// Ways to write some arguments, the likeliest values first.
+fn likely_together(parameters: &[&Parameter]) -> Vec<String> {
+    let mut ways: Vec<(usize, String)> = vec![(0, String::new())];
+    for parameter in parameters {
+        let one = |(rank, before): &(usize, String)| {
+            let comma = if before.is_empty() { "" } else { ", " };
+            let values = likely(parameter.kind).iter().enumerate();
+            values
+                .map(|(own, value)| (rank + own, format!("{before}{comma}{} = {value}", parameter.name)))
+                .collect::<Vec<_>>()
+        };
+        ways = ways.iter().flat_map(one).collect();
+    }
+    ways.sort_by_key(|(rank, _)| *rank);
+    ways.into_iter().map(|(_, way)| way).collect()
 }
 
 fn names(parameters: &[Parameter]) -> String {
@@ -143,6 +213,11 @@ const MAX_SIZE: i128 = i32::MAX as i128;
 
 /// Reports an argument of the wrong kind: "`padding` of `conv1` is `-1`, but must be ...".
 pub(crate) fn report_kind(whose: &str, parameter: &Parameter, expression: &Expr, reason: &str, errors: &mut Errors) {
+    if super::text(expression) == "None" {
+        let message = format!("`{}` of {whose} cannot be `None`", parameter.name);
+        errors.at(expression, format!("{message}\nhelp: leave `{}` out", parameter.name));
+        return;
+    }
     // A name that is not declared is explained on its own.
     if reason.contains("not declared") {
         errors.at(expression, reason);
@@ -180,6 +255,27 @@ fn fits(kind: Kind, expression: &Expr) -> Vec<String> {
             fits.iter().map(ToString::to_string).collect()
         }
         (Kind::Number, Some(_)) => vec![text],
+        (Kind::Size | Kind::Pair(_), None) => match elements(expression) {
+            // Three sizes, where height and width are two.
+            Some(sizes) if sizes.len() > 2 => vec![format!("({}, {})", super::text(sizes[0]), super::text(sizes[1]))],
+            Some(_) => Vec::new(),
+            // `padding = "same"`
+            None => (usize::from(!matches!(kind, Kind::Pair(0)))..8).map(|size| size.to_string()).collect(),
+        },
+        // `t.size(0)`: the size that is left.
+        (Kind::Shape, _) => {
+            let size = |element: &&Expr| match element {
+                Expr::MethodCall(_) | Expr::Call(_) | Expr::Index(_) => "-1".to_owned(),
+                other => super::text(other),
+            };
+            let sizes: Vec<String> = elements(expression).unwrap_or_default().iter().map(size).collect();
+            vec![format!("[{}]", sizes.join(", "))]
+        }
+        (Kind::Flag, _) => {
+            let word = text.to_ascii_lowercase();
+            if ["true", "false"].contains(&word.as_str()) { vec![word] } else { Vec::new() }
+        }
+        (Kind::Axis | Kind::Axes, None) => likely(kind).iter().map(|axis| (*axis).to_owned()).collect(),
         (Kind::Axis | Kind::Axes, Some(number)) => vec![(number as i64).to_string()],
         (Kind::Word(words), _) => {
             nearest(&text, words.iter().copied()).map(|word| format!("{word:?}")).into_iter().collect()
@@ -216,25 +312,26 @@ pub(crate) fn elements(expression: &Expr) -> Option<Vec<&Expr>> {
     }
 }
 
-/// Reads what stands in `#[layer(..)]`.
+/// Reads what stands in `#[layer(..)]`: the values, and which argument of the field (by position) gives each.
 pub(crate) fn layer_arguments(
     field: &Field,
     layer: &'static Layer,
     names: &Names,
     errors: &mut Errors,
-) -> Option<(Arguments, HashMap<&'static str, TokenStream>)> {
+) -> Option<(Arguments, Vec<(&'static str, usize)>)> {
     let whose = format!("`{}`", field.name);
-    let assigned = assign(layer.parameters, &field.arguments, 0, &whose, &field.name, errors)?;
+    let bare = |arguments: &str| format!("#[layer({arguments})] {}", field.name);
+    let assigned = assign(layer.parameters, &field.arguments, 0, &whose, (&field.name, Some(&bare)), errors)?;
     let mut arguments = Arguments::default();
-    let mut tokens = HashMap::new();
+    let mut written = Vec::new();
     let n_errors = errors.reported();
-    for (parameter, expression) in assigned {
+    for (position, (parameter, expression)) in assigned.into_iter().enumerate() {
         match constant(parameter.kind, expression, names) {
             Some(Ok(given)) => arguments.set(parameter.name, given),
             Some(Err(reason)) => report_kind(&whose, parameter, expression, &reason, errors),
             None => errors.at(expression, format!("`{}` of {whose} must be known at compile time", parameter.name)),
         }
-        tokens.insert(parameter.name, expression.to_token_stream());
+        written.push((parameter.name, position));
     }
-    (errors.reported() == n_errors).then_some((arguments, tokens))
+    (errors.reported() == n_errors).then_some((arguments, written))
 }

@@ -15,7 +15,7 @@ use quote::{ToTokens, quote};
 use syn::{BinOp, Block, Expr, ExprMethodCall, Member as FieldName, Pat, Stmt, UnOp};
 
 use super::arguments::{assign, constant, elements, report_kind};
-use super::explain::{self, Record};
+use super::explain::{self, Moves, Record};
 use super::instance::{Instance, LayerInstance, Member};
 use super::number::{Number, evaluate};
 use super::summary::{self, Call};
@@ -62,6 +62,10 @@ pub(crate) struct Body<'a> {
     /// Functions being inlined, innermost last.
     calls: Vec<Frame>,
     n_streams: u64,
+    /// A layer does something else in training.
+    asked_mode: bool,
+    /// An argument is declared with a mistake, so nothing is known of what follows from it.
+    unknown_arguments: bool,
     /// Expressions around the one that is walked, and all that were walked.
     nested: usize,
     walked: usize,
@@ -69,6 +73,16 @@ pub(crate) struct Body<'a> {
     exhausted: bool,
     /// A size must be known that only a caller can give.
     needs_known_size: bool,
+}
+
+/// What a walk over a function found.
+#[derive(Debug)]
+pub(crate) struct Walked {
+    pub(crate) graph: Graph,
+    /// The calls, for the summary.
+    pub(crate) calls: Vec<Call>,
+    /// Whether a layer does something else in training.
+    pub(crate) asked_mode: bool,
 }
 
 /// One function being walked.
@@ -104,6 +118,8 @@ impl<'a> Body<'a> {
             summary: Vec::new(),
             calls: Vec::new(),
             n_streams: 0,
+            asked_mode: false,
+            unknown_arguments: false,
             nested: 0,
             walked: 0,
             exhausted: false,
@@ -111,9 +127,9 @@ impl<'a> Body<'a> {
         }
     }
 
-    pub(crate) fn finish(self) -> (Graph, Vec<Call>) {
+    pub(crate) fn finish(self) -> Walked {
         self.errors.add_work(self.walked);
-        (self.graph, self.summary)
+        Walked { graph: self.graph, calls: self.summary, asked_mode: self.asked_mode }
     }
 
     /// Whether the function needs sizes that its signature leaves open (besides the batch), so that only its callers can use it.
@@ -128,6 +144,7 @@ impl<'a> Body<'a> {
         function.arguments.iter().for_each(|argument| signature::bind_symbols(&argument.ty, &mut names));
         for argument in &function.arguments {
             let Some(ty) = signature::declare(&argument.ty, &mut names, self.errors) else {
+                self.unknown_arguments = true;
                 items.push(Item::Unknown);
                 continue;
             };
@@ -235,6 +252,9 @@ impl<'a> Body<'a> {
             return None;
         }
         let mut values = Vec::new();
+        if self.unknown_arguments && items.iter().any(|item| matches!(item, Item::Unknown)) {
+            return None;
+        }
         for (item, ty) in items.into_iter().zip(types) {
             let names = self.frame().names.clone();
             let promised = signature::promised(ty, &names, self.errors);
@@ -289,6 +309,11 @@ impl<'a> Body<'a> {
         item
     }
 
+    /// The sizes that have names here.
+    fn names(&self) -> &super::number::Names {
+        &self.calls.last().expect("a function is being walked").names
+    }
+
     fn frame(&mut self) -> &mut Frame {
         self.calls.last_mut().expect("a function is being walked")
     }
@@ -310,12 +335,26 @@ impl<'a> Body<'a> {
                     self.bind(&local.pat, item);
                 }
                 Stmt::Expr(expression, None) if last && returns(expression) => result = self.expression(expression),
+                Stmt::Expr(Expr::Return(back), _) if last => {
+                    let value = back.expr.as_ref().map_or(String::new(), text);
+                    let message = "a function of a network ends with its value, without `return`";
+                    self.errors.at(statement, format!("{message}\nhelp: write `{value}`"));
+                    result = Item::Unknown;
+                }
                 // Said once, by the function that returns nothing.
                 Stmt::Expr(expression, Some(_)) if last && self.frame().scopes.len() == 2 && returns(expression) => {
                     self.expression(expression);
                 }
                 Stmt::Expr(expression, _) => self.statement(expression),
-                other => self.errors.at(other, "items and macros cannot stand in the body of a network function"),
+                Stmt::Macro(call) => {
+                    let help = "help: remove it, and look at the results where the function is called";
+                    let name = text(&call.mac.path);
+                    self.errors
+                        .at(call, format!("`{name}!` cannot stand in a network, which is compiled as a whole\n{help}"));
+                }
+                other => self
+                    .errors
+                    .at(other, "items cannot stand in the body of a network function\nhelp: move it out of the block"),
             }
         }
         self.frame().scopes.pop();
@@ -473,6 +512,24 @@ impl<'a> Body<'a> {
             Expr::Index(index) => self.index(index),
             Expr::Call(call) => self.function_call(call),
             Expr::MethodCall(call) => self.method_call(call),
+            Expr::Try(inner) => {
+                let inner = text(&inner.expr);
+                self.errors.at(
+                    expression,
+                    format!("nothing in a network can fail, so nothing needs a `?`\nhelp: write `{inner}`"),
+                );
+                Item::Unknown
+            }
+            Expr::If(branches) => {
+                let branch = branches.then_branch.stmts.as_slice();
+                let fits: Vec<String> =
+                    if let [Stmt::Expr(only, None)] = branch { vec![text(only)] } else { Vec::new() };
+                let message = "a network has no `if`: what it computes is fixed when it is compiled".to_owned();
+                let help = "write one function for each way, and choose where they are called".to_owned();
+                let help = fits.first().map_or(help, |fit| format!("write `{fit}`, or one function for each way"));
+                self.errors.open(branches, message.clone(), message, fits, Some(help), Vec::new());
+                Item::Unknown
+            }
             other => {
                 let shown = text(other);
                 let shown = if shown.len() > 40 { "this".to_owned() } else { format!("`{shown}`") };
@@ -483,8 +540,7 @@ impl<'a> Body<'a> {
     }
 
     fn number(&mut self, expression: &Expr) -> Item {
-        let names = self.frame().names.clone();
-        match evaluate(expression, &names) {
+        match evaluate(expression, self.names()) {
             Ok(number) => Item::Number(number),
             Err((at, message)) => {
                 self.errors.at(at, message);
@@ -495,7 +551,8 @@ impl<'a> Body<'a> {
 
     fn name(&mut self, path: &syn::ExprPath) -> Item {
         let Some(name) = path.path.get_ident().map(ToString::to_string) else {
-            self.errors.at(path, signature::unknown_name(&path.path));
+            let message = signature::unknown_name(&path.path, self.names());
+            self.errors.at(path, message);
             return Item::Unknown;
         };
         let frame = self.frame();
@@ -520,7 +577,7 @@ impl<'a> Body<'a> {
             },
         };
         let message = if name.chars().all(|c| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit()) {
-            signature::unknown_name(&path.path)
+            signature::unknown_name(&path.path, &frame.names)
         } else {
             format!("no variable is called `{name}` here{near}")
         };
@@ -601,10 +658,10 @@ impl<'a> Body<'a> {
     }
 
     fn pointwise(&mut self, row: &'static str, inputs: &[Value], at: &dyn ToTokens) -> Item {
-        self.graph.label = row.to_owned();
+        self.graph.label = row.into();
         let result = match self.stretched(row, inputs) {
             Some(mistake) => Err(mistake),
-            None => pointwise::apply(&mut self.graph, row, inputs),
+            None => pointwise::apply(&mut self.graph, row, inputs).map_err(|mistake| self.declared(mistake, inputs)),
         };
         let sign = match row {
             "add" => "+",
@@ -613,22 +670,39 @@ impl<'a> Body<'a> {
             "div" => "/",
             other => other,
         };
-        self.record(result, sign, inputs, false, &HashMap::new(), at)
+        self.record(result, sign, inputs, None, &[], at)
+    }
+
+    /// A mistake about two arguments of the function that do not fit lies in the declaration of the second.
+    fn declared(&self, mistake: Mistake, inputs: &[Value]) -> Mistake {
+        let [left, right] = inputs else { return mistake };
+        let [lhs, rhs] = [self.graph.node(*left), self.graph.node(*right)];
+        match (&lhs.kind, &rhs.kind, lhs.ty.rank().checked_sub(rhs.ty.rank())) {
+            (Kind::Input(_), Kind::Input(_), Some(from)) if lhs.ty.dtype == rhs.ty.dtype => {
+                mistake.declare(1, Type { dtype: rhs.ty.dtype, dims: lhs.ty.dims[from..].into() })
+            }
+            _ => mistake,
+        }
     }
 
     /// What is wrong with a residual addition `f(t) + t` that fits only because broadcasting stretches an axis of 1 that the
     /// layers of `f` have widened. Any other stretch is left alone: masks, biases and sums with `keepdim` are meant.
     fn stretched(&self, row: &str, inputs: &[Value]) -> Option<Mistake> {
         let [left, right] = inputs else { return None };
-        let (lhs, rhs) = (self.graph.ty(*left), self.graph.ty(*right));
-        if row != "add" || lhs.rank() != rhs.rank() || lhs.rank() < 2 || lhs.dims[0] != rhs.dims[0] {
+        let (lhs, rhs) = (&self.graph.node(*left).ty, &self.graph.node(*right).ty);
+        if row != "add"
+            || lhs.dims == rhs.dims
+            || lhs.rank() != rhs.rank()
+            || lhs.rank() < 2
+            || lhs.dims[0] != rhs.dims[0]
+        {
             return None;
         }
         let one = Dim::known(1);
         let axis = (1..lhs.rank()).find(|axis| lhs.dims[*axis] != rhs.dims[*axis])?;
         let (narrow, narrow_ty, wide, wide_ty) = match (&lhs.dims[axis], &rhs.dims[axis]) {
-            (left_size, _) if *left_size == one => (*left, &lhs, *right, &rhs),
-            (_, right_size) if *right_size == one => (*right, &rhs, *left, &lhs),
+            (left_size, _) if *left_size == one => (*left, lhs, *right, rhs),
+            (_, right_size) if *right_size == one => (*right, rhs, *left, lhs),
             _ => return None,
         };
         let size = |value: Value| self.graph.node(value).ty.dims.get(axis).cloned();
@@ -719,6 +793,13 @@ impl<'a> Body<'a> {
         {
             return self.named_call(name, None, &arguments);
         }
+        if let Expr::Path(path) = function
+            && let Some(name) = path.path.segments.last().map(|segment| segment.ident.to_string())
+            && built_in(&name).is_some()
+        {
+            self.errors.at(path, format!("`{}` is called by its name alone\nhelp: write `{name}`", text(path)));
+            return Item::Unknown;
+        }
         match self.expression(function) {
             Item::Member(member) => self.apply_member(&member, "forward", &arguments, function),
             Item::Unknown => Item::Unknown,
@@ -732,6 +813,9 @@ impl<'a> Body<'a> {
     fn method_call(&mut self, call: &ExprMethodCall) -> Item {
         let arguments: Vec<&Expr> = call.args.iter().collect();
         let name = call.method.to_string();
+        if self.is_foreign(call, &name) {
+            return Item::Unknown;
+        }
         match self.expression(&call.receiver) {
             Item::Unknown => Item::Unknown,
             Item::Instance(instance) => self.instance_call(&instance, call, &arguments),
@@ -754,11 +838,58 @@ impl<'a> Body<'a> {
         }
     }
 
+    /// Reports calls that other frameworks, or Rust, know under another name or need, and graven does not.
+    fn is_foreign(&mut self, call: &ExprMethodCall, name: &str) -> bool {
+        let receiver = text(&call.receiver);
+        let (function, method) = (text(&call.method), &call.method);
+        if COPIES.contains(&name) && call.args.is_empty() {
+            let message = format!("`{name}` means nothing here: a tensor may be used as often as you like");
+            self.errors.at(call, format!("{message}\nhelp: write `{receiver}`"));
+            return true;
+        }
+        if let Some((_, ours)) = OTHER_NAMES.iter().find(|(theirs, _)| *theirs == name) {
+            let arguments = text(&call.args);
+            let mut marked = method.to_token_stream();
+            call.paren_token.surround(&mut marked, |tokens| call.args.to_tokens(tokens));
+            let message = format!("graven's name for `{name}` is `{ours}`");
+            let fits = vec![format!("{ours}({arguments})"), format!("{ours}([{arguments}])")];
+            self.errors.open(marked, message.clone(), message, fits, None, Vec::new());
+            return true;
+        }
+        let namespace = matches!(&*call.receiver, Expr::Path(path) if path.path.get_ident().is_some_and(|own| {
+            own != "self" && !self.is_named(&own.to_string())
+        }));
+        let own = receiver == "self" && {
+            let instance = &self.calls.last().expect("a function is being walked").instance;
+            instance.member(name).is_none()
+                && !instance.module.functions.iter().any(|own| own.name == name)
+                && !instance.module.fields.iter().any(|field| field.name == name)
+        };
+        if (namespace || own) && built_in(name).is_some() && !call.args.is_empty() {
+            let (receiver, dot) = (&call.receiver, &call.dot_token);
+            let message = format!("`{function}` is a function, and belongs to nothing");
+            self.errors.at(quote!(#receiver #dot #method), format!("{message}\nhelp: write `{name}`"));
+            return true;
+        }
+        false
+    }
+
+    /// Whether a variable or a size has that name here.
+    fn is_named(&self, name: &str) -> bool {
+        let frame = self.calls.last().expect("a function is being walked");
+        frame.names.contains_key(name) || frame.scopes.iter().any(|scope| scope.contains_key(name))
+    }
+
     /// `self.conv1(t)`, `self.forward(t)`, `self.block.forward(t)`.
     fn instance_call(&mut self, instance: &Rc<Instance>, call: &ExprMethodCall, arguments: &[&Expr]) -> Item {
         let name = call.method.to_string();
         if let Some(member) = instance.member(&name) {
             let member = member.clone();
+            if let (Member::Array(_), [argument]) = (&member, arguments) {
+                let (array, argument) = (format!("{}.{name}", text(&call.receiver)), text(argument));
+                self.errors.at(call, format!("`{name}` is an array of modules, and cannot be called\nhelp: write `{{ let mut t = {argument}; for one in &{array} {{ t = one(t); }} t }}`"));
+                return Item::Unknown;
+            }
             return self.apply_member(&member, "forward", arguments, &call.method);
         }
         if instance.module.fields.iter().any(|field| field.name == name) {
@@ -803,7 +934,7 @@ impl<'a> Body<'a> {
         {
             // A nested module is one step of a chain, like a layer.
             let label = instance.path.trim_end_matches('.').to_owned();
-            self.records.push(Record { label, input, output: *output, layer: true, arguments: Vec::new() });
+            self.records.push(Record { label, input, output: *output, layer: true, moves: Moves::Written(Vec::new()) });
         }
         match function.output {
             crate::syntax::Output::One(_) => Item::Tensor(values[0]),
@@ -842,14 +973,14 @@ impl<'a> Body<'a> {
         let layers = self.layers;
         let instance = &layers[index];
         let [argument] = arguments else {
-            self.errors.at(
-                at,
-                format!(
-                    "`{}` takes one tensor, but was given {}\nhelp: several become one with `cat([a, b], dim = 1)`",
-                    instance.path,
-                    tensors(arguments.len())
-                ),
-            );
+            let message = format!("`{}` takes one tensor, but was given {}", instance.path, tensors(arguments.len()));
+            let texts: Vec<String> = arguments.iter().map(text).collect();
+            let Some(first) = texts.first() else {
+                self.errors.at(at, message);
+                return Item::Unknown;
+            };
+            let fits = vec![format!("cat([{}], dim = 1)", texts.join(", ")), first.clone()];
+            self.errors.open(quote!(#(#arguments),*), message.clone(), message, fits, None, Vec::new());
             return Item::Unknown;
         };
         let input = self.expression(argument);
@@ -861,9 +992,7 @@ impl<'a> Body<'a> {
             return Item::Unknown;
         };
         let result = self.layer_output(index, input);
-        let mut tokens = instance.tokens.clone();
-        tokens.insert("input", argument.to_token_stream());
-        self.record(result, &instance.path, &[input], true, &tokens, at)
+        self.record(result, &instance.path, &[input], Some(index), &[("input", argument)], at)
     }
 
     fn layer_output(&mut self, index: usize, input: Value) -> Result<Value, Mistake> {
@@ -884,10 +1013,12 @@ impl<'a> Body<'a> {
             });
             weights.push(value);
         }
-        let mode = Mode { training: self.training, stream: self.n_streams };
+        let mode = Mode::new(self.training, self.n_streams);
         self.n_streams += 1;
-        self.graph.label.clone_from(&instance.path);
-        (instance.layer.apply)(&mut self.graph, &instance.arguments.borrow(), input, &weights, mode)
+        self.graph.label = instance.path.as_str().into();
+        let output = (instance.layer.apply)(&mut self.graph, &instance.arguments.borrow(), input, &weights, &mode);
+        self.asked_mode |= mode.asked();
+        output
     }
 
     /// `relu(t)`, `t.reshape(..)`, or a function of the block.
@@ -928,10 +1059,10 @@ impl<'a> Body<'a> {
     ) -> Item {
         let whose = format!("`{}`", function.name);
         let mut given = Arguments::default();
-        let mut tokens: HashMap<&'static str, TokenStream> = HashMap::new();
+        let mut written: Vec<(&'static str, &Expr)> = Vec::new();
         let n_before = usize::from(receiver.is_some());
         let Some(assigned) =
-            assign(function.parameters, arguments.iter().copied(), n_before, &whose, name, self.errors)
+            assign(function.parameters, arguments.iter().copied(), n_before, &whose, (name, None), self.errors)
         else {
             return Item::Unknown;
         };
@@ -959,17 +1090,17 @@ impl<'a> Body<'a> {
                 }
                 None => unknown = true,
             }
-            tokens.insert(parameter.name, quote!(#expression));
+            written.push((parameter.name, expression));
         }
         if unknown || self.errors.reported() > n_errors {
             return Item::Unknown;
         }
-        self.graph.label = function.name.to_owned();
+        self.graph.label = function.name.into();
         let result = (function.apply)(&mut self.graph, &given);
         if result.is_ok() {
             self.note_labels(function, &given);
         }
-        self.record(result, function.name, &tensors, false, &tokens, name)
+        self.record(result, function.name, &tensors, None, &written, name)
     }
 
     /// Reads one argument of a call. None: a mistake was reported.
@@ -998,16 +1129,13 @@ impl<'a> Body<'a> {
                     None
                 }
             },
-            kind => {
-                let names = self.frame().names.clone();
-                match constant(kind, expression, &names)? {
-                    Ok(given) => Some(given),
-                    Err(reason) => {
-                        report_kind(&whose, parameter, expression, &reason, self.errors);
-                        None
-                    }
+            kind => match constant(kind, expression, self.names())? {
+                Ok(given) => Some(given),
+                Err(reason) => {
+                    report_kind(&whose, parameter, expression, &reason, self.errors);
+                    None
                 }
-            }
+            },
         }
     }
 
@@ -1032,21 +1160,26 @@ impl<'a> Body<'a> {
         result: Result<Value, Mistake>,
         label: &str,
         inputs: &[Value],
-        layer: bool,
-        tokens: &HashMap<&'static str, TokenStream>,
+        layer: Option<usize>,
+        written: &[(&'static str, &Expr)],
         at: &dyn ToTokens,
     ) -> Item {
         match result {
             Ok(output) => {
                 if let Some(input) = inputs.first() {
-                    let arguments = Record::moves(tokens);
-                    self.records.push(Record { label: label.to_owned(), input: *input, output, layer, arguments });
+                    let moves = layer.map_or_else(|| Moves::of(written), Moves::Layer);
+                    let (label, input, layer) = (label.to_owned(), *input, layer.is_some());
+                    self.records.push(Record { label, input, output, layer, moves });
                 }
                 self.summary.push(Call {
                     label: label.to_owned(),
                     layer,
                     place: self.calls.last().map_or_else(String::new, Frame::path),
-                    site: if layer && self.calls.len() == 1 { summary::site(at.to_token_stream()) } else { None },
+                    site: if layer.is_some() && self.calls.len() == 1 {
+                        summary::site(at.to_token_stream())
+                    } else {
+                        None
+                    },
                     input: inputs.first().copied(),
                     output,
                     end: self.graph.nodes.len(),
@@ -1054,7 +1187,7 @@ impl<'a> Body<'a> {
                 Item::Tensor(output)
             }
             Err(mistake) => {
-                self.report(&mistake, label, inputs, tokens, at);
+                self.report(&mistake, label, inputs, layer, written, at);
                 Item::Unknown
             }
         }
@@ -1065,7 +1198,8 @@ impl<'a> Body<'a> {
         mistake: &Mistake,
         label: &str,
         inputs: &[Value],
-        tokens: &HashMap<&'static str, TokenStream>,
+        layer: Option<usize>,
+        written: &[(&'static str, &Expr)],
         at: &dyn ToTokens,
     ) {
         // A function of a module with open sizes is checked where it is called.
@@ -1089,27 +1223,33 @@ impl<'a> Body<'a> {
             self.errors.at_span(marked, format!("{message}\nhelp: write `{wanted}`"));
             return;
         }
-        let marked = mistake.argument.and_then(|name| tokens.get(name));
+        let marked = mistake.argument.and_then(|name| {
+            let written = written.iter().find(|(own, _)| *own == name);
+            written.map(|(_, expression)| expression.to_token_stream()).or_else(|| self.layers[layer?].tokens(name))
+        });
         let filled = |text: &String| {
             let input = inputs.first().copied();
             let sizes = input.map_or(String::new(), |input| explain::sample_sizes(&self.graph, input));
             let last = input.map_or(String::new(), |input| explain::last_size(&self.records, &self.graph, input));
-            let argument = marked.map_or(String::new(), operand);
+            let argument = marked.as_ref().map_or(String::new(), operand);
             text.replace("{last_size}", &last).replace("{input_sizes}", &sizes).replace("{argument}", &argument)
         };
         let help = mistake.help.as_ref().map(filled);
         let mut fits: Vec<String> = mistake.fits.iter().map(filled).collect();
-        fits.extend(help.as_deref().and_then(written).map(ToOwned::to_owned));
+        fits.extend(help.as_deref().and_then(literal).map(ToOwned::to_owned));
         // Height and width may have gone wrong long before they meet what does not fit.
         let moved =
             mistake.trace.is_none() || matches!(mistake.argument, Some("in_features" | "shape" | "kernel_size"));
         let traced = mistake.trace.map_or(inputs, |position| inputs.get(position..=position).unwrap_or(&[]));
-        let elsewhere =
-            traced.iter().filter(|_| moved).flat_map(|input| explain::edits(&self.records, *input)).collect();
-        let at = marked.cloned().unwrap_or_else(|| at.to_token_stream());
+        let elsewhere = traced
+            .iter()
+            .filter(|_| moved)
+            .flat_map(|input| explain::edits(&self.records, self.layers, *input))
+            .collect();
         if marked.is_none() {
             fits.clear();
         }
+        let at = marked.unwrap_or_else(|| at.to_token_stream());
         self.errors.open(at, &mistake.message, message, fits, help, elsewhere);
     }
 
@@ -1126,6 +1266,13 @@ impl<'a> Body<'a> {
         explain::note(&self.records, &self.graph, value).map_or(String::new(), |note| format!("\nnote: {note}"))
     }
 }
+
+/// Methods that PyTorch, JAX or ndarray have under another name.
+const OTHER_NAMES: &[(&str, &str)] =
+    &[("view", "reshape"), ("mm", "matmul"), ("bmm", "matmul"), ("dot", "matmul"), ("concat", "cat")];
+
+/// Methods that copy a tensor or take a result out of its wrapping.
+const COPIES: &[&str] = &["clone", "contiguous", "unwrap", "to_owned"];
 
 /// Whether an expression has a value: loops and assignments have none.
 fn returns(expression: &Expr) -> bool {
@@ -1166,7 +1313,7 @@ fn quoted(names: &[&str]) -> String {
 }
 
 /// What a help that says "write `X`" says to write.
-fn written(help: &str) -> Option<&str> {
+fn literal(help: &str) -> Option<&str> {
     help.strip_prefix("write `")?.split('`').next()
 }
 

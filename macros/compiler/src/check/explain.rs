@@ -1,11 +1,12 @@
 //! Where a number comes from: the chain of calls that led to a value, and the product behind a flattened size.
 
-use std::collections::HashMap;
-
 use graven_kernels::dim::{Dim, list};
 use graven_kernels::op::Value;
 use proc_macro2::TokenStream;
+use quote::ToTokens as _;
+use syn::Expr;
 
+use super::instance::LayerInstance;
 use crate::diagnostics::Fix;
 use crate::graph::Graph;
 
@@ -20,36 +21,49 @@ pub(crate) struct Record {
     pub(crate) output: Value,
     /// Whether it is a layer with parameters, where a chain starts.
     pub(crate) layer: bool,
-    /// The arguments that decide about height and width, as they are written.
-    pub(crate) arguments: Vec<(&'static str, TokenStream)>,
+    pub(crate) moves: Moves,
+}
+
+/// The arguments of a call that decide about height and width.
+#[derive(Debug, Clone)]
+pub(crate) enum Moves {
+    /// Those of a layer.
+    Layer(usize),
+    /// Those of a function, as they are written.
+    Written(Vec<(&'static str, TokenStream)>),
 }
 
 /// The arguments that decide about height and width, the likeliest mistake first, and the largest value to try.
 const MOVES: [(&str, usize); 3] = [("padding", 3), ("stride", 3), ("kernel_size", 7)];
 
-impl Record {
-    /// Those of the arguments of a call that decide about height and width.
-    pub(crate) fn moves(tokens: &HashMap<&'static str, TokenStream>) -> Vec<(&'static str, TokenStream)> {
-        MOVES
-            .iter()
-            .filter_map(|(name, _)| tokens.get_key_value(name))
-            .map(|(name, tokens)| (*name, tokens.clone()))
-            .collect()
+impl Moves {
+    /// The arguments that a function was given.
+    pub(crate) fn of(written: &[(&'static str, &Expr)]) -> Moves {
+        let decides = |name: &str| MOVES.iter().any(|(own, _)| *own == name);
+        let moves = written.iter().filter(|(name, _)| decides(name));
+        Moves::Written(moves.map(|(name, expression)| (*name, expression.to_token_stream())).collect())
+    }
+
+    /// The argument of that name.
+    fn get(&self, name: &str, layers: &[LayerInstance]) -> Option<TokenStream> {
+        match self {
+            Moves::Layer(layer) => layers[*layer].tokens(name),
+            Moves::Written(written) => written.iter().find(|(own, _)| *own == name).map(|(_, tokens)| tokens.clone()),
+        }
     }
 }
 
 /// Edits of earlier calls that change the height and width of a value: one argument each, paddings before strides before
 /// kernel sizes, the last call first.
-pub(crate) fn edits(records: &[Record], value: Value) -> Vec<Fix> {
+pub(crate) fn edits(records: &[Record], layers: &[LayerInstance], value: Value) -> Vec<Fix> {
     let mut edits = Vec::new();
     let mut value = value;
     while let Some(record) = maker(records, value) {
-        for (name, tokens) in &record.arguments {
+        for (likely, (name, most)) in MOVES.iter().enumerate() {
+            let Some(tokens) = record.moves.get(name, layers) else { continue };
             let Ok(written) = tokens.to_string().parse::<usize>() else { continue };
-            let Some(likely) = MOVES.iter().position(|(own, _)| own == name) else { continue };
-            let most = MOVES[likely].1;
             let mut others: Vec<usize> =
-                (usize::from(*name != "padding")..=most).filter(|other| *other != written).collect();
+                (usize::from(*name != "padding")..=*most).filter(|other| *other != written).collect();
             others.sort_by_key(|other| (other.abs_diff(written), *other));
             let place = if record.layer { "on" } else { "in" };
             edits.extend(others.into_iter().map(|other| {

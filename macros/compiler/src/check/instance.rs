@@ -1,7 +1,7 @@
 //! Instances: a module with its sizes put in, its layers in the order of their fields, nested modules in place.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use graven_kernels::arguments::Arguments;
@@ -9,10 +9,11 @@ use graven_kernels::dim::Dim;
 use graven_kernels::layers::{Layer, Weight, layer};
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens as _, quote};
+use syn::Expr;
 
 use super::number::{Names, Number, evaluate};
 use crate::diagnostics::{Errors, did_you_mean};
-use crate::syntax::{Field, Module, path_key};
+use crate::syntax::{Module, path_key};
 
 /// One layer of the network.
 #[derive(Debug)]
@@ -21,15 +22,24 @@ pub(crate) struct LayerInstance {
     pub(crate) path: String,
     /// The field.
     pub(crate) field: Ident,
+    /// The module that has the field, and the field's position in it.
+    declared: (Rc<Module>, usize),
     pub(crate) layer: &'static Layer,
     /// What was written, and what the inputs implied.
     pub(crate) arguments: RefCell<Arguments>,
-    /// The tokens of each argument, for errors.
-    pub(crate) tokens: HashMap<&'static str, TokenStream>,
+    /// The arguments that were written, by their positions in the field.
+    written: Vec<(&'static str, usize)>,
     pub(crate) frozen: bool,
 }
 
 impl LayerInstance {
+    /// The tokens of an argument, for errors.
+    pub(crate) fn tokens(&self, name: &str) -> Option<TokenStream> {
+        let (_, position) = self.written.iter().find(|(own, _)| *own == name)?;
+        let (module, field) = &self.declared;
+        Some(value(&module.fields[*field].arguments[*position]).to_token_stream())
+    }
+
     /// The parameters of the layer; those of a layer that no function uses are known only if nothing was left out.
     pub(crate) fn weights(&self) -> Vec<Weight> {
         (self.layer.weights)(&self.arguments.borrow())
@@ -39,6 +49,11 @@ impl LayerInstance {
     pub(crate) fn missing(&self) -> Option<&'static str> {
         self.layer.inferred.filter(|name| !self.arguments.borrow().has(name))
     }
+}
+
+/// `3` in `kernel_size = 3`.
+fn value(argument: &Expr) -> &Expr {
+    if let Expr::Assign(assign) = argument { &assign.right } else { argument }
 }
 
 /// What a field holds.
@@ -152,8 +167,10 @@ pub(crate) fn instantiate(
     constants(module, &mut names, errors);
     let mut instance =
         Instance { module: Rc::clone(module), path, sizes: TokenStream::new(), names, members: Vec::new() };
+    let mut seen = HashSet::new();
     for (position, field) in module.fields.iter().enumerate() {
-        if module.fields[..position].iter().any(|own| own.name == field.name) {
+        let name = field.name.to_string();
+        if !seen.insert(name.clone()) {
             errors.leave_to_rustc();
             continue;
         }
@@ -177,7 +194,7 @@ pub(crate) fn instantiate(
                 }
             },
         };
-        let at = format!("{}{}", instance.path, field.name);
+        let at = format!("{}{name}", instance.path);
         let mut element = |path: String| {
             *n_members += 1;
             if *n_members > MAX_MEMBERS {
@@ -189,7 +206,7 @@ pub(crate) fn instantiate(
                 return None;
             }
             let frozen = frozen || field.frozen;
-            self::member(module, field, path, frozen, &instance.names, layers, n_members, errors)
+            self::member(module, position, path, frozen, &instance.names, layers, n_members, errors)
         };
         let member = match length {
             None => element(at),
@@ -198,7 +215,7 @@ pub(crate) fn instantiate(
             }
         };
         if let Some(member) = member {
-            instance.members.push((field.name.to_string(), member));
+            instance.members.push((name, member));
         }
     }
     instance
@@ -215,8 +232,8 @@ fn size<'a>(expression: &'a syn::Expr, names: &Names) -> Result<usize, (&'a syn:
 }
 
 fn member(
-    module: &Module,
-    field: &Field,
+    module: &Rc<Module>,
+    position: usize,
     path: String,
     frozen: bool,
     names: &Names,
@@ -224,6 +241,7 @@ fn member(
     n_members: &mut usize,
     errors: &mut Errors,
 ) -> Option<Member> {
+    let field = &module.fields[position];
     let key = path_key(&field.path);
     if let Some((_, nested)) = module.nested.iter().find(|(own, _)| *own == key) {
         if nested.sizes.len() != field.sizes.len() {
@@ -263,10 +281,13 @@ fn member(
         errors.leave_to_rustc();
         return None;
     }
-    let (arguments, tokens) = super::arguments::layer_arguments(field, layer, names, errors)?;
+    let (arguments, written) = super::arguments::layer_arguments(field, layer, names, errors)?;
     if let Err(mistake) = (layer.check)(&arguments) {
-        let marked =
-            mistake.argument.and_then(|name| tokens.get(name)).cloned().unwrap_or_else(|| field.name.to_token_stream());
+        let marked = written.iter().find(|(name, _)| mistake.argument == Some(*name));
+        let marked = marked.map_or_else(
+            || field.name.to_token_stream(),
+            |(_, position)| value(&field.arguments[*position]).to_token_stream(),
+        );
         let message = mistake.message.replace("{layer}", &format!("`{}`", field.name));
         errors.open(marked, &message, &message, mistake.fits, mistake.help, Vec::new());
         return None;
@@ -274,9 +295,10 @@ fn member(
     layers.push(LayerInstance {
         path,
         field: field.name.clone(),
+        declared: (Rc::clone(module), position),
         layer,
         arguments: RefCell::new(arguments),
-        tokens,
+        written,
         frozen,
     });
     Some(Member::Layer(layers.len() - 1))

@@ -26,6 +26,7 @@ use crate::diagnostics::Errors;
 use crate::grad::differentiate;
 use crate::graph::{Graph, Kind, MAX_ELEMENTS, Node, Target};
 use crate::syntax::{Function, Module, parse_description};
+use body::Walked;
 use instance::{Instance, LayerInstance, instantiate};
 use summary::{Call, Row};
 
@@ -49,6 +50,8 @@ pub(crate) struct CheckedFunction {
     pub(crate) evaluation: Graph,
     /// In training, with the gradients; None if the first result is no scalar.
     pub(crate) training: Option<Graph>,
+    /// If it runs in training as it does when called directly, its calls.
+    same_in_training: Option<Vec<Call>>,
     /// Its calls, for docs and the summary.
     pub(crate) rows: Vec<Row>,
 }
@@ -98,9 +101,11 @@ fn evaluate(module: &Rc<Module>, errors: &mut Errors) -> (Rc<Instance>, Vec<Laye
     let mut functions = Vec::new();
     // A size that one function implies, another may need, so every function is checked before any is differentiated.
     for function in &module.functions {
-        if let Some((evaluation, calls)) = check_function(function, &instance, &layers, false, errors) {
-            let rows = summary::rows(&evaluation, &calls, &layers);
-            functions.push(CheckedFunction { function: function.clone(), evaluation, training: None, rows });
+        if let Some(Walked { graph, calls, asked_mode }) = check_function(function, &instance, &layers, false, errors) {
+            let rows = summary::rows(&graph, &calls, &layers);
+            let same_in_training = (!asked_mode).then_some(calls);
+            let (function, evaluation, training) = (function.clone(), graph, None);
+            functions.push(CheckedFunction { function, evaluation, training, same_in_training, rows });
         }
     }
     if errors.is_empty() {
@@ -165,19 +170,32 @@ fn check_function(
     layers: &[LayerInstance],
     training: bool,
     errors: &mut Errors,
-) -> Option<(Graph, Vec<Call>)> {
+) -> Option<Walked> {
     let n_errors = errors.reported();
     let mut body = body::Body::new(instance, layers, training, errors);
     let arguments = body.root_arguments(function);
     let results = body.call(function, instance, arguments, &function.name);
     let template = body.is_template(function);
-    let (mut graph, calls) = body.finish();
+    let mut walked = body.finish();
     if errors.reported() > n_errors || template {
         return None;
     }
-    graph.outputs = results?;
-    check_tile(function, &graph, errors);
-    (errors.reported() == n_errors).then_some((graph, calls))
+    walked.graph.outputs = results?;
+    check_tile(function, &walked.graph, errors);
+    (errors.reported() == n_errors).then_some(walked)
+}
+
+/// The graph in training, without gradients, and its calls.
+fn in_training(
+    checked: &CheckedFunction,
+    instance: &Rc<Instance>,
+    layers: &[LayerInstance],
+    errors: &mut Errors,
+) -> Option<(Graph, Vec<Call>)> {
+    if let Some(calls) = &checked.same_in_training {
+        return Some((checked.evaluation.clone(), calls.clone()));
+    }
+    check_function(&checked.function, instance, layers, true, errors).map(|walked| (walked.graph, walked.calls))
 }
 
 /// The graph in training, with the gradients behind the results.
@@ -192,7 +210,7 @@ fn training(
     if first.ty.rank() != 0 || first.ty.dtype != graven_kernels::dim::Dtype::F32 {
         return None;
     }
-    let (mut graph, _) = check_function(function, instance, layers, true, errors)?;
+    let (mut graph, _) = in_training(checked, instance, layers, errors)?;
     let targets: Vec<(Target, Value)> = if function.method { parameters(&graph, layers) } else { inputs(&graph) };
     if targets.is_empty() {
         return None;
@@ -225,7 +243,7 @@ pub(crate) fn summarised(functions: &[CheckedFunction]) -> Option<usize> {
 
 /// Notes in the rows of a method what a training step keeps for its backward pass.
 fn note_kept(checked: &mut CheckedFunction, instance: &Rc<Instance>, layers: &[LayerInstance], errors: &mut Errors) {
-    let Some((graph, calls)) = check_function(&checked.function, instance, layers, true, errors) else { return };
+    let Some((graph, calls)) = in_training(checked, instance, layers, errors) else { return };
     let targets = parameters(&graph, layers);
     for (row, kept) in checked.rows.iter_mut().zip(summary::kept(graph, &calls, &targets).unwrap_or_default()) {
         row.kept = kept;

@@ -7,6 +7,8 @@ use graven_kernels::dim::Dim;
 use graven_kernels::op::Scalar;
 use syn::{BinOp, Expr, Lit, UnOp};
 
+use crate::diagnostics::nearest;
+
 /// A number known at compile time, or bound by the run.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Number {
@@ -133,15 +135,20 @@ pub(crate) fn evaluate<'a>(expression: &'a Expr, names: &Names) -> Result<Number
         Expr::Cast(cast) => evaluate(&cast.expr, names),
         Expr::Path(path) => match path.path.get_ident().and_then(|name| names.get(&name.to_string())) {
             Some(dim) => Ok(Number::from_dim(dim)),
-            None => Err(at(undeclared(&path.path))),
+            None => Err(at(undeclared(&path.path, names))),
         },
         _ => Err(at("a size is made of numbers, constants of the block and + - * /".to_owned())),
     }
 }
 
 /// What to say about a name that no declaration gives.
-pub(crate) fn undeclared(path: &syn::Path) -> String {
+pub(crate) fn undeclared(path: &syn::Path, names: &Names) -> String {
     let text = super::text(path);
+    let mut known: Vec<&str> = names.keys().map(String::as_str).collect();
+    known.sort_unstable();
+    if let Some(near) = nearest(&text, known) {
+        return format!("no size is called `{text}`, which is not declared in this block; did you mean `{near}`?");
+    }
     let name = path.segments.last().map_or_else(String::new, |segment| segment.ident.to_string());
     format!(
         "`{text}` is not declared in this block: its value is known to rustc, but not to the macro\n\

@@ -17,11 +17,16 @@ pub(crate) fn bind_symbols(ty: &TensorType, names: &mut Names) {
 
 /// Binds them to the sizes that a call gives; the first argument that has one decides.
 pub(crate) fn bind_given(ty: &TensorType, given: &Type, names: &mut Names) {
-    for (name, size) in ty.dims.iter().map(lone_name).zip(&given.dims) {
+    for (name, size) in ty.dims.iter().map(lone_name).zip(given.dims.iter()) {
         if let Some(name) = name {
             names.entry(name).or_insert_with(|| size.clone());
         }
     }
+}
+
+/// A batch as other frameworks write it.
+fn is_placeholder(expression: &Expr) -> bool {
+    matches!(expression, Expr::Infer(_)) || super::text(expression) == "-1"
 }
 
 /// The type that a signature declares, for an argument of a function that users call: an unknown name is a size that the
@@ -31,7 +36,7 @@ pub(crate) fn declare(ty: &TensorType, names: &mut Names, errors: &mut Errors) -
     for expression in &ty.dims {
         dims.push(dim(expression, names, errors)?);
     }
-    Some(Type { dtype: dtype(ty), dims })
+    Some(Type { dtype: dtype(ty), dims: dims.into() })
 }
 
 /// Matches the type of an argument with what the signature declares; unknown names are bound to what is given.
@@ -59,7 +64,7 @@ pub(crate) fn unify(
     if ty.dims.len() != given.rank() || dtype(ty) != given.dtype {
         return Err(Some(print(names)));
     }
-    for (expression, given) in ty.dims.iter().zip(&given.dims) {
+    for (expression, given) in ty.dims.iter().zip(given.dims.iter()) {
         match dim(expression, names, errors) {
             None => return Err(None),
             Some(declared) if declared != *given => return Err(Some(print(names))),
@@ -108,6 +113,11 @@ pub(crate) fn inner(ty: &Type) -> String {
 }
 
 fn dim(expression: &Expr, names: &Names, errors: &mut Errors) -> Option<Dim> {
+    if is_placeholder(expression) {
+        let message = format!("`{}` is no size", super::text(expression));
+        errors.at(expression, format!("{message}\nhelp: write `N`: a name stands for a size that the run brings"));
+        return None;
+    }
     match evaluate(expression, names) {
         Ok(number) => match number.as_dim() {
             Some(dim) if dim.as_known() != Some(0) => Some(dim),
@@ -138,6 +148,6 @@ fn lone_name(expression: &Expr) -> Option<String> {
 }
 
 /// What to say about a name in an expression that is neither a variable nor a size.
-pub(crate) fn unknown_name(path: &syn::Path) -> String {
-    undeclared(path)
+pub(crate) fn unknown_name(path: &syn::Path, names: &Names) -> String {
+    undeclared(path, names)
 }

@@ -16,8 +16,8 @@ use crate::graph::{Graph, Kind, Target};
 pub(crate) struct Call {
     /// The path of the layer, or the name of the function.
     pub(crate) label: String,
-    /// Whether it is a layer.
-    pub(crate) layer: bool,
+    /// The index of the layer, if it is one.
+    pub(crate) layer: Option<usize>,
     /// The user's function that makes the call: `forward`, `blocks.0.forward`.
     pub(crate) place: String,
     /// The user's name of a layer, where the function that is compiled calls it itself.
@@ -69,7 +69,7 @@ pub(crate) fn rows(graph: &Graph, calls: &[Call], layers: &[LayerInstance]) -> V
     // What no result needs is never run.
     let needed = needed(graph, graph.outputs.iter().copied());
     for call in calls {
-        let layer = if call.layer { layers.iter().position(|layer| layer.path == call.label) } else { None };
+        let layer = call.layer;
         let again = layer.is_some_and(|layer| std::mem::replace(&mut seen[layer], true));
         let shape = |value: Value| list(&graph.node(value).ty.dims);
         rows.push(Row {

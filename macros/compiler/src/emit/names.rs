@@ -1,6 +1,7 @@
 //! Names of emitted items, made from the user's names, each used once.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// Words that cannot be variables, sorted.
 const KEYWORDS: &[&str] = &[
@@ -15,33 +16,24 @@ const KEYWORDS: &[&str] = &[
 #[derive(Debug, Default)]
 pub(super) struct Names {
     /// How often a name was asked for.
-    counts: HashMap<String, usize>,
+    counts: HashMap<String, usize, BuildHasherDefault<Fnv>>,
 }
 
 impl Names {
     /// A name for a label: `blocks.0.conv1` becomes `blocks_0_conv1`, and `blocks_0_conv1_2` the second time.
     pub(super) fn give(&mut self, label: &str) -> String {
-        let mut name = String::with_capacity(label.len());
-        for byte in label.bytes() {
-            match byte.to_ascii_lowercase() {
-                letter @ (b'a'..=b'z' | b'0'..=b'9') => name.push(char::from(letter)),
-                _ if name.is_empty() || name.ends_with('_') => {}
-                _ => name.push('_'),
-            }
-        }
-        if name.ends_with('_') {
-            name.pop();
-        }
-        let letter = name.as_bytes().first().is_some_and(u8::is_ascii_lowercase);
-        if !letter || KEYWORDS.binary_search(&name.as_str()).is_ok() {
+        let mut name = word(label);
+        if !name.as_bytes().first().is_some_and(u8::is_ascii_lowercase)
+            || KEYWORDS.binary_search(&name.as_str()).is_ok()
+        {
             name = format!("t_{name}");
         }
         loop {
-            let count = self.counts.entry(name.clone()).or_default();
-            *count += 1;
-            if *count == 1 {
+            let Some(count) = self.counts.get_mut(&name) else {
+                self.counts.insert(name.clone(), 1);
                 return name;
-            }
+            };
+            *count += 1;
             // Unless a label is called so by itself, this is free.
             let numbered = format!("{name}_{count}");
             if !self.counts.contains_key(&numbered) {
@@ -52,6 +44,55 @@ impl Names {
     }
 }
 
+/// A label in lower case, with one `_` for whatever is no letter and no digit between two that are. A plain loop: macros run
+/// unoptimised, and this is called for every name.
+fn word(label: &str) -> String {
+    let mut bytes = label.to_ascii_lowercase().into_bytes();
+    let (mut read, mut written, mut gap) = (0, 0, false);
+    while read < bytes.len() {
+        let byte = bytes[read];
+        read += 1;
+        if matches!(byte, b'a'..=b'z' | b'0'..=b'9') {
+            // What is read lies ahead of what is written by the gap at least.
+            if gap && written > 0 {
+                bytes[written] = b'_';
+                written += 1;
+            }
+            bytes[written] = byte;
+            (written, gap) = (written + 1, false);
+        } else {
+            gap = true;
+        }
+    }
+    bytes.truncate(written);
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// FNV-1a. The hash of the standard library is made for optimised builds and for keys of strangers.
+#[derive(Debug, Clone, Copy)]
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Fnv {
+        Fnv(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        let (mut hash, mut position) = (self.0, 0);
+        while position < bytes.len() {
+            hash = (hash ^ bytes[position] as u64).wrapping_mul(0x0100_0000_01b3);
+            position += 1;
+        }
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,9 +100,12 @@ mod tests {
     #[test]
     fn names_are_words_and_stand_once() {
         let mut names = Names::default();
-        let given = ["relu", "relu", "relu_2", "relu", "blocks.0.conv1", "match", "+", "2", "A__b"]
+        let given = ["relu", "relu", "relu_2", "relu", "blocks.0.conv1", "match", "+", "2", "A__b", "_größe.0_"]
             .map(|label| names.give(label));
-        assert_eq!(given, ["relu", "relu_2", "relu_2_2", "relu_3", "blocks_0_conv1", "t_match", "t_", "t_2", "a_b"]);
+        assert_eq!(
+            given,
+            ["relu", "relu_2", "relu_2_2", "relu_3", "blocks_0_conv1", "t_match", "t_", "t_2", "a_b", "gr_e_0"]
+        );
         assert!(KEYWORDS.is_sorted());
     }
 }

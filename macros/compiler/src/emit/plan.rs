@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
+use std::rc::Rc;
 
 use graven_kernels::LANES;
 use graven_kernels::dim::{Dim, Dtype, Type, list};
@@ -42,8 +43,10 @@ pub(super) fn plan(schedule: &Schedule, context: &Context<'_>) -> TokenStream {
         names: Names::default(),
         constants: String::new(),
         parameters: HashMap::new(),
+        shared: HashMap::new(),
         functions: String::new(),
         kept: schedule.values.iter().enumerate().rev().map(|(index, (value, _))| (*value, index)).collect(),
+        shapes: shapes(&schedule.graph),
     };
     let stages: Vec<String> = (0..schedule.stages.len()).map(|stage| emitter.stage(stage)).collect();
     let statics = emitter.statics(&stages);
@@ -60,12 +63,33 @@ struct Emitter<'a> {
     constants: String,
     /// The constants of parameter ranges.
     parameters: HashMap<Value, String>,
+    /// The names of constant sizes and of formulas, by their text: both ways of a loop share them.
+    shared: HashMap<String, String>,
     /// The code of tiles and whole operations.
     functions: String,
     /// Where the values stand that are kept.
     kept: HashMap<Value, usize>,
     /// Which symbols the function that is being written reads.
     read: Vec<bool>,
+    /// The type of every node, printed.
+    shapes: Vec<Rc<str>>,
+}
+
+/// The types of all nodes as text. Most share the sizes of their first operand.
+fn shapes(graph: &Graph) -> Vec<Rc<str>> {
+    let mut shapes: Vec<Rc<str>> = Vec::with_capacity(graph.nodes.len());
+    for node in &graph.nodes {
+        let same = node.inputs.first().filter(|input| {
+            let ty = &graph.node(**input).ty;
+            ty.dtype == node.ty.dtype && Rc::ptr_eq(&ty.dims, &node.ty.dims)
+        });
+        let text = match same {
+            Some(input) => Rc::clone(&shapes[input.0]),
+            None => node.ty.to_string().into(),
+        };
+        shapes.push(text);
+    }
+    shapes
 }
 
 /// The names of the buffers of a loop.
@@ -110,7 +134,7 @@ impl Emitter<'_> {
         let name = self.names.give(&node.label);
         let offset = self.context.layout.offset(layer, weight);
         let len = node.ty.elements().map_or(0, |elements| elements.factor());
-        let name = self.range(&name, &format!(" Parameter `{}`, {}.", node.label, node.ty), offset, len);
+        let name = self.range(&name, &format!(" Parameter `{}`, {}.", node.label, self.shapes[value.0]), offset, len);
         self.parameters.insert(value, name.clone());
         name
     }
@@ -143,16 +167,30 @@ impl Emitter<'_> {
         any
     }
 
-    /// The closure of a pointwise kernel.
-    fn closure(&self, kernel: &Kernel, n_inputs: usize) -> Option<String> {
+    /// The closure of a pointwise kernel. Equal ones are one, in a function that returns it: each closure is a type of its
+    /// own, for which rustc compiles the kernel anew.
+    fn closure(&mut self, kernel: &Kernel, label: &str, n_inputs: usize) -> Option<String> {
         let rule = kernel.formula.as_ref()?;
         let names = operands(n_inputs);
         let body = RUST.formula(rule, &names);
         // A closure that stays out of line would lose the instruction set of the kernel.
-        Some(format!("#[inline(always)] |[{}]: [f32; {n_inputs}]| {body}", names.join(", ")))
+        let closure = format!("#[inline(always)] |[{}]: [f32; {n_inputs}]| {body}", names.join(", "));
+        if self.note_symbols(&closure) {
+            return Some(closure);
+        }
+        if let Some(name) = self.shared.get(&closure) {
+            return Some(format!("{name}()"));
+        }
+        let name = self.names.give(&format!("{label}_formula"));
+        let _ = writeln!(
+            self.functions,
+            "fn {name}() -> impl Fn([f32; {n_inputs}]) -> f32 + Copy {{ std::convert::identity({closure}) }}"
+        );
+        self.shared.insert(closure, name.clone());
+        Some(format!("{name}()"))
     }
 
-    /// The call of a kernel; the constants that it needs are added to those of the plan.
+    /// Adds the call of a kernel; the constants that it needs are added to those of the plan.
     fn kernel_call(
         &mut self,
         kernel: &Kernel,
@@ -161,55 +199,41 @@ impl Emitter<'_> {
         inputs: &[String],
         output: &str,
         scratch: Option<&str>,
-    ) -> String {
+        code: &mut String,
+    ) {
         let (ty, literal) = &kernel.spec;
         let sizes = if self.note_symbols(literal) {
             format!("kernels::{literal}")
+        } else if let Some(name) = self.shared.get(literal) {
+            name.clone()
         } else {
             let name = self.names.give(&format!("{label}_sizes")).to_ascii_uppercase();
             let _ = writeln!(self.constants, "const {name}: kernels::{ty} = kernels::{literal};");
+            self.shared.insert(literal.clone(), name.clone());
             name
         };
-        let inputs = inputs.join(", ");
-        let inputs = if kernel.array { format!("[{inputs}]") } else { inputs };
-        let scratch = match (kernel.scratch, scratch) {
-            (None, _) => String::new(),
-            (Some(_), scratch) => format!(", {}", scratch.unwrap_or("&mut []")),
-        };
-        let closure = self.closure(kernel, if kernel.array { spec_operands(kernel) } else { 0 });
-        let closure = closure.map_or(String::new(), |closure| format!(", {closure}"));
-        self.note_symbols(&closure);
-        format!("kernels::{}({cx}, &{sizes}, {inputs}, {output}{scratch}{closure});", kernel.function)
+        let [open, close] = if kernel.array { ["[", "]"] } else { ["", ""] };
+        let _ =
+            write!(code, "kernels::{}({cx}, &{sizes}, {open}{}{close}, {output}", kernel.function, inputs.join(", "));
+        if kernel.scratch.is_some() {
+            let _ = write!(code, ", {}", scratch.unwrap_or("&mut []"));
+        }
+        if let Some(closure) = self.closure(kernel, label, if kernel.array { inputs.len() } else { 0 }) {
+            let _ = write!(code, ", {closure}");
+        }
+        code.push_str(");");
     }
 
     // Loops.
 
     fn tile_loop(&mut self, own: &Loop) -> String {
-        let arena = memory::plan(self.graph(), own);
-        let buffers = self.buffers(own, &arena);
         let mut places = Places::default();
         let sums = self.sums(own);
-        let mut tiles = Vec::new();
-        for steps in own.steps.chunks(STEPS_PER_FUNCTION) {
-            let code: String = steps.iter().map(|step| self.step(own, &buffers, &sums, &mut places, step)).collect();
-            let name = self.names.give("tile_of_samples");
-            let bindings = self.bind_symbols("tile");
-            let doc = format!(
-                " One tile: {LANES} samples pass through every operation of the loop over {} samples.",
-                own.extent
-            );
-            let _ = writeln!(
-                self.functions,
-                "#[doc = {doc:?}] #[inline(never)] fn {name}(tile: &mut graven::Tile<'_>) {{ {bindings} {code} }}"
-            );
-            tiles.push(name);
-        }
-        let mut data = format!("graven::LoopPlan {{ extent: {}", self.size_data(&own.extent));
-        for (field, number) in
-            [("tiles_per_chunk", own.tiles_per_chunk), ("floats", arena.floats), ("ints", arena.ints)]
-        {
-            let _ = write!(data, ", {field}: {number}");
-        }
+        let tile = self.tile(own, &sums, &mut places);
+        let one = own.one.as_ref().map(|one| self.tile(one, &sums, &mut places));
+        let one = one.map_or("None".to_owned(), |one| format!("Some({one})"));
+        let extent = self.size_data(&own.extent);
+        let mut data = format!("graven::LoopPlan {{ extent: {extent}, tiles_per_chunk: {}", own.tiles_per_chunk);
         for (field, places) in [
             ("reads", &places.reads),
             ("int_reads", &places.int_reads),
@@ -220,10 +244,42 @@ impl Emitter<'_> {
             let _ = write!(data, ", {field}: &[{}]", places.join(", "));
         }
         let _ = write!(data, ", sums: {}, int_sums: {}", sums.floats, sums.ints);
-        for (field, list) in [("results", &sums.results), ("int_results", &sums.int_results), ("tile", &tiles)] {
+        for (field, list) in [("results", &sums.results), ("int_results", &sums.int_results)] {
             let _ = write!(data, ", {field}: &[{}]", list.join(", "));
         }
-        data + " }"
+        let _ = write!(data, ", tile: {tile}, one: {one}, few: {} }}", own.few);
+        data
+    }
+
+    /// The code of a tile, and the plan that names it.
+    fn tile(&mut self, own: &Loop, sums: &Sums, places: &mut Places) -> String {
+        let arena = memory::plan(self.graph(), own);
+        let buffers = self.buffers(own, &arena);
+        let mut steps = Vec::new();
+        for part in own.steps.chunks(STEPS_PER_FUNCTION) {
+            let mut code = String::new();
+            part.iter().for_each(|step| self.step(own, &buffers, sums, places, step, &mut code));
+            let bindings = self.bind_symbols("tile");
+            let (label, doc) = if own.tile == 1 {
+                (
+                    "one_sample",
+                    " One sample passes through every operation of the loop, when there are only a few.".to_owned(),
+                )
+            } else {
+                let extent = &own.extent;
+                let doc = format!(
+                    " One tile: {LANES} samples pass through every operation of the loop over {extent} samples."
+                );
+                ("tile_of_samples", doc)
+            };
+            let name = self.names.give(label);
+            let _ = writeln!(
+                self.functions,
+                "#[doc = {doc:?}] #[inline(never)] fn {name}(tile: &mut graven::Tile<'_>) {{ {bindings} {code} }}"
+            );
+            steps.push(name);
+        }
+        format!("graven::TilePlan {{ floats: {}, ints: {}, steps: &[{}] }}", arena.floats, arena.ints, steps.join(", "))
     }
 
     fn buffers(&mut self, own: &Loop, arena: &Arena) -> Buffers {
@@ -233,11 +289,15 @@ impl Emitter<'_> {
             let (label, doc) = match buffer.scratch {
                 Some(_) => (format!("{}_scratch", node.label), format!(" Scratch memory of `{}`.", node.label)),
                 None => {
-                    let suffix = if buffer.layout == Layout::Rows { "_rows" } else { "" };
+                    let suffix = match buffer.layout {
+                        Layout::Rows if buffer.tile == 1 => "_one",
+                        Layout::Rows => "_rows",
+                        _ => "",
+                    };
                     let rest = node.ty.dims.get(1..).unwrap_or(&[]);
                     let shape = match buffer.layout {
-                        Layout::Rows => list(&[&[Dim::known(LANES)], rest].concat()),
-                        _ => list(&[rest, &[Dim::known(LANES)]].concat()),
+                        Layout::Rows => list(&[&[Dim::known(buffer.tile)], rest].concat()),
+                        _ => list(&[rest, &[Dim::known(buffer.tile)]].concat()),
                     };
                     (format!("{}{suffix}", node.label), format!(" `{}`, {shape}.", node.label))
                 }
@@ -257,8 +317,12 @@ impl Emitter<'_> {
             let start = *total;
             *total += sum.len.next_multiple_of(LANES);
             let name = self.names.give(&format!("{}_sum", node.label));
-            let name =
-                self.range(&name, &format!(" The sum of `{}` over samples, {}.", node.label, node.ty), start, sum.len);
+            let name = self.range(
+                &name,
+                &format!(" The sum of `{}` over samples, {}.", node.label, self.shapes[sum.value.0]),
+                start,
+                sum.len,
+            );
             let kept = sum.kept.map(|index| format!("graven::SumTarget::Value({index})"));
             let gradient = sum.gradient.and_then(|target| match target {
                 Target::Parameter(layer, weight) => {
@@ -275,18 +339,33 @@ impl Emitter<'_> {
         sums
     }
 
-    fn step(&mut self, own: &Loop, buffers: &Buffers, sums: &Sums, places: &mut Places, step: &Step) -> String {
+    /// Adds the code of a step.
+    fn step(
+        &mut self,
+        own: &Loop,
+        buffers: &Buffers,
+        sums: &Sums,
+        places: &mut Places,
+        step: &Step,
+        code: &mut String,
+    ) {
         let dtype = |index: usize| memory::dtype(&self.schedule.graph, own, index);
         match step {
             Step::Load { from, to } => {
                 let (buffer, slot, dtype) = (&own.buffers[*to], &buffers.constants[*to], dtype(*to));
                 let (read, features) = (places.read(dtype, *from), buffer.features);
-                format!("tile.load_{}{}({read}, {slot}, {features});", int(dtype), layout_name(buffer.layout))
+                let _ =
+                    write!(code, "tile.load_{}{}({read}, {slot}, {features});", int(dtype), layout_name(buffer.layout));
             }
             Step::Store { from, to } => {
                 let (buffer, slot, dtype) = (&own.buffers[*from], &buffers.constants[*from], dtype(*from));
                 let (write, features) = (places.write(dtype, *to), buffer.features);
-                format!("tile.store_{}{}({slot}, {write}, {features});", int(dtype), layout_name(buffer.layout))
+                let _ = write!(
+                    code,
+                    "tile.store_{}{}({slot}, {write}, {features});",
+                    int(dtype),
+                    layout_name(buffer.layout)
+                );
             }
             Step::Convert { from, to } => {
                 let function = match own.buffers[*to].layout {
@@ -297,17 +376,14 @@ impl Emitter<'_> {
                 let (source_range, target_range) = (&buffers.constants[*from], &buffers.constants[*to]);
                 let features = own.buffers[*to].features;
                 let (arena, suffix) = if dtype(*to) == Dtype::F32 { ("floats", "") } else { ("ints", "_i64") };
-                format!(
+                let _ = write!(
+                    code,
                     "let [{source}, {target}] = graven::disjoint(tile.{arena}, [{source_range}, {target_range}]);\
                      kernels::cpu::layout::{function}{suffix}(&tile.cx, {features}, {source}, {target});"
-                )
+                );
             }
-            Step::Run { value, layout, inputs, output, scratch } => {
-                let batched: Vec<bool> = inputs.iter().map(|input| matches!(input, Source::Buffer(_))).collect();
-                let sums_samples = matches!(output, Destination::Sum(_));
+            Step::Run { value, inputs, output, scratch, kernel, .. } => {
                 let node = self.schedule.graph.node(*value);
-                let Kind::Op(op) = &node.kind else { unreachable!("only operations run") };
-                let kernel = op.kernel(&call(self.graph(), *value, *layout, &batched, !sums_samples));
                 // The buffers of the call, each once, by element type.
                 let mut used: Vec<usize> = inputs
                     .iter()
@@ -319,19 +395,11 @@ impl Emitter<'_> {
                 used.extend(*scratch);
                 used.sort_unstable();
                 used.dedup();
-                let borrow = |wanted: Dtype, arena: &str| {
-                    let of: Vec<usize> = used.iter().copied().filter(|index| dtype(*index) == wanted).collect();
-                    let named = |names: &[String]| {
-                        let names: Vec<&str> = of.iter().map(|index| names[*index].as_str()).collect();
-                        names.join(", ")
-                    };
-                    if of.is_empty() {
-                        return String::new();
-                    }
-                    let (variables, ranges) = (named(&buffers.variables), named(&buffers.constants));
-                    format!("let [{variables}] = graven::disjoint(tile.{arena}, [{ranges}]);")
-                };
-                let (floats, ints) = (borrow(Dtype::F32, "floats"), borrow(Dtype::I64, "ints"));
+                self.describe(*value, &node.label, code);
+                for (wanted, arena) in [(Dtype::F32, "floats"), (Dtype::I64, "ints")] {
+                    let of = used.iter().copied().filter(|index| dtype(*index) == wanted);
+                    borrow(of, buffers, arena, code);
+                }
                 let mut arguments = Vec::new();
                 for (input, source) in node.inputs.iter().zip(inputs) {
                     arguments.push(match source {
@@ -343,6 +411,11 @@ impl Emitter<'_> {
                             let dtype = self.graph().node(*input).ty.dtype;
                             format!("tile.{}reads[{}]", int(dtype), places.read(dtype, *place))
                         }
+                        Source::Sample { from, features } => {
+                            let dtype = self.graph().node(*input).ty.dtype;
+                            let read = places.read(dtype, *from);
+                            format!("graven::sample(tile.{}reads[{read}], &tile.cx, {features})", int(dtype))
+                        }
                     });
                 }
                 let output = match output {
@@ -352,23 +425,22 @@ impl Emitter<'_> {
                     }
                 };
                 let scratch = scratch.map(|index| buffers.variables[index].as_str());
-                let doc = self.describe(*value, &node.label);
-                let call = self.kernel_call(&kernel, &node.label, "&tile.cx", &arguments, &output, scratch);
-                format!("#[doc = {doc:?}] {floats} {ints} {call}")
+                self.kernel_call(kernel, &node.label, "&tile.cx", &arguments, &output, scratch, code);
             }
         }
     }
 
-    /// `conv1: conv2d, [N, 1, 28, 28] -> [N, 6, 24, 24], 86400 multiply-adds a sample`.
-    fn describe(&self, value: Value, label: &str) -> String {
+    /// Adds a line of docs: `conv1: conv2d, [N, 1, 28, 28] -> [N, 6, 24, 24], 86400 multiply-adds a sample`.
+    fn describe(&self, value: Value, label: &str, code: &mut String) {
         let node = self.graph().node(value);
         let types: Vec<Type> = node.inputs.iter().map(|input| self.graph().node(*input).ty.clone()).collect();
         let (op, cost) = match &node.kind {
             Kind::Op(op) => (op.name(), op.cost(&types, &node.ty)),
             _ => ("copy".to_owned(), 0),
         };
-        let inputs: Vec<String> = types.iter().map(ToString::to_string).collect();
-        format!(" `{label}`: {op}, {} -> {}, {cost} multiply-adds a sample.", inputs.join(" and "), node.ty)
+        let inputs: Vec<&str> = node.inputs.iter().map(|input| &*self.shapes[input.0]).collect();
+        let (inputs, output) = (inputs.join(" and "), &self.shapes[value.0]);
+        let _ = write!(code, "#[doc = \" `{label}`: {op}, {inputs} -> {output}, {cost} multiply-adds a sample.\"] ");
     }
 
     // Whole operations.
@@ -376,7 +448,8 @@ impl Emitter<'_> {
     fn whole(&mut self, stage: usize, values: &[Value]) -> Vec<String> {
         let mut functions = Vec::new();
         for values in values.chunks(STEPS_PER_FUNCTION) {
-            let code: String = values.iter().map(|value| self.whole_call(*value)).collect();
+            let mut code = String::new();
+            values.iter().for_each(|value| self.whole_call(*value, &mut code));
             let bindings = self.bind_symbols("whole");
             let name = self.names.give("whole_tensors");
             let doc = format!(" Operations of stage {stage} on complete tensors.");
@@ -396,7 +469,8 @@ impl Emitter<'_> {
             .unwrap_or_else(|| unreachable!("%{} is kept: the verifier checked it", value.0))
     }
 
-    fn whole_call(&mut self, value: Value) -> String {
+    /// Adds the code of an operation on complete tensors.
+    fn whole_call(&mut self, value: Value, code: &mut String) {
         let node = self.schedule.graph.node(value);
         let output_index = self.kept(value);
         let sources: Vec<Value> = match &node.kind {
@@ -430,20 +504,23 @@ impl Emitter<'_> {
             }
             format!("let [{}] = graven::disjoint(whole.{arena}, [{}]);", names.join(", "), slots.join(", "))
         };
-        let (floats, ints) = (borrow(Dtype::F32, "floats"), borrow(Dtype::I64, "ints"));
+        self.describe(value, &node.label, code);
+        let _ = write!(code, "{} {} ", borrow(Dtype::F32, "floats"), borrow(Dtype::I64, "ints"));
         let output = format!("value_{output_index}");
-        let call = match &node.kind {
+        match &node.kind {
             Kind::Op(op) if !op.is_view() => {
                 let batched = vec![false; node.inputs.len()];
-                let kernel = op.kernel(&call(self.graph(), value, Layout::Whole, &batched, false));
+                let kernel = op.kernel(&call(self.graph(), value, Layout::Whole, 1, &batched, false));
                 let zero = if node.ty.dtype == Dtype::F32 { "0.0" } else { "0" };
-                let clear = if kernel.accumulates { format!("{output}.fill({zero});") } else { String::new() };
-                clear + &self.kernel_call(&kernel, &node.label, "&whole.cx", &arguments, &output, None)
+                if kernel.accumulates {
+                    let _ = write!(code, "{output}.fill({zero});");
+                }
+                self.kernel_call(&kernel, &node.label, "&whole.cx", &arguments, &output, None, code);
             }
-            _ => format!("{output}.copy_from_slice({});", arguments[0]),
-        };
-        let doc = self.describe(value, &node.label);
-        format!("#[doc = {doc:?}] {floats} {ints} {call}")
+            _ => {
+                let _ = write!(code, "{output}.copy_from_slice({});", arguments[0]);
+            }
+        }
     }
 
     // The static.
@@ -554,10 +631,20 @@ fn find(places: &mut Vec<Place>, place: Place) -> usize {
     })
 }
 
-/// How many operands the closure of a pointwise kernel takes: the first number of `Map<2, 3>`.
-fn spec_operands(kernel: &Kernel) -> usize {
-    let numbers = kernel.spec.0.split(|c: char| !c.is_ascii_digit()).filter(|word| !word.is_empty());
-    numbers.filter_map(|word| word.parse().ok()).next().unwrap_or(0)
+/// Adds the line that borrows some buffers of a tile, if there are any.
+fn borrow(of: impl Iterator<Item = usize>, buffers: &Buffers, arena: &str, code: &mut String) {
+    let (mut variables, mut ranges) = (String::new(), String::new());
+    for index in of {
+        if !ranges.is_empty() {
+            variables.push_str(", ");
+            ranges.push_str(", ");
+        }
+        variables.push_str(&buffers.variables[index]);
+        ranges.push_str(&buffers.constants[index]);
+    }
+    if !ranges.is_empty() {
+        let _ = write!(code, "let [{variables}] = graven::disjoint(tile.{arena}, [{ranges}]);");
+    }
 }
 
 fn place_data(place: &Place) -> String {

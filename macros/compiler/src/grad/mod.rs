@@ -24,13 +24,13 @@ pub fn differentiate(graph: &mut Graph, targets: &[(Target, Value)]) -> Result<(
     }
 
     let mut gradients: Vec<Option<Value>> = vec![None; n_forward];
-    graph.label = "loss_grad".to_owned();
+    graph.label = "loss_grad".into();
     gradients[loss.0] = Some(graph.scalar(Scalar::number(1.0)));
     for position in (0..n_forward).rev() {
         let (Some(grad_output), true) = (gradients[position], wanted[position]) else { continue };
         let node = graph.nodes[position].clone();
         let Kind::Op(op) = &node.kind else { continue };
-        graph.label = format!("{}_grad", node.label);
+        graph.label = format!("{}_grad", node.label).into();
         let wanted: Vec<bool> = node.inputs.iter().map(|input| wanted[input.0]).collect();
         let differentiated =
             Differentiated { inputs: &node.inputs, output: Value(position), grad_output, wanted: &wanted };
@@ -59,7 +59,8 @@ pub fn differentiate(graph: &mut Graph, targets: &[(Target, Value)]) -> Result<(
         };
         graph.gradients.push((*target, gradient));
     }
-    graph.label = String::new();
+    graph.label = "".into();
+    graph.differentiated = true;
     Ok(())
 }
 

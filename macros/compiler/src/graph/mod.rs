@@ -6,7 +6,7 @@ mod verify;
 
 use std::rc::Rc;
 
-use graven_kernels::dim::{Dim, Type};
+use graven_kernels::dim::{Dim, Dtype, Type};
 use graven_kernels::op::{Builder, Mistake, Op, Scalar, Value};
 
 pub use verify::verify;
@@ -39,7 +39,7 @@ pub struct Node {
     /// The type of its value.
     pub ty: Type,
     /// What the emitted code calls it: the layer, the function or the variable it comes from.
-    pub label: String,
+    pub label: Rc<str>,
 }
 
 /// An argument of a function.
@@ -63,7 +63,7 @@ pub enum Target {
 }
 
 /// The computation of one function.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Graph {
     /// The nodes.
     pub nodes: Vec<Node>,
@@ -73,14 +73,23 @@ pub struct Graph {
     pub outputs: Vec<Value>,
     /// The gradients, behind the results.
     pub gradients: Vec<(Target, Value)>,
+    /// Whether gradients were added: it is a function in training.
+    pub differentiated: bool,
     /// The label that new nodes get.
-    pub label: String,
+    pub label: Rc<str>,
+}
+
+impl Default for Graph {
+    fn default() -> Graph {
+        let (nodes, inputs, outputs, gradients) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Graph { nodes, inputs, outputs, gradients, differentiated: false, label: "".into() }
+    }
 }
 
 impl Graph {
     /// Adds a node.
-    pub fn push(&mut self, kind: Kind, inputs: Vec<Value>, ty: Type, label: String) -> Value {
-        self.nodes.push(Node { kind, inputs, ty, label });
+    pub fn push(&mut self, kind: Kind, inputs: Vec<Value>, ty: Type, label: impl Into<Rc<str>>) -> Value {
+        self.nodes.push(Node { kind, inputs, ty, label: label.into() });
         Value(self.nodes.len() - 1)
     }
 
@@ -155,13 +164,13 @@ impl Builder for Graph {
         if let Some(mistake) = too_large(&ty) {
             return Err(mistake);
         }
-        let label = if self.label.is_empty() { op.name() } else { self.label.clone() };
+        let label = if self.label.is_empty() { op.name().into() } else { Rc::clone(&self.label) };
         Ok(self.push(Kind::Op(op), inputs.to_vec(), ty, label))
     }
 
     fn scalar(&mut self, scalar: Scalar) -> Value {
-        let ty = Type::f32(Vec::<Dim>::new());
-        self.push(Kind::Scalar(scalar), Vec::new(), ty, "scalar".to_owned())
+        let ty = Type { dtype: Dtype::F32, dims: Rc::new([]) };
+        self.push(Kind::Scalar(scalar), Vec::new(), ty, "scalar")
     }
 
     fn ty(&self, value: Value) -> Type {

@@ -228,7 +228,7 @@ impl Tensors {
                     }
                 },
             };
-            values.push(tensors.push(Tensor { ty: node.ty.clone(), label: node.label.clone(), how, inputs, samples }));
+            values.push(tensors.push(Tensor { ty: node.ty.clone(), label: node.label.to_string(), how, inputs, samples }));
         }
         (tensors.list, values)
     }
@@ -286,7 +286,7 @@ impl Tensors {
 fn chunks(part: &Part) -> usize {
     let Some(Terms { count, combine: Combine::Sum, along }) = &part.terms else { return 1 };
     let long = count.as_known().is_none_or(|count| count >= LONG);
-    let Some(elements) = Dim::product(&part.ty.dims).and_then(|elements| elements.as_known()).filter(|_| long) else {
+    let Some(elements) = Dim::product(part.ty.dims.iter()).and_then(|elements| elements.as_known()).filter(|_| long) else {
         return 1;
     };
     let busy = match along {
@@ -437,7 +437,7 @@ impl Plan {
                     let reads = tensor.inputs.iter().filter(|input| self.behind(**input) == index).count();
                     reads == 1
                         && formula.uses(position) > 0
-                        && Dim::product(&tensor.ty.dims) == Dim::product(&self.tensors[index].ty.dims)
+                        && Dim::product(tensor.ty.dims.iter()) == Dim::product(self.tensors[index].ty.dims.iter())
                 }
                 _ => false,
             };
@@ -599,7 +599,7 @@ impl Plan {
     #[must_use]
     pub fn elements(&self, root: usize) -> Vec<Dim> {
         let tensor = &self.tensors[root];
-        if let How::Chunks(part, _) = &tensor.how { part.ty.dims.clone() } else { tensor.ty.dims.clone() }
+        if let How::Chunks(part, _) = &tensor.how { part.ty.dims.to_vec() } else { tensor.ty.dims.to_vec() }
     }
 
     /// Gives the tensors of the workspace their places.
@@ -611,7 +611,7 @@ impl Plan {
         let in_workspace = |index: &usize| matches!(self.stores[*index].first(), Some(Store::Value(_)));
         let mut lives: HashMap<usize, Life> = HashMap::new();
         for index in (0..self.tensors.len()).filter(in_workspace) {
-            let len = Dim::product(&self.tensors[index].ty.dims).map_or(0, |dim| dim.factor()).next_multiple_of(4);
+            let len = Dim::product(self.tensors[index].ty.dims.iter()).map_or(0, |dim| dim.factor()).next_multiple_of(4);
             let first = launch_of[self.root[index]];
             lives.insert(index, Life { len, first, last: first });
         }
@@ -626,7 +626,7 @@ impl Plan {
         let mut groups: Vec<(Dtype, Dim, Vec<usize>)> = Vec::new();
         for index in (0..self.tensors.len()).filter(|index| lives.contains_key(index)) {
             let ty = &self.tensors[index].ty;
-            let dim = Dim::product(&ty.dims).unwrap_or(Dim::known(0));
+            let dim = Dim::product(ty.dims.iter()).unwrap_or(Dim::known(0));
             let symbols = dim.over(&Dim::known(dim.factor().max(1))).unwrap_or(Dim::known(1));
             match groups.iter_mut().find(|(dtype, own, _)| (*dtype, own) == (ty.dtype, &symbols)) {
                 Some((_, _, members)) => members.push(index),

@@ -9,13 +9,14 @@ mod print;
 mod simplify;
 mod verify;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use graven_kernels::LANES;
 use graven_kernels::dim::{Dim, Type};
-use graven_kernels::op::{Call, Layout, Layouts, Operand, Value};
+use graven_kernels::op::{Call, Kernel, Layout, Layouts, Operand, Value};
+use graven_kernels::{FEW, LANES};
 
 use crate::graph::{Graph, Kind, Target};
+use place::Scheduled;
 pub use place::{Home, Place};
 pub use simplify::simplify;
 pub use verify::verify;
@@ -51,6 +52,13 @@ pub struct Stage {
 pub struct Loop {
     /// How many samples there are.
     pub extent: Dim,
+    /// Samples of a tile: 16, or 1 in the way for few samples.
+    pub tile: usize,
+    /// The way for few samples: the same, with a single sample for a tile and every value in rows. Only in evaluation: what
+    /// waits for an answer does not train.
+    pub one: Option<Box<Loop>>,
+    /// How many samples are few.
+    pub few: usize,
     /// What happens to a tile.
     pub steps: Vec<Step>,
     /// The buffers of a tile.
@@ -70,6 +78,8 @@ pub struct Buffer {
     pub value: Value,
     /// How it lies.
     pub layout: Layout,
+    /// Samples of the tile.
+    pub tile: usize,
     /// Elements of one sample.
     pub features: usize,
     /// Scratch memory of a kernel: so many floats, and no value.
@@ -80,7 +90,7 @@ impl Buffer {
     /// How many elements it takes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.scratch.unwrap_or(self.features * LANES)
+        self.scratch.unwrap_or(self.features * self.tile)
     }
 
     /// Whether it takes none.
@@ -110,6 +120,13 @@ pub enum Source {
     Buffer(usize),
     /// In a complete tensor that all samples share.
     Full(Place),
+    /// In a complete tensor, the part of the tile's only sample, which is read where it lies.
+    Sample {
+        /// The tensor.
+        from: Place,
+        /// Elements of one sample.
+        features: usize,
+    },
 }
 
 /// Where a step writes.
@@ -150,6 +167,8 @@ pub enum Step {
         output: Destination,
         /// A buffer of scratch memory.
         scratch: Option<usize>,
+        /// The kernel that it calls.
+        kernel: Box<Kernel>,
     },
     /// Writes the samples of the tile to a complete tensor.
     Store {
@@ -164,16 +183,18 @@ pub enum Step {
 #[must_use]
 pub fn schedule(graph: &Graph) -> Schedule {
     let graph = simplify(graph);
-    place::Placement::new(&graph).schedule()
+    let Scheduled { homes, values, stages, outputs, gradients } = place::Placement::new(&graph).schedule();
+    Schedule { graph, homes, values, stages, outputs, gradients }
 }
 
 /// The call of an operation whose operands are batched as given.
 #[must_use]
-pub fn call(graph: &Graph, value: Value, layout: Layout, batched: &[bool], output_batched: bool) -> Call {
+pub fn call(graph: &Graph, value: Value, layout: Layout, tile: usize, batched: &[bool], output_batched: bool) -> Call {
     let node = graph.node(value);
     let operand = |(input, batched): (&Value, &bool)| Operand { ty: graph.node(*input).ty.clone(), batched: *batched };
     Call {
         layout,
+        tile,
         inputs: node.inputs.iter().zip(batched).map(operand).collect(),
         output: Operand { ty: node.ty.clone(), batched: output_batched },
     }
@@ -183,16 +204,33 @@ pub fn call(graph: &Graph, value: Value, layout: Layout, batched: &[bool], outpu
 /// A chunk is made large enough that they cost at most a twentieth of its work.
 const MULTIPLY_ADDS_PER_SUM: u64 = 200;
 
+/// Floats of parameters that stay in the second cache from one sample to the next: 1 MB.
+const CACHED_PARAMETERS: usize = 256 * 1024;
+
 impl Loop {
-    fn new(extent: Dim) -> Loop {
+    fn new(extent: Dim, graph: &Graph) -> Loop {
+        let few = !graph.differentiated && extent.factor() <= FEW;
+        let one = few.then(|| Box::new(Loop::of_tiles(extent.clone(), 1)));
+        Loop { one, ..Loop::of_tiles(extent, LANES) }
+    }
+
+    fn of_tiles(extent: Dim, tile: usize) -> Loop {
         Loop {
             extent,
+            tile,
+            one: None,
+            few: 0,
             steps: Vec::new(),
             buffers: Vec::new(),
             sums: Vec::new(),
             tiles_per_chunk: 1,
             buffers_of: HashMap::new(),
         }
+    }
+
+    /// The loop, and its way for few samples if it has one.
+    pub fn ways(&self) -> impl Iterator<Item = &Loop> {
+        std::iter::once(self).chain(self.one.as_deref())
     }
 
     /// Multiply-adds of one tile.
@@ -207,7 +245,7 @@ impl Loop {
             Step::Load { to, .. } | Step::Convert { to, .. } => self.buffers[*to].features as u64,
             Step::Store { from, .. } => self.buffers[*from].features as u64,
         };
-        self.steps.iter().map(cost).fold(0, u64::saturating_add).saturating_mul(LANES as u64)
+        self.steps.iter().map(cost).fold(0, u64::saturating_add).saturating_mul(self.tile as u64)
     }
 
     /// The cost model: a chunk has as many tiles as its accumulators are worth.
@@ -217,6 +255,25 @@ impl Loop {
         self.tiles_per_chunk = usize::try_from(tiles.clamp(1, 1024)).unwrap_or(1024);
     }
 
+    /// The cost model for few samples: each reads all parameters again, which one tile reads once.
+    fn choose_few(&mut self, graph: &Graph) {
+        let steps = self.one.iter().flat_map(|one| &one.steps);
+        let sources = steps.flat_map(|step| if let Step::Run { inputs, .. } = step { &inputs[..] } else { &[] });
+        let parameters: HashSet<Value> = sources
+            .filter_map(|source| match source {
+                Source::Full(Place::Parameter(value)) => Some(*value),
+                _ => None,
+            })
+            .collect();
+        let floats = |value: &Value| graph.node(*value).ty.elements().map_or(0, |elements| elements.factor());
+        let floats = parameters.iter().map(floats).fold(0, usize::saturating_add);
+        self.few = match self.one {
+            None => 0,
+            Some(_) if floats > CACHED_PARAMETERS => 1,
+            Some(_) => FEW,
+        };
+    }
+
     /// The buffer of a value in a layout, made if it is new.
     fn buffer(&mut self, value: Value, layout: Layout, features: usize) -> usize {
         let own = self.buffers_of.entry(value).or_default();
@@ -224,7 +281,7 @@ impl Loop {
             return *found;
         }
         own.push(self.buffers.len());
-        self.buffers.push(Buffer { value, layout, features, scratch: None });
+        self.buffers.push(Buffer { value, layout, tile: self.tile, features, scratch: None });
         self.buffers.len() - 1
     }
 
@@ -234,9 +291,11 @@ impl Loop {
     }
 }
 
-/// The layout in which an operation runs: its only one, or that of its first operand that is in the tile.
+/// The layout in which an operation runs: its only one, or that of its first operand that is in the tile. A single sample
+/// leaves no choice: in `Samples`, it would be one lane of 16.
 fn choose_layout(layouts: Layouts, own: &Loop, operands: &[Value]) -> Layout {
     match layouts {
+        _ if own.tile == 1 => Layout::Rows,
         Layouts::Only(layout) => layout,
         Layouts::Any => operands.iter().find_map(|operand| own.layouts_of(*operand).next()).unwrap_or(Layout::Samples),
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use graven_kernels::dim::{Dim, Type};
 use graven_kernels::op::{Batching, Layout, Op, Operand, Value};
 
-use super::{Buffer, Destination, Loop, Schedule, Source, Stage, Step, Sum, call, choose_layout, computes};
+use super::{Buffer, Destination, Loop, Source, Stage, Step, Sum, call, choose_layout, computes};
 use crate::graph::{Graph, Kind, Target};
 
 /// Where a value lives.
@@ -36,6 +36,15 @@ pub enum Place {
     Value(usize),
     /// A result.
     Output(usize),
+}
+
+/// A [`Schedule`] but for its graph.
+pub(super) struct Scheduled {
+    pub(super) homes: Vec<Home>,
+    pub(super) values: Vec<(Value, Type)>,
+    pub(super) stages: Vec<Stage>,
+    pub(super) outputs: Vec<Option<usize>>,
+    pub(super) gradients: Vec<(Target, usize)>,
 }
 
 pub(super) struct Placement<'a> {
@@ -172,7 +181,7 @@ impl<'a> Placement<'a> {
         self.values.len() - 1
     }
 
-    pub(super) fn schedule(mut self) -> Schedule {
+    pub(super) fn schedule(mut self) -> Scheduled {
         let n_stages = self.homes.iter().map(|home| match home {
             Home::Whole(stage) | Home::Tile(stage, _) | Home::Sum(stage, _) => stage + 1,
             _ => 1,
@@ -191,10 +200,15 @@ impl<'a> Placement<'a> {
                 Home::Tile(stage, extent) | Home::Sum(stage, extent) if computes(graph, value) => {
                     let loops = &mut stages[stage].loops;
                     let index = loops.iter().position(|own| own.extent == extent).unwrap_or_else(|| {
-                        loops.push(Loop::new(extent));
+                        loops.push(Loop::new(extent, graph));
                         loops.len() - 1
                     });
-                    self.run_in_tile(&mut stages[stage].loops[index], stage, value);
+                    let own = &mut stages[stage].loops[index];
+                    self.run_in_tile(own, stage, value);
+                    own.one = own.one.take().filter(|_| graph.op(value).is_some_and(|op| op.takes_one_sample()));
+                    if let Some(one) = &mut own.one {
+                        self.run_in_tile(one, stage, value);
+                    }
                 }
                 _ => {}
             }
@@ -205,7 +219,10 @@ impl<'a> Placement<'a> {
         for sum in stages.iter_mut().flat_map(|stage| &mut stage.loops).flat_map(|own| &mut own.sums) {
             sum.gradient = targets.get(&sum.value).copied();
         }
-        stages.iter_mut().flat_map(|stage| &mut stage.loops).for_each(|own| own.choose_chunks(graph));
+        for own in stages.iter_mut().flat_map(|stage| &mut stage.loops) {
+            own.choose_chunks(graph);
+            own.choose_few(graph);
+        }
         self.keep_sums(&mut stages);
         let copied = outputs.iter().map(|output| match output {
             Place::Value(index) => Some(*index),
@@ -218,7 +235,8 @@ impl<'a> Placement<'a> {
             .zip(&gradients)
             .filter_map(|((target, _), kept)| Some((*target, (*kept)?)))
             .collect();
-        Schedule { graph: graph.clone(), homes: self.homes, values: self.values, stages, outputs: copied, gradients }
+        let Placement { homes, values, .. } = self;
+        Scheduled { homes, values, stages, outputs: copied, gradients }
     }
 
     /// Makes sure that a complete tensor exists for a value that a whole operation reads.
@@ -284,15 +302,15 @@ impl<'a> Placement<'a> {
         let mut inputs = Vec::new();
         for (input, batched) in node.inputs.iter().zip(&batched) {
             inputs.push(if *batched {
-                Source::Buffer(self.bring(own, stage, *input, layout))
+                self.bring(own, stage, *input, layout)
             } else {
                 Source::Full(self.place(*input))
             });
         }
         let sums = matches!(self.homes[value.0], Home::Sum(..));
-        let kernel = op.kernel(&call(graph, value, layout, &batched, !sums));
+        let kernel = op.kernel(&call(graph, value, layout, own.tile, &batched, !sums));
         let scratch = kernel.scratch.filter(|floats| *floats > 0).map(|floats| {
-            own.buffers.push(Buffer { value, layout, features: 0, scratch: Some(floats) });
+            own.buffers.push(Buffer { value, layout, tile: own.tile, features: 0, scratch: Some(floats) });
             own.buffers.len() - 1
         });
         let output = if sums {
@@ -302,28 +320,31 @@ impl<'a> Placement<'a> {
         } else {
             Destination::Buffer(own.buffer(value, layout, node.ty.features().unwrap_or(0)))
         };
-        own.steps.push(Step::Run { value, layout, inputs, output, scratch });
+        own.steps.push(Step::Run { value, layout, inputs, output, scratch, kernel: Box::new(kernel) });
     }
 
-    /// The buffer that holds a value in a layout; loads or converts it if need be.
-    fn bring(&mut self, own: &mut Loop, stage: usize, value: Value, layout: Layout) -> usize {
+    /// Where a value is found in a layout; loads or converts it if need be.
+    fn bring(&mut self, own: &mut Loop, stage: usize, value: Value, layout: Layout) -> Source {
         let root = self.root(value);
         let features = self.graph.node(value).ty.features().unwrap_or(0);
         let here = own.layouts_of(root).collect::<Vec<_>>();
         if here.contains(&layout) {
-            return own.buffer(root, layout, features);
+            return Source::Buffer(own.buffer(root, layout, features));
         }
         let computed_here = matches!(&self.homes[root.0], Home::Tile(own_stage, extent) if *own_stage == stage && *extent == own.extent);
         if let (Some(other), true) = (here.first(), computed_here) {
             let from = own.buffer(root, *other, features);
             let to = own.buffer(root, layout, features);
             own.steps.push(Step::Convert { from, to });
-            return to;
+            return Source::Buffer(to);
         }
         let from = self.place(value);
+        if own.tile == 1 {
+            return Source::Sample { from, features };
+        }
         let to = own.buffer(root, layout, features);
         own.steps.push(Step::Load { from, to });
-        to
+        Source::Buffer(to)
     }
 
     /// Adds the stores: of results, and of values that a later stage or another loop reads.
@@ -333,25 +354,32 @@ impl<'a> Placement<'a> {
             results.entry(self.root(*output)).or_default().push(index);
         }
         for own in stages.iter_mut().flat_map(|stage| &mut stage.loops) {
-            let mut steps = Vec::new();
-            for step in std::mem::take(&mut own.steps) {
-                let produced = match &step {
-                    Step::Run { value, output: Destination::Buffer(buffer), .. } => Some((*value, *buffer)),
-                    _ => None,
-                };
-                steps.push(step);
-                let Some((value, from)) = produced else { continue };
-                if let Some(index) = self.kept[value.0] {
-                    steps.push(Step::Store { from, to: Place::Value(index) });
-                }
-                for index in results.get(&value).into_iter().flatten().copied() {
-                    if outputs[index] == Place::Output(index) {
-                        steps.push(Step::Store { from, to: Place::Output(index) });
-                    }
+            self.store_in(own, &results, outputs);
+            if let Some(one) = &mut own.one {
+                self.store_in(one, &results, outputs);
+            }
+        }
+    }
+
+    fn store_in(&self, own: &mut Loop, results: &HashMap<Value, Vec<usize>>, outputs: &[Place]) {
+        let mut steps = Vec::new();
+        for step in std::mem::take(&mut own.steps) {
+            let produced = match &step {
+                Step::Run { value, output: Destination::Buffer(buffer), .. } => Some((*value, *buffer)),
+                _ => None,
+            };
+            steps.push(step);
+            let Some((value, from)) = produced else { continue };
+            if let Some(index) = self.kept[value.0] {
+                steps.push(Step::Store { from, to: Place::Value(index) });
+            }
+            for index in results.get(&value).into_iter().flatten().copied() {
+                if outputs[index] == Place::Output(index) {
+                    steps.push(Step::Store { from, to: Place::Output(index) });
                 }
             }
-            own.steps = steps;
         }
+        own.steps = steps;
     }
 
     /// Sums that somebody reads become complete tensors.

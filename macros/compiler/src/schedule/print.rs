@@ -4,7 +4,7 @@ use std::fmt;
 
 use graven_kernels::op::Value;
 
-use super::{Buffer, Destination, Place, Schedule, Source, Step};
+use super::{Buffer, Destination, Loop, Place, Schedule, Source, Step};
 use crate::graph::Kind;
 
 impl Schedule {
@@ -14,7 +14,7 @@ impl Schedule {
             Kind::Op(op) => op.name(),
             _ => "copy".to_owned(),
         };
-        if op == node.label { format!("%{} {op}", value.0) } else { format!("%{} {op} ({})", value.0, node.label) }
+        if *op == *node.label { format!("%{} {op}", value.0) } else { format!("%{} {op} ({})", value.0, node.label) }
     }
 
     fn place_name(&self, place: Place) -> String {
@@ -53,28 +53,39 @@ impl fmt::Display for Schedule {
                     },
                     own.cost(&self.graph)
                 )?;
-                let name = |index: &usize| Schedule::buffer_name(&own.buffers[*index]);
-                for step in &own.steps {
-                    match step {
-                        Step::Load { from, to } => writeln!(f, "    load {} -> {}", self.place_name(*from), name(to))?,
-                        Step::Convert { from, to } => writeln!(f, "    convert {} -> {}", name(from), name(to))?,
-                        Step::Store { from, to } => {
-                            writeln!(f, "    store {} -> {}", name(from), self.place_name(*to))?
-                        }
-                        Step::Run { value, inputs, output, scratch, .. } => {
-                            let source = |source: &Source| match source {
-                                Source::Buffer(index) => name(index),
-                                Source::Full(place) => self.place_name(*place),
-                            };
-                            let inputs: Vec<String> = inputs.iter().map(source).collect();
-                            let output = match output {
-                                Destination::Buffer(index) => name(index),
-                                Destination::Sum(index) => format!("sum %{}", own.sums[*index].value.0),
-                            };
-                            let scratch = scratch.as_ref().map_or(String::new(), |index| format!(", {}", name(index)));
-                            writeln!(f, "    run {} ({}) -> {output}{scratch}", self.name(*value), inputs.join(", "))?;
-                        }
-                    }
+                self.write_steps(f, own)?;
+                if let Some(one) = &own.one {
+                    let few = if own.few == 1 { "1 sample".to_owned() } else { format!("{} samples", own.few) };
+                    writeln!(f, "  up to {few}: one a tile, {} multiply-adds", one.cost(&self.graph))?;
+                    self.write_steps(f, one)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Schedule {
+    fn write_steps(&self, f: &mut fmt::Formatter<'_>, own: &Loop) -> fmt::Result {
+        let name = |index: &usize| Schedule::buffer_name(&own.buffers[*index]);
+        for step in &own.steps {
+            match step {
+                Step::Load { from, to } => writeln!(f, "    load {} -> {}", self.place_name(*from), name(to))?,
+                Step::Convert { from, to } => writeln!(f, "    convert {} -> {}", name(from), name(to))?,
+                Step::Store { from, to } => writeln!(f, "    store {} -> {}", name(from), self.place_name(*to))?,
+                Step::Run { value, inputs, output, scratch, .. } => {
+                    let source = |source: &Source| match source {
+                        Source::Buffer(index) => name(index),
+                        Source::Full(place) => self.place_name(*place),
+                        Source::Sample { from, .. } => format!("sample of {}", self.place_name(*from)),
+                    };
+                    let inputs: Vec<String> = inputs.iter().map(source).collect();
+                    let output = match output {
+                        Destination::Buffer(index) => name(index),
+                        Destination::Sum(index) => format!("sum %{}", own.sums[*index].value.0),
+                    };
+                    let scratch = scratch.as_ref().map_or(String::new(), |index| format!(", {}", name(index)));
+                    writeln!(f, "    run {} ({}) -> {output}{scratch}", self.name(*value), inputs.join(", "))?;
                 }
             }
         }

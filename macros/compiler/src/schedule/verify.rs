@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use graven_kernels::op::Value;
 
-use super::{Destination, Home, Place, Schedule, Source, Step};
+use super::{Destination, Home, Loop, Place, Schedule, Source, Step};
 
 /// Checks that every step reads what an earlier step or stage has written, and that every result is written.
 ///
@@ -30,48 +30,19 @@ pub fn verify(schedule: &Schedule) -> Result<(), String> {
         }
         let mut later = values_ready.clone();
         for own in &stage.loops {
-            let mut written = vec![false; own.buffers.len()];
-            for step in &own.steps {
-                match step {
-                    Step::Load { from, to } => {
-                        if !ready(&values_ready, *from) {
-                            return Err(format!("stage {n_stage}: {from:?} is loaded before it is complete"));
-                        }
-                        written[*to] = true;
-                    }
-                    Step::Convert { from, to } => {
-                        if !written[*from] {
-                            return Err(format!("stage {n_stage}: buffer {from} is converted before it is written"));
-                        }
-                        written[*to] = true;
-                    }
-                    Step::Run { value, inputs, output, .. } => {
-                        for input in inputs {
-                            let fine = match input {
-                                Source::Buffer(index) => written[*index],
-                                Source::Full(place) => ready(&values_ready, *place),
-                            };
-                            if !fine {
-                                return Err(format!(
-                                    "stage {n_stage}: %{} reads {input:?} before it is written",
-                                    value.0
-                                ));
-                            }
-                        }
-                        if let Destination::Buffer(index) = output {
-                            written[*index] = true;
-                        }
-                    }
-                    Step::Store { from, to } => {
-                        if !written[*from] {
-                            return Err(format!("stage {n_stage}: buffer {from} is stored before it is written"));
-                        }
-                        match to {
-                            Place::Value(index) => later[*index] = true,
-                            Place::Output(index) => outputs_ready[*index] = true,
-                            _ => return Err(format!("stage {n_stage}: a loop writes {to:?}")),
-                        }
-                    }
+            let writes = |way: &Loop| verify_steps(n_stage, way, |place| ready(&values_ready, place));
+            let written = writes(own)?;
+            if let Some(one) = &own.one
+                && writes(one)? != written
+            {
+                return Err(format!("stage {n_stage}: the way for few samples writes something else than tiles do"));
+            }
+            for write in written {
+                match write {
+                    Write::Place(Place::Value(index)) => later[index] = true,
+                    Write::Place(Place::Output(index)) => outputs_ready[index] = true,
+                    Write::Place(place) => return Err(format!("stage {n_stage}: a loop writes {place:?}")),
+                    Write::Sum(_) => {}
                 }
             }
             own.sums.iter().filter_map(|sum| sum.kept).for_each(|index| later[index] = true);
@@ -89,4 +60,56 @@ pub fn verify(schedule: &Schedule) -> Result<(), String> {
     }
     let unscheduled = schedule.homes.iter().any(|home| matches!(home, Home::Tile(stage, _) | Home::Sum(stage, _) | Home::Whole(stage) if *stage >= schedule.stages.len()));
     if unscheduled { Err("a value lives in a stage that does not exist".to_owned()) } else { Ok(()) }
+}
+
+/// What the steps of a loop write for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Write {
+    Place(Place),
+    /// The sum with this index.
+    Sum(usize),
+}
+
+/// Checks that every step reads what is there, and lists what the steps write.
+fn verify_steps(n_stage: usize, own: &Loop, ready: impl Fn(Place) -> bool) -> Result<Vec<Write>, String> {
+    let mut writes = Vec::new();
+    let mut written = vec![false; own.buffers.len()];
+    for step in &own.steps {
+        match step {
+            Step::Load { from, to } => {
+                if !ready(*from) {
+                    return Err(format!("stage {n_stage}: {from:?} is loaded before it is complete"));
+                }
+                written[*to] = true;
+            }
+            Step::Convert { from, to } => {
+                if !written[*from] {
+                    return Err(format!("stage {n_stage}: buffer {from} is converted before it is written"));
+                }
+                written[*to] = true;
+            }
+            Step::Run { value, inputs, output, .. } => {
+                for input in inputs {
+                    let fine = match input {
+                        Source::Buffer(index) => written[*index],
+                        Source::Full(place) | Source::Sample { from: place, .. } => ready(*place),
+                    };
+                    if !fine {
+                        return Err(format!("stage {n_stage}: %{} reads {input:?} before it is written", value.0));
+                    }
+                }
+                match output {
+                    Destination::Buffer(index) => written[*index] = true,
+                    Destination::Sum(index) => writes.push(Write::Sum(*index)),
+                }
+            }
+            Step::Store { from, to } => {
+                if !written[*from] {
+                    return Err(format!("stage {n_stage}: buffer {from} is stored before it is written"));
+                }
+                writes.push(Write::Place(*to));
+            }
+        }
+    }
+    Ok(writes)
 }

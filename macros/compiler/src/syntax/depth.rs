@@ -17,7 +17,7 @@ const ANGLE: usize = 20;
 /// What an operator behind its operand takes.
 const OPERATOR: usize = 2;
 
-/// Keywords that an expression, a type or a pattern may follow.
+/// Keywords that an expression, a type or a pattern may follow, sorted.
 const KEYWORDS: &[&str] = &[
     "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else", "enum", "extern", "fn",
     "for", "gen", "if", "impl", "in", "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return", "static",
@@ -88,7 +88,7 @@ impl Level {
             TokenTree::Literal(_) => {}
             TokenTree::Ident(name) => {
                 // Every keyword may start an expression or a type that ends with another one.
-                if KEYWORDS.iter().any(|keyword| name == keyword) {
+                if KEYWORDS.binary_search(&name.to_string().as_str()).is_ok() {
                     self.item += NESTING;
                     self.before = Before::Other;
                 }
@@ -141,6 +141,7 @@ mod tests {
 
     #[test]
     fn what_nests_is_counted() {
+        assert!(KEYWORDS.is_sorted());
         for (open, inner, close) in [
             ("(", "x", ")"),
             ("-", "x", ""),

@@ -1,6 +1,7 @@
 //! Parse: from tokens to a [`Module`] and its [`Function`]s, with their spans. Nothing is decided here, and no operation is known.
 
 mod depth;
+mod envelope;
 mod parse;
 mod print;
 
@@ -10,6 +11,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use syn::{Attribute, Block, Expr, LitStr, Path, Visibility};
 
 pub(crate) use depth::check_depth;
+pub(crate) use envelope::Envelope;
 pub(crate) use parse::{parse_description, parse_input, parse_struct};
 
 /// A struct with `#[derive(Module)]`, and the functions of its `network!` block.

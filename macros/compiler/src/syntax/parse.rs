@@ -3,8 +3,8 @@
 
 use std::rc::Rc;
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
-use quote::quote;
+use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
+use quote::{ToTokens as _, quote};
 use syn::ext::IdentExt as _;
 use syn::parse::discouraged::Speculative as _;
 use syn::parse::{Parse, ParseStream, Parser as _};
@@ -15,6 +15,7 @@ use syn::{
     parenthesized, token,
 };
 
+use super::envelope::Envelope;
 use super::{Argument, Assertion, Constant, Field, Function, Module, Output, TensorType};
 
 /// The content of a `network!` block.
@@ -207,6 +208,8 @@ fn function(
             content.parse::<Token![self]>()?;
             method = true;
         } else {
+            // Every variable may be assigned anew.
+            content.parse::<Option<Token![mut]>>()?;
             let name: Ident = content.parse()?;
             content.parse::<Token![:]>()?;
             if arguments.iter().any(|argument| argument.name == name) {
@@ -230,8 +233,8 @@ fn function(
     let content;
     let brace_token = braced!(content in input);
     let body: TokenStream = content.parse()?;
-    let stmts = Block::parse_within.parse2(body).unwrap_or_else(|mistake| {
-        mistakes.push(mistake);
+    let stmts = Block::parse_within.parse2(body.clone()).unwrap_or_else(|mistake| {
+        mistakes.push(explained(mistake, &body));
         Vec::new()
     });
     Ok(Function { attributes, visibility, name, method, arguments, output, body: Block { brace_token, stmts } })
@@ -254,6 +257,9 @@ fn output(input: ParseStream<'_>, mistakes: &mut Vec<syn::Error>) -> syn::Result
     Ok(Output::Tuple(types))
 }
 
+/// Element types of other frameworks and of Rust that stand for labels.
+const INTEGERS: &[&str] = &["i64", "u64", "i32", "u32", "u8", "usize", "int", "int64", "long", "longtensor"];
+
 /// Reads a type; one that cannot be read is noted, and a number stands in for it.
 fn tensor_type(input: ParseStream<'_>, mistakes: &mut Vec<syn::Error>) -> syn::Result<TensorType> {
     let attempt = input.fork();
@@ -265,12 +271,14 @@ fn tensor_type(input: ParseStream<'_>, mistakes: &mut Vec<syn::Error>) -> syn::R
         Err(mistake) => {
             mistakes.push(mistake);
             let span = input.span();
-            let mut depth = 0;
+            let (mut depth, mut integers) = (0, false);
             while !input.is_empty() && !input.peek(token::Brace) && (depth > 0 || !input.peek(Token![,])) {
                 depth += i32::from(input.peek(Token![<])) - i32::from(input.peek(Token![>]));
-                input.parse::<TokenTree>()?;
+                // So that the stub takes the labels that are meant.
+                let token = input.parse::<TokenTree>()?.to_string();
+                integers |= INTEGERS.contains(&token.to_ascii_lowercase().as_str());
             }
-            Ok(TensorType { dims: Vec::new(), integers: false, span })
+            Ok(TensorType { dims: Vec::new(), integers, span })
         }
     }
 }
@@ -295,6 +303,12 @@ impl Parse for TensorType {
             ));
         }
         input.parse::<Token![<]>()?;
+        if input.peek(token::Paren) {
+            let group: Group = input.parse()?;
+            let message =
+                format!("a shape stands in square brackets\nhelp: write `[{}]`", crate::check::text(&group.stream()));
+            return Err(syn::Error::new(group.span(), message));
+        }
         let content;
         let bracket = bracketed!(content in input);
         let dims = Punctuated::<Expr, Token![,]>::parse_terminated(&content)?.into_iter().collect();
@@ -425,7 +439,8 @@ fn field(field: syn::Field) -> syn::Result<Field> {
         other => (other.clone(), None),
     };
     let Type::Path(path) = element else { return Err(no_module()) };
-    if path.path.segments.last().is_some_and(|segment| NO_MODULES.iter().any(|name| segment.ident == name)) {
+    let last = path.path.segments.last().map(|segment| segment.ident.to_string());
+    if last.is_some_and(|last| NO_MODULES.contains(&last.as_str())) {
         return Err(no_module());
     }
     let mut path: Path = path.path;
@@ -441,7 +456,8 @@ fn field(field: syn::Field) -> syn::Result<Field> {
         if !attribute.path().is_ident("layer") {
             continue;
         }
-        let parsed = attribute.parse_args_with(Punctuated::<Expr, Token![,]>::parse_terminated)?;
+        let parsed = attribute.parse_args_with(Punctuated::<Expr, Token![,]>::parse_terminated);
+        let parsed = parsed.map_err(|mistake| explained(mistake, &attribute.meta.to_token_stream()))?;
         for argument in parsed {
             match &argument {
                 Expr::Path(path) if path.path.is_ident("frozen") => frozen = true,
@@ -450,6 +466,43 @@ fn field(field: syn::Field) -> syn::Result<Field> {
         }
     }
     Ok(Field { name, path, sizes, length, arguments, frozen })
+}
+
+/// A mistake of the parser in the words of who comes from another language.
+fn explained(mistake: syn::Error, tokens: &TokenStream) -> syn::Error {
+    let place = format!("{:?}", mistake.span());
+    match token_at(tokens, &place) {
+        Some(TokenTree::Punct(punct)) if punct.as_char() == ':' => {
+            syn::Error::new(punct.span(), "an argument is named with `=`\nhelp: write `=`")
+        }
+        Some(TokenTree::Punct(punct)) if punct.as_char() == '@' => {
+            syn::Error::new(punct.span(), "`@` is no operator here\nhelp: call `matmul(a, b)`")
+        }
+        _ => typed_variable(tokens).unwrap_or(mistake),
+    }
+}
+
+/// The token that stands there.
+fn token_at(tokens: &TokenStream, place: &str) -> Option<TokenTree> {
+    tokens.clone().into_iter().find_map(|token| match &token {
+        _ if format!("{:?}", token.span()) == place => Some(token),
+        TokenTree::Group(group) => token_at(&group.stream(), place),
+        _ => None,
+    })
+}
+
+/// `let t: Tensor<[N, 192]> = ..`, which Rust cannot read.
+fn typed_variable(tokens: &TokenStream) -> Option<syn::Error> {
+    let tokens: Vec<TokenTree> = tokens.clone().into_iter().collect();
+    let text = |token: &TokenTree| token.to_string();
+    let start = tokens.windows(4).position(|four| {
+        let [name, colon, ty, open] = four else { return false };
+        matches!(name, TokenTree::Ident(_)) && text(colon) == ":" && text(ty) == "Tensor" && text(open) == "<"
+    })?;
+    let length = tokens[start..].iter().position(|token| text(token) == ">")?;
+    let name = text(&tokens[start]);
+    let message = format!("the shape of `{name}` follows from its value\nhelp: write `{name}`");
+    Some(syn::Error::new_spanned(TokenStream::from_iter(tokens[start..=start + length].iter().cloned()), message))
 }
 
 fn size(argument: syn::GenericArgument) -> syn::Result<Expr> {
@@ -463,39 +516,25 @@ fn size(argument: syn::GenericArgument) -> syn::Result<Expr> {
     }
 }
 
-/// Parses a published description: the struct, the block, and the descriptions nested in it, each in braces.
+/// Parses a published description: the struct, the block, and the descriptions nested in it, each in braces; the word `wrong`
+/// behind them if a mistake was reported.
 pub(crate) fn parse_description(tokens: TokenStream) -> syn::Result<(Module, Vec<Assertion>)> {
-    struct Description(Module, Vec<Assertion>);
-    impl Parse for Description {
-        fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-            let braces = |input: ParseStream<'_>| -> syn::Result<TokenStream> {
-                let content;
-                braced!(content in input);
-                content.parse()
-            };
-            let mut module = parse_struct(braces(input)?)?;
-            module.struct_mistakes = module.mistakes.len();
-            let block = parse_input(braces(input)?)?;
-            module.constants = block.constants;
-            module.functions = block.functions;
-            module.weights = block.weights;
-            // Errors about the block as a whole stand where it names its struct.
-            module.name = block.name.unwrap_or(module.name);
-            module.mistakes.extend(block.mistakes);
-            let nested;
-            braced!(nested in input);
-            while !nested.is_empty() {
-                let path: Path = nested.parse()?;
-                let description = braces(&nested)?;
-                module.nested.push((super::path_key(&path), Rc::new(parse_description(description)?.0)));
-            }
-            if !input.is_empty() {
-                input.parse::<Ident>()?;
-                module.wrong = true;
-            }
-            Ok(Description(module, block.assertions))
-        }
+    let mut envelope = Envelope::new(tokens);
+    let mut module = parse_struct(envelope.group(Delimiter::Brace)?)?;
+    module.struct_mistakes = module.mistakes.len();
+    let block = parse_input(envelope.group(Delimiter::Brace)?)?;
+    module.constants = block.constants;
+    module.functions = block.functions;
+    module.weights = block.weights;
+    // Errors about the block as a whole stand where it names its struct.
+    module.name = block.name.unwrap_or(module.name);
+    module.mistakes.extend(block.mistakes);
+    let mut nested = Envelope::new(envelope.group(Delimiter::Brace)?);
+    while !nested.is_empty() {
+        let path: Path = syn::parse2(nested.until(Delimiter::Brace))?;
+        let description = nested.group(Delimiter::Brace)?;
+        module.nested.push((super::path_key(&path), Rc::new(parse_description(description)?.0)));
     }
-    let Description(module, assertions) = syn::parse2(tokens)?;
-    Ok((module, assertions))
+    module.wrong = !envelope.is_empty();
+    Ok((module, block.assertions))
 }

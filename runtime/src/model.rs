@@ -157,8 +157,11 @@ pub trait Model: Module + Sized {
         let bound = bind_for(self, Self::plan(), "Model::to")?;
         let Some(home) = bound.home.filter(|home| home.device != *device) else { return Ok(()) };
         if !bound.is_whole() {
-            let first = home.plan.parameters.first().map_or("", |parameter| parameter.name);
-            return Err(Error::ForeignParameters { function: "Model::to".into(), parameter: first.into() });
+            return Err(Error::NoDevice {
+                device: device.to_string(),
+                what: format!("this `{}` is a part of a `{}`, which moves as a whole", bound.model, home.plan.name),
+                help: "call `to` of the network that holds it".into(),
+            });
         }
         let moved = home.moved(bound.parameters()?, device)?;
         *self = Builder::build(&moved);

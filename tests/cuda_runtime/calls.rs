@@ -243,6 +243,7 @@ fn a_part_of_a_network_trains_alone() {
         assert_eq!(values(&there.lines[0]), untouched);
         let ((weight, bias), (weight_here, bias_here)) = (values(&there.lines[1]), values(&here.lines[1]));
         assert_close(&[weight, bias], &[weight_here, bias_here]);
-        assert!(there.lines[1].to(&Device::cpu()).is_err());
+        let text = there.lines[1].to(&Device::cpu()).unwrap_err().to_string();
+        assert!(text.starts_with("cpu: this `Line` is a part of a `Pair`, which moves as a whole\nhelp: "), "{text}");
     });
 }

@@ -20,7 +20,7 @@ use super::remote::Remote;
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::optim::{NUMBERS, Rule};
-use crate::plan::{CudaArgument, CudaLaunch, CudaPlan, Plan, Size};
+use crate::plan::{CudaArgument, CudaKernel, CudaLaunch, CudaPlan, Plan, Size};
 use crate::structure::Bound;
 use crate::tensor::{Dtype, MAX_RANK, Shape};
 use crate::values::Values;
@@ -449,6 +449,8 @@ impl Call {
             });
         };
         let update = mode.update().map(|update| update.kernel);
+        let kernels: Vec<&CudaKernel> = cuda.kernels.iter().chain(update).collect();
+        let mut functions = gpu.load(plan.function, &kernels)?;
         Ok(Self {
             plan,
             base: task.bound.base,
@@ -456,8 +458,8 @@ impl Call {
             trains: mode.trains(),
             symbols: task.symbols.to_vec(),
             cuda,
-            functions: gpu.load(plan.function, cuda.kernels)?,
-            update_function: update.map(|kernel| gpu.load_one(plan.function, kernel)).transpose()?,
+            update_function: update.and_then(|_| functions.pop()),
+            functions,
             layout: Layout::new(plan, cuda, task.symbols),
             graphs: [None, None],
             runs: 0,

@@ -1,5 +1,6 @@
 //! The kernels of a function: looked up in the cache, compiled in parallel where they are not there, and loaded.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ impl Gpu {
     /// Loads the kernels of a function, in their order.
     ///
     /// Errors: one does not compile; the driver refuses it.
-    pub(super) fn load(&'static self, function: &str, kernels: &[CudaKernel]) -> Result<Vec<Function>> {
+    pub(super) fn load(&'static self, function: &str, kernels: &[&CudaKernel]) -> Result<Vec<Function>> {
         let texts: Vec<String> = kernels.iter().map(|kernel| kernel.source.concat()).collect();
         // Held until the end, so that two threads do not compile the same.
         let mut programs = lock(&self.programs);
@@ -43,7 +44,7 @@ impl Gpu {
     ///
     /// Errors: as for [`load`](Self::load).
     pub(super) fn load_one(&'static self, function: &str, kernel: &CudaKernel) -> Result<Function> {
-        Ok(self.load(function, std::slice::from_ref(kernel))?[0])
+        Ok(self.load(function, &[kernel])?[0])
     }
 }
 
@@ -85,12 +86,14 @@ pub(crate) fn compile_kernels(plans: &[&'static Plan], architecture: &str) -> Re
 fn build(nvrtc: &Nvrtc, architecture: &Architecture, function: &str, kernels: &[(&str, &str)]) -> Result<Vec<Built>> {
     let start = Instant::now();
     let cache = Cache::of_this_user();
+    // The longest texts first, so that no thread is left with one of them at the end.
+    let mut order: Vec<usize> = (0..kernels.len()).collect();
+    order.sort_by_key(|&index| Reverse(kernels[index].1.len()));
     let next = AtomicUsize::new(0);
     let work = || {
         let mut done = Vec::new();
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some((name, text)) = kernels.get(index) else { break };
+        while let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let (name, text) = kernels[index];
             done.push((index, build_one(nvrtc, architecture, &cache, name, text)));
         }
         done

@@ -40,7 +40,12 @@ fn main() -> graven::Result<()> {
 }
 
 /// Milliseconds of one step, waiting for each as a service would (`latency_ms`).
-fn report(work: &str, batch: usize, arguments: &Arguments, mut step: impl FnMut() -> graven::Result<f32>) -> graven::Result<()> {
+fn report(
+    work: &str,
+    batch: usize,
+    arguments: &Arguments,
+    mut step: impl FnMut() -> graven::Result<f32>,
+) -> graven::Result<()> {
     for _ in 0..20 {
         step()?;
     }

@@ -107,8 +107,11 @@ fn all_cases() -> Vec<Case> {
 fn functions(file: &str) -> Vec<(String, Inspected)> {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
     let parsed: syn::File = syn::parse_str(&text).unwrap();
-    let structures: Vec<&syn::ItemStruct> =
-        parsed.items.iter().filter_map(|item| if let syn::Item::Struct(item) = item { Some(item) } else { None }).collect();
+    let structures: Vec<&syn::ItemStruct> = parsed
+        .items
+        .iter()
+        .filter_map(|item| if let syn::Item::Struct(item) = item { Some(item) } else { None })
+        .collect();
     let mut functions = Vec::new();
     for item in &parsed.items {
         let syn::Item::Macro(block) = item else { continue };
@@ -116,7 +119,8 @@ fn functions(file: &str) -> Vec<(String, Inspected)> {
         let structure = structures.iter().find(|item| text.contains(&format!("impl {} ", item.ident)));
         let name = structure.map_or_else(|| file.to_owned(), |item| item.ident.to_string());
         let structure = structure.map(|item| item.to_token_stream()).unwrap_or_default();
-        let inspected = inspect(structure, block.mac.tokens.clone()).unwrap_or_else(|error| panic!("{file}: {error:?}"));
+        let inspected =
+            inspect(structure, block.mac.tokens.clone()).unwrap_or_else(|error| panic!("{file}: {error:?}"));
         functions.extend(inspected.into_iter().map(|function| (name.clone(), function)));
     }
     functions
@@ -174,8 +178,12 @@ impl Buffer {
 
     fn of(stream: &Arc<CudaStream>, dtype: Dtype, array: &Array) -> Buffer {
         match dtype {
-            Dtype::F32 => Buffer::F32(stream.clone_htod(&array.data.iter().map(|x| *x as f32).collect::<Vec<_>>()).unwrap()),
-            Dtype::I64 => Buffer::I64(stream.clone_htod(&array.data.iter().map(|x| *x as i64).collect::<Vec<_>>()).unwrap()),
+            Dtype::F32 => {
+                Buffer::F32(stream.clone_htod(&array.data.iter().map(|x| *x as f32).collect::<Vec<_>>()).unwrap())
+            }
+            Dtype::I64 => {
+                Buffer::I64(stream.clone_htod(&array.data.iter().map(|x| *x as i64).collect::<Vec<_>>()).unwrap())
+            }
         }
     }
 
@@ -266,8 +274,11 @@ fn run(case: &Case, context: &Arc<CudaContext>, stream: &Arc<CudaStream>) -> Vec
         let mut builder = stream.launch_builder(&function);
         arguments.iter().for_each(|argument| _ = builder.arg(argument));
         let blocks = size(&launch.work).div_ceil(launch.per_block).max(1) as u32;
-        let grid =
-            LaunchConfig { grid_dim: (blocks, launch.chunks as u32, 1), block_dim: (THREADS as u32, 1, 1), shared_mem_bytes: 0 };
+        let grid = LaunchConfig {
+            grid_dim: (blocks, launch.chunks as u32, 1),
+            block_dim: (THREADS as u32, 1, 1),
+            shared_mem_bytes: 0,
+        };
         // SAFETY: the arguments are those that the program lists for this kernel.
         unsafe { builder.launch(grid) }.unwrap_or_else(|error| panic!("{}: {}: {error}", case.name, launch.name));
     }
@@ -316,9 +327,16 @@ fn kernels_compile_for_every_architecture() {
         for launch in &program.launches {
             for architecture in ["sm_80", "sm_90a"] {
                 let report = compile_real(nvrtc, &launch.source(), &launch.name, architecture);
-                let report = report.unwrap_or_else(|log| panic!("{}: {} for {architecture}: {log}", case.name, launch.name));
+                let report =
+                    report.unwrap_or_else(|log| panic!("{}: {} for {architecture}: {log}", case.name, launch.name));
                 if case.name.starts_with("Network::") {
-                    assert_eq!((report.spills, report.stack), (0, 0), "{}: {} for {architecture}", case.name, launch.name);
+                    assert_eq!(
+                        (report.spills, report.stack),
+                        (0, 0),
+                        "{}: {} for {architecture}",
+                        case.name,
+                        launch.name
+                    );
                 }
             }
         }

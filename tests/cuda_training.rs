@@ -52,7 +52,8 @@ fn outputs_and_gradients_are_those_of_the_cpu() {
         let mut network = Network::init(Seed(3), &Device::cpu()).unwrap();
         let logits = network.forward(&images).unwrap().to_vec().unwrap();
         let (loss, correct, gradients) = network.loss_grad(&images, &labels).unwrap();
-        let expected: Vec<Vec<f32>> = gradients.names().map(|name| gradients.get(name).unwrap().to_vec().unwrap()).collect();
+        let expected: Vec<Vec<f32>> =
+            gradients.names().map(|name| gradients.get(name).unwrap().to_vec().unwrap()).collect();
 
         network.to(&Device::cuda(0).unwrap()).unwrap();
         assert!(distance(&network.forward(&images).unwrap().to_vec().unwrap(), &logits) < 1e-5);

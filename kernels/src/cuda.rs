@@ -85,7 +85,13 @@ pub struct Part {
 impl Part {
     /// A part that reads one element of every input.
     #[must_use]
-    pub fn new(modules: &'static [&'static str], function: &'static str, sizes: String, n_inputs: usize, ty: &Type) -> Part {
+    pub fn new(
+        modules: &'static [&'static str],
+        function: &'static str,
+        sizes: String,
+        n_inputs: usize,
+        ty: &Type,
+    ) -> Part {
         Part {
             modules,
             function,

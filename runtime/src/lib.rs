@@ -48,6 +48,7 @@ extern crate self as graven;
 mod testing;
 
 pub use crate::checkpoint::Checkpoint;
+pub use crate::cuda::Compiled;
 pub use crate::device::Device;
 pub use crate::error::{Error, Result};
 pub use crate::gradients::Gradients;
@@ -55,7 +56,6 @@ pub use crate::home::Parameter;
 pub use crate::layers::{Conv2d, Dropout, Linear};
 pub use crate::model::{Model, Module, StateDict};
 pub use crate::optim::{Adam, AdamW, Optimizer, Sgd};
-pub use crate::cuda::Compiled;
 pub use crate::plan::SummaryRow;
 pub use crate::seed::Seed;
 pub use crate::summary::Summary;

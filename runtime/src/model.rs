@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::cuda::{Compiled, compile_kernels};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::gradients::Gradients;
 use crate::home::{Home, Parameter, elements};
 use crate::layers::{Conv2d, Dropout, Linear};
-use crate::cuda::{Compiled, compile_kernels};
 use crate::plan::{ModulePlan, ParameterPlan, Plan, SummaryPlan, cuda_source};
 use crate::seed::Seed;
 use crate::structure::{Builder, Structure, Visitor, bind_for, bind_mut_for};

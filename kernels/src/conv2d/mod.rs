@@ -277,9 +277,7 @@ impl Op for Conv2dOp {
         let part = |function| Part::new(&["conv2d"], function, literal, 2, output);
         vec![match self.product {
             Product::Forward => part("conv2d_forward").reads([channels * height * width; 2]),
-            Product::GradInput => {
-                part("conv2d_grad_input").reads([out_channels / sizes.groups * height * width; 2])
-            }
+            Product::GradInput => part("conv2d_grad_input").reads([out_channels / sizes.groups * height * width; 2]),
             Product::GradWeight => {
                 let positions = Dim::known(sizes.out_height() * sizes.out_width());
                 let terms = product(&[inputs[0].dims[0].clone(), positions]);

@@ -14,8 +14,8 @@ use graven_kernels::pointwise::broadcast_position;
 use super::formula::{CUDA, operands};
 use super::layout::ParameterLayout;
 use super::names::Names;
-use crate::schedule::cuda::{How, Launch, Plan, Slot, Store, THREADS, Team, Tensor, cuda};
 use crate::schedule::Schedule;
+use crate::schedule::cuda::{How, Launch, Plan, Slot, Store, THREADS, Team, Tensor, cuda};
 
 /// Names that a tensor cannot bear in a kernel: words of C++, and those that the text uses itself.
 const RESERVED: &str = "alignas alignof and asm auto bool break case catch char class concept const constexpr continue \
@@ -283,7 +283,10 @@ impl<'a> Emitter<'a> {
                     let _ = writeln!(walks, "{body}    if (i < {work}) {own}(i);");
                 }
                 (None, _) => {
-                    let _ = writeln!(walks, "    if (i < {work}) {{\n    {nested}        {own}(i);\n        return;\n    }}");
+                    let _ = writeln!(
+                        walks,
+                        "    if (i < {work}) {{\n    {nested}        {own}(i);\n        return;\n    }}"
+                    );
                     if !last {
                         let _ = writeln!(walks, "    i -= {work};");
                     }
@@ -328,8 +331,12 @@ impl<'a> Emitter<'a> {
     fn describe(&self, root: usize) -> String {
         let tensor = &self.plan.tensors[root];
         let mut text = format!("/// {} = {}", self.names[root], tensor.ty);
-        let reads: Vec<String> =
-            self.plan.reads(root, |index| self.plan.is_stored(index)).into_iter().map(|read| format!("{} {}", self.names[read], self.plan.tensors[read].ty)).collect();
+        let reads: Vec<String> = self
+            .plan
+            .reads(root, |index| self.plan.is_stored(index))
+            .into_iter()
+            .map(|read| format!("{} {}", self.names[read], self.plan.tensors[read].ty))
+            .collect();
         if !reads.is_empty() {
             let _ = write!(text, " from {}", reads.join(", "));
         }

@@ -228,7 +228,13 @@ impl Tensors {
                     }
                 },
             };
-            values.push(tensors.push(Tensor { ty: node.ty.clone(), label: node.label.to_string(), how, inputs, samples }));
+            values.push(tensors.push(Tensor {
+                ty: node.ty.clone(),
+                label: node.label.to_string(),
+                how,
+                inputs,
+                samples,
+            }));
         }
         (tensors.list, values)
     }
@@ -286,7 +292,8 @@ impl Tensors {
 fn chunks(part: &Part) -> usize {
     let Some(Terms { count, combine: Combine::Sum, along }) = &part.terms else { return 1 };
     let long = count.as_known().is_none_or(|count| count >= LONG);
-    let Some(elements) = Dim::product(part.ty.dims.iter()).and_then(|elements| elements.as_known()).filter(|_| long) else {
+    let Some(elements) = Dim::product(part.ty.dims.iter()).and_then(|elements| elements.as_known()).filter(|_| long)
+    else {
         return 1;
     };
     let busy = match along {
@@ -410,8 +417,8 @@ impl Plan {
             let alone = readers.len() == 1 && times <= 1.001;
             let cheap = cost <= CHEAP as f64 && times <= MOST_TIMES && !inlined_reads;
             // The whole team computes it, so it can be inlined only where the whole team asks.
-            let together = self.team(index, &stored) == Team::Thread
-                || readers.iter().all(|(reader, _)| self.is_uniform(*reader));
+            let together =
+                self.team(index, &stored) == Team::Thread || readers.iter().all(|(reader, _)| self.is_uniform(*reader));
             stored[index] = !self.stores[index].is_empty()
                 || matches!(tensor.how, How::Chunks(..))
                 || self.team(index, &stored) == Team::Block
@@ -422,7 +429,8 @@ impl Plan {
 
     /// Who computes an element of a tensor, with what is inlined into it.
     fn team(&self, tensor: usize, stored: &[bool]) -> Team {
-        let inlined = self.tensors[tensor].inputs.iter().map(|input| self.behind(*input)).filter(|input| !stored[*input]);
+        let inlined =
+            self.tensors[tensor].inputs.iter().map(|input| self.behind(*input)).filter(|input| !stored[*input]);
         inlined.map(|input| self.team(input, stored)).fold(self.own_team(tensor), Team::max)
     }
 
@@ -506,7 +514,8 @@ impl Plan {
         }
         let mut depth = vec![0; self.tensors.len()];
         for root in roots.iter().filter(|root| late[**root]) {
-            depth[*root] = reads[root].iter().filter(|read| late[**read]).map(|read| depth[*read] + 1).max().unwrap_or(0);
+            depth[*root] =
+                reads[root].iter().filter(|read| late[**read]).map(|read| depth[*read] + 1).max().unwrap_or(0);
         }
         let launch = |root: &usize| Launch {
             roots: vec![(*root, self.team(*root, stored))],
@@ -553,7 +562,8 @@ impl Plan {
     /// If a block can take a sample through one launch and then through the next: how many samples there are.
     fn group(&self, first: &Launch, next: &Launch, stored: &[bool]) -> Option<Dim> {
         let roots = || first.roots.iter().chain(&next.roots);
-        let members = |root: usize| (0..self.tensors.len()).filter(move |index| stored[*index] && self.root[*index] == root);
+        let members =
+            |root: usize| (0..self.tensors.len()).filter(move |index| stored[*index] && self.root[*index] == root);
         let samples = self.tensors[first.roots[0].0].samples.clone()?;
         let mut bytes = 0;
         for member in roots().flat_map(|(root, _)| members(*root)) {
@@ -611,7 +621,8 @@ impl Plan {
         let in_workspace = |index: &usize| matches!(self.stores[*index].first(), Some(Store::Value(_)));
         let mut lives: HashMap<usize, Life> = HashMap::new();
         for index in (0..self.tensors.len()).filter(in_workspace) {
-            let len = Dim::product(self.tensors[index].ty.dims.iter()).map_or(0, |dim| dim.factor()).next_multiple_of(4);
+            let len =
+                Dim::product(self.tensors[index].ty.dims.iter()).map_or(0, |dim| dim.factor()).next_multiple_of(4);
             let first = launch_of[self.root[index]];
             lives.insert(index, Life { len, first, last: first });
         }

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use graven_kernels::LANES;
 use graven_kernels::dim::{Dim, Dtype, Type, list};
 use graven_kernels::op::{Kernel, Layout, Value};
+use graven_kernels::pointwise::Formula;
 use proc_macro2::TokenStream;
 
 use super::formula::{formula, operands};
@@ -45,6 +46,7 @@ pub(super) fn plan(schedule: &Schedule, context: &Context<'_>) -> TokenStream {
         parameters: HashMap::new(),
         functions: String::new(),
         kept: schedule.values.iter().enumerate().rev().map(|(index, (value, _))| (*value, index)).collect(),
+        closures: Vec::new(),
         shapes: shapes(&schedule.graph),
     };
     let stages: Vec<String> = (0..schedule.stages.len()).map(|stage| emitter.stage(stage)).collect();
@@ -68,21 +70,29 @@ struct Emitter<'a> {
     kept: HashMap<Value, usize>,
     /// Which symbols the function that is being written reads.
     read: Vec<bool>,
+    /// The closures that were written: a network has a few formulas, each many times.
+    closures: Vec<(usize, Formula, Rc<str>)>,
     /// The type of every node, printed.
     shapes: Vec<Rc<str>>,
 }
 
-/// The types of all nodes as text. Most share the sizes of their first operand.
+/// Types printed lately that a type is compared with before it is printed.
+const RECENT: usize = 4;
+
+/// The types of all nodes as text. A network has a few, each many times.
 fn shapes(graph: &Graph) -> Vec<Rc<str>> {
     let mut shapes: Vec<Rc<str>> = Vec::with_capacity(graph.nodes.len());
+    let mut recent: [usize; RECENT] = [0; RECENT];
+    let mut n_printed = 0;
     for node in &graph.nodes {
-        let same = node.inputs.first().filter(|input| {
-            let ty = &graph.node(**input).ty;
-            ty.dtype == node.ty.dtype && Rc::ptr_eq(&ty.dims, &node.ty.dims)
-        });
-        let text = match same {
-            Some(input) => Rc::clone(&shapes[input.0]),
-            None => node.ty.to_string().into(),
+        let known = recent[..n_printed.min(RECENT)].iter().find(|position| graph.nodes[**position].ty == node.ty);
+        let text = match known {
+            Some(position) => Rc::clone(&shapes[*position]),
+            None => {
+                recent[n_printed % RECENT] = shapes.len();
+                n_printed += 1;
+                node.ty.to_string().into()
+            }
         };
         shapes.push(text);
     }
@@ -165,12 +175,18 @@ impl Emitter<'_> {
     }
 
     /// The closure of a pointwise kernel.
-    fn closure(&self, kernel: &Kernel, n_inputs: usize) -> Option<String> {
+    fn closure(&mut self, kernel: &Kernel, n_inputs: usize) -> Option<Rc<str>> {
         let rule = kernel.formula.as_ref()?;
+        let same = |(n, own, _): &&(usize, Formula, Rc<str>)| *n == n_inputs && own.is(rule);
+        if let Some((.., written)) = self.closures.iter().find(same) {
+            return Some(Rc::clone(written));
+        }
         let names = operands(n_inputs);
         let body = formula(rule, &names);
         // A closure that stays out of line would lose the instruction set of the kernel.
-        Some(format!("#[inline(always)] |[{}]: [f32; {n_inputs}]| {body}", names.join(", ")))
+        let written: Rc<str> = format!("#[inline(always)] |[{}]: [f32; {n_inputs}]| {body}", names.join(", ")).into();
+        self.closures.push((n_inputs, rule.clone(), Rc::clone(&written)));
+        Some(written)
     }
 
     /// Adds the call of a kernel; the constants that it needs are added to those of the plan.

@@ -77,13 +77,16 @@ pub fn plan(graph: &Graph, own: &Loop) -> Arena {
         let float = dtypes[index] == Dtype::F32;
         let placed = &mut placed[usize::from(float)];
         let mut offset = 0;
-        for [start, end, other_first, other_last] in placed.as_slice() {
-            if first <= *other_last && *other_first <= last {
-                if offset + len <= *start {
+        let mut index_of_placed = 0;
+        while index_of_placed < placed.len() {
+            let [start, end, other_first, other_last] = placed[index_of_placed];
+            index_of_placed += 1;
+            if first <= other_last && other_first <= last {
+                if offset + len <= start {
                     break;
                 }
-                if *end > offset {
-                    offset = *end;
+                if end > offset {
+                    offset = end;
                 }
             }
         }

@@ -43,7 +43,7 @@ pub(super) fn plan(schedule: &Schedule, context: &Context<'_>) -> TokenStream {
         symbols,
         names: Names::default(),
         constants: String::new(),
-        parameters: HashMap::new(),
+        parameters: vec![None; schedule.graph.nodes.len()],
         functions: String::new(),
         kept: schedule.values.iter().enumerate().rev().map(|(index, (value, _))| (*value, index)).collect(),
         closures: Vec::new(),
@@ -63,7 +63,7 @@ struct Emitter<'a> {
     /// Ranges and sizes.
     constants: String,
     /// The constants of parameter ranges.
-    parameters: HashMap<Value, String>,
+    parameters: Vec<Option<Rc<str>>>,
     /// The code of tiles and whole operations.
     functions: String,
     /// Where the values stand that are kept.
@@ -130,9 +130,9 @@ impl Emitter<'_> {
     }
 
     /// The constant that holds the range of a parameter.
-    fn parameter(&mut self, value: Value) -> String {
-        if let Some(name) = self.parameters.get(&value) {
-            return name.clone();
+    fn parameter(&mut self, value: Value) -> Rc<str> {
+        if let Some(name) = &self.parameters[value.0] {
+            return Rc::clone(name);
         }
         let node = self.schedule.graph.node(value);
         let Kind::Parameter { layer, weight } = node.kind else {
@@ -142,7 +142,8 @@ impl Emitter<'_> {
         let offset = self.context.layout.offset(layer, weight);
         let len = node.ty.elements().map_or(0, |elements| elements.factor());
         let name = self.range(&name, &format!(" Parameter `{}`, {}.", node.label, self.shapes[value.0]), offset, len);
-        self.parameters.insert(value, name.clone());
+        let name: Rc<str> = name.into();
+        self.parameters[value.0] = Some(Rc::clone(&name));
         name
     }
 

@@ -149,6 +149,21 @@ impl Formula {
         }
     }
 
+    /// Whether two formulas are the same.
+    #[must_use]
+    pub fn is(&self, other: &Formula) -> bool {
+        match (self, other) {
+            (Formula::Operand(own), Formula::Operand(other)) => own == other,
+            (Formula::Scalar(own), Formula::Scalar(other)) => own == other,
+            (Formula::Apply(row, arguments), Formula::Apply(other_row, others)) => {
+                std::ptr::eq(*row, *other_row)
+                    && arguments.len() == others.len()
+                    && arguments.iter().zip(others).all(|(own, other)| own.is(other))
+            }
+            _ => false,
+        }
+    }
+
     /// How often an operand stands in the formula, once rows are printed.
     #[must_use]
     pub fn uses(&self, operand: usize) -> usize {
@@ -354,9 +369,16 @@ impl Op for Pointwise {
 
     fn kernel(&self, call: &Call) -> Kernel {
         let output = call.physical(&call.output);
-        let strides: Vec<Vec<Dim>> =
-            call.inputs.iter().map(|input| broadcast_strides(&call.physical(input), &output)).collect();
-        let (dims, strides) = merge(&output, strides);
+        let alike = |input: &Operand| input.batched == call.output.batched && input.ty.dims == call.output.ty.dims;
+        let elements = Dim::product(&output).filter(|elements| *elements != Dim::known(1));
+        let (dims, strides) = match elements.filter(|_| call.inputs.iter().all(alike)) {
+            // Most operations walk over operands of one shape, which are one axis each.
+            Some(elements) => (vec![elements], vec![vec![Dim::known(1)]; call.inputs.len()]),
+            None => {
+                let strides = |input| broadcast_strides(&call.physical(input), &output);
+                merge(&output, call.inputs.iter().map(strides).collect())
+            }
+        };
         let print = |dims: &[Dim]| crate::dim::list(dims);
         let strides: Vec<String> = strides.iter().map(|strides| print(strides)).collect();
         let spec = format!("cpu::map::Map<{}, {}>", call.inputs.len(), dims.len());

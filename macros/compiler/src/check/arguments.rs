@@ -28,7 +28,10 @@ pub(crate) fn assign<'a>(
     for (index, expression) in given.iter().copied().enumerate() {
         let (parameter, value) = match expression {
             Expr::Assign(assign) => {
-                let name = super::text(&assign.left);
+                let name = match &*assign.left {
+                    Expr::Path(path) if path.path.get_ident().is_some() => path.path.segments[0].ident.to_string(),
+                    other => super::text(other),
+                };
                 let Some(parameter) = parameters.iter().find(|parameter| parameter.name == name) else {
                     errors.at(&assign.left, unknown(whose, &name, parameters));
                     continue;

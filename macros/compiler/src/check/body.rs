@@ -813,8 +813,8 @@ impl<'a> Body<'a> {
     fn method_call(&mut self, call: &ExprMethodCall) -> Item {
         let arguments: Vec<&Expr> = call.args.iter().collect();
         let name = call.method.to_string();
-        if self.is_foreign(call, &name) {
-            return Item::Unknown;
+        if self.is_unknown_name(&call.receiver) && built_in(&name).is_some() && !call.args.is_empty() {
+            return self.belongs_to_nothing(call);
         }
         match self.expression(&call.receiver) {
             Item::Unknown => Item::Unknown,
@@ -834,44 +834,41 @@ impl<'a> Body<'a> {
                 );
                 Item::Unknown
             }
+            _ if self.is_foreign(call, &name) => Item::Unknown,
             receiver => self.named_call(&call.method, Some(receiver), &arguments),
         }
     }
 
-    /// Reports calls that other frameworks, or Rust, know under another name or need, and graven does not.
+    /// Reports a method of a tensor that other frameworks, or Rust, have and graven knows under another name or does not need.
     fn is_foreign(&mut self, call: &ExprMethodCall, name: &str) -> bool {
-        let receiver = text(&call.receiver);
-        let (function, method) = (text(&call.method), &call.method);
         if COPIES.contains(&name) && call.args.is_empty() {
             let message = format!("`{name}` means nothing here: a tensor may be used as often as you like");
-            self.errors.at(call, format!("{message}\nhelp: write `{receiver}`"));
+            self.errors.at(call, format!("{message}\nhelp: write `{}`", text(&call.receiver)));
             return true;
         }
-        if let Some((_, ours)) = OTHER_NAMES.iter().find(|(theirs, _)| *theirs == name) {
-            let arguments = text(&call.args);
-            let mut marked = method.to_token_stream();
-            call.paren_token.surround(&mut marked, |tokens| call.args.to_tokens(tokens));
-            let message = format!("graven's name for `{name}` is `{ours}`");
-            let fits = vec![format!("{ours}({arguments})"), format!("{ours}([{arguments}])")];
-            self.errors.open(marked, message.clone(), message, fits, None, Vec::new());
-            return true;
-        }
-        let namespace = matches!(&*call.receiver, Expr::Path(path) if path.path.get_ident().is_some_and(|own| {
-            own != "self" && !self.is_named(&own.to_string())
-        }));
-        let own = receiver == "self" && {
-            let instance = &self.calls.last().expect("a function is being walked").instance;
-            instance.member(name).is_none()
-                && !instance.module.functions.iter().any(|own| own.name == name)
-                && !instance.module.fields.iter().any(|field| field.name == name)
-        };
-        if (namespace || own) && built_in(name).is_some() && !call.args.is_empty() {
-            let (receiver, dot) = (&call.receiver, &call.dot_token);
-            let message = format!("`{function}` is a function, and belongs to nothing");
-            self.errors.at(quote!(#receiver #dot #method), format!("{message}\nhelp: write `{name}`"));
-            return true;
-        }
-        false
+        let Some((_, ours)) = OTHER_NAMES.iter().find(|(theirs, _)| *theirs == name) else { return false };
+        let arguments = text(&call.args);
+        let mut marked = call.method.to_token_stream();
+        call.paren_token.surround(&mut marked, |tokens| call.args.to_tokens(tokens));
+        let message = format!("graven's name for `{name}` is `{ours}`");
+        let fits = vec![format!("{ours}({arguments})"), format!("{ours}([{arguments}])")];
+        self.errors.open(marked, message.clone(), message, fits, None, Vec::new());
+        true
+    }
+
+    /// `F.relu(t)`, `self.relu(t)`: a function of graven that is called on what is no tensor.
+    fn belongs_to_nothing(&mut self, call: &ExprMethodCall) -> Item {
+        let (receiver, dot, method) = (&call.receiver, &call.dot_token, &call.method);
+        let message = format!("`{method}` is a function, and belongs to nothing\nhelp: write `{method}`");
+        self.errors.at(quote!(#receiver #dot #method), message);
+        Item::Unknown
+    }
+
+    /// Whether an expression is a name that nothing has: a module of Python.
+    fn is_unknown_name(&self, expression: &Expr) -> bool {
+        let Expr::Path(path) = expression else { return false };
+        let name = path.path.get_ident().map(ToString::to_string);
+        name.is_some_and(|name| name != "self" && !self.is_named(&name))
     }
 
     /// Whether a variable or a size has that name here.
@@ -898,6 +895,9 @@ impl<'a> Body<'a> {
         let module = Rc::clone(&instance.module);
         if let Some(function) = module.functions.iter().find(|function| function.method && function.name == name) {
             return self.inline(function, instance, arguments, &call.method);
+        }
+        if built_in(&name).is_some() && !arguments.is_empty() {
+            return self.belongs_to_nothing(call);
         }
         let layers: Vec<String> = instance.members.iter().map(|(name, _)| name.clone()).collect();
         let functions: Vec<String> = module.functions.iter().map(|function| function.name.to_string()).collect();

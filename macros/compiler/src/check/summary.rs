@@ -71,7 +71,13 @@ pub(crate) fn rows(graph: &Graph, calls: &[Call], layers: &[LayerInstance]) -> V
     for call in calls {
         let layer = call.layer;
         let again = layer.is_some_and(|layer| std::mem::replace(&mut seen[layer], true));
-        let shape = |value: Value| list(&graph.node(value).ty.dims);
+        // Most calls are given what the one before gave, or give what they are given.
+        let last = rows.last().zip(calls[..rows.len()].last());
+        let known = last.map(|(row, call): (&Row, &Call)| (&graph.node(call.output).ty.dims, &row.output));
+        let shape = |value: Value| match known {
+            Some((dims, text)) if *dims == graph.node(value).ty.dims => text.clone(),
+            _ => list(&graph.node(value).ty.dims),
+        };
         rows.push(Row {
             layer,
             kind: layer.map_or_else(|| call.label.clone(), |layer| layers[layer].layer.name.to_owned()),

@@ -23,12 +23,15 @@ pub(super) struct Entry {
 pub(super) struct ParameterLayout {
     pub(super) entries: Vec<Entry>,
     pub(super) length: usize,
+    /// The first entry of each layer.
+    first: Vec<usize>,
 }
 
 impl ParameterLayout {
     pub(super) fn new(layers: &[LayerInstance]) -> ParameterLayout {
         let mut layout = ParameterLayout::default();
         for (layer, instance) in layers.iter().enumerate() {
+            layout.first.push(layout.entries.len());
             for (weight, description) in instance.weights().into_iter().enumerate() {
                 let elements: usize = description.dims.iter().product();
                 let name = format!("{}.{}", instance.path, description.name);
@@ -47,7 +50,7 @@ impl ParameterLayout {
     }
 
     pub(super) fn offset(&self, layer: usize, weight: usize) -> usize {
-        self.entries.iter().find(|entry| entry.layer == layer && entry.weight == weight).map_or(0, |entry| entry.offset)
+        self.first.get(layer).and_then(|first| self.entries.get(first + weight)).map_or(0, |entry| entry.offset)
     }
 
     /// How many numbers are parameters; gaps do not count.

@@ -11,9 +11,10 @@ mod plan;
 mod summary;
 mod text;
 
+use std::fmt::Write as _;
 use std::path::Path;
 
-use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 
 use crate::check::{Checked, CheckedFunction};
@@ -284,30 +285,29 @@ fn model(krate: &TokenStream, module: &Module, summary: &TokenStream, plans: &[I
 }
 
 fn module_plan(module: &Module, checked: &Checked, layout: &ParameterLayout) -> TokenStream {
-    let name = module.name.to_string();
-    let number = Literal::usize_unsuffixed;
-    let layers = checked.layers.iter().map(|layer| {
+    let (mut layers, mut parameters) = (String::new(), String::new());
+    for layer in &checked.layers {
         let (path, description) = (&layer.path, (layer.layer.describe)(&layer.arguments.borrow()));
-        let parameters = number(layer.weights().len());
-        quote!(graven::LayerPlan { name: #path, description: #description, parameters: #parameters })
-    });
-    let parameters = layout.entries.iter().map(|entry| {
-        let (name, offset, bound, trained) = (&entry.name, number(entry.offset), entry.description.bound as f32, entry.trained);
-        let dims = entry.description.dims.iter().map(|dim| number(*dim));
-        quote!(graven::ParameterPlan { name: #name, dims: &[#(#dims),*], offset: #offset, bound: #bound, trained: #trained })
-    });
-    let modules = checked.instance.nested().into_iter().map(|(path, name)| quote!((#path, #name)));
-    let length = number(layout.length);
-    quote! {
-        /// The layers and the layout of the parameters.
-        static MODULE: graven::ModulePlan = graven::ModulePlan {
-            name: #name,
-            layers: &[#(#layers),*],
-            modules: &[#(#modules),*],
-            parameters: &[#(#parameters),*],
-            length: #length,
-        };
+        let n = layer.weights().len();
+        let _ =
+            write!(layers, "graven::LayerPlan {{ name: {path:?}, description: {description:?}, parameters: {n} }},");
     }
+    for entry in &layout.entries {
+        let (name, offset, trained) = (&entry.name, entry.offset, entry.trained);
+        let (dims, bound) = (&entry.description.dims, entry.description.bound as f32);
+        let _ = write!(
+            parameters,
+            "graven::ParameterPlan {{ name: {name:?}, dims: &{dims:?}, offset: {offset}, bound: {bound:?}f32, trained: {trained} }},"
+        );
+    }
+    text::tokens(&format!(
+        "/// The layers and the layout of the parameters.
+        static MODULE: graven::ModulePlan = graven::ModulePlan {{
+            name: {:?}, layers: &[{layers}], modules: &{:?}, parameters: &[{parameters}], length: {} }};",
+        module.name.to_string(),
+        checked.instance.nested(),
+        layout.length
+    ))
 }
 
 /// What stands in for a module with a mistake: the same signatures, so that the rest of the program still type-checks.

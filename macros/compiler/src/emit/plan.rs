@@ -11,6 +11,7 @@ use std::rc::Rc;
 use graven_kernels::LANES;
 use graven_kernels::dim::{Dim, Dtype, Type, list};
 use graven_kernels::op::{Kernel, Layout, Value};
+use graven_kernels::pointwise::Formula;
 use proc_macro2::TokenStream;
 
 use super::formula::{RUST, operands};
@@ -42,10 +43,11 @@ pub(super) fn plan(schedule: &Schedule, context: &Context<'_>) -> TokenStream {
         symbols,
         names: Names::default(),
         constants: String::new(),
-        parameters: HashMap::new(),
         shared: HashMap::new(),
+        parameters: vec![None; schedule.graph.nodes.len()],
         functions: String::new(),
         kept: schedule.values.iter().enumerate().rev().map(|(index, (value, _))| (*value, index)).collect(),
+        closures: Vec::new(),
         shapes: shapes(&schedule.graph),
     };
     let stages: Vec<String> = (0..schedule.stages.len()).map(|stage| emitter.stage(stage)).collect();
@@ -62,8 +64,8 @@ struct Emitter<'a> {
     /// Ranges and sizes.
     constants: String,
     /// The constants of parameter ranges.
-    parameters: HashMap<Value, String>,
-    /// The names of constant sizes and of formulas, by their text: both ways of a loop share them.
+    parameters: Vec<Option<Rc<str>>>,
+    /// The names of constant sizes, by their text: both ways of a loop share them.
     shared: HashMap<String, String>,
     /// The code of tiles and whole operations.
     functions: String,
@@ -71,21 +73,29 @@ struct Emitter<'a> {
     kept: HashMap<Value, usize>,
     /// Which symbols the function that is being written reads.
     read: Vec<bool>,
+    /// The closures that were written: a network has a few formulas, each many times.
+    closures: Vec<(usize, Formula, Rc<str>)>,
     /// The type of every node, printed.
     shapes: Vec<Rc<str>>,
 }
 
-/// The types of all nodes as text. Most share the sizes of their first operand.
+/// Types printed lately that a type is compared with before it is printed.
+const RECENT: usize = 4;
+
+/// The types of all nodes as text. A network has a few, each many times.
 fn shapes(graph: &Graph) -> Vec<Rc<str>> {
     let mut shapes: Vec<Rc<str>> = Vec::with_capacity(graph.nodes.len());
+    let mut recent: [usize; RECENT] = [0; RECENT];
+    let mut n_printed = 0;
     for node in &graph.nodes {
-        let same = node.inputs.first().filter(|input| {
-            let ty = &graph.node(**input).ty;
-            ty.dtype == node.ty.dtype && Rc::ptr_eq(&ty.dims, &node.ty.dims)
-        });
-        let text = match same {
-            Some(input) => Rc::clone(&shapes[input.0]),
-            None => node.ty.to_string().into(),
+        let known = recent[..n_printed.min(RECENT)].iter().find(|position| graph.nodes[**position].ty == node.ty);
+        let text = match known {
+            Some(position) => Rc::clone(&shapes[*position]),
+            None => {
+                recent[n_printed % RECENT] = shapes.len();
+                n_printed += 1;
+                node.ty.to_string().into()
+            }
         };
         shapes.push(text);
     }
@@ -123,9 +133,9 @@ impl Emitter<'_> {
     }
 
     /// The constant that holds the range of a parameter.
-    fn parameter(&mut self, value: Value) -> String {
-        if let Some(name) = self.parameters.get(&value) {
-            return name.clone();
+    fn parameter(&mut self, value: Value) -> Rc<str> {
+        if let Some(name) = &self.parameters[value.0] {
+            return Rc::clone(name);
         }
         let node = self.schedule.graph.node(value);
         let Kind::Parameter { layer, weight } = node.kind else {
@@ -135,7 +145,8 @@ impl Emitter<'_> {
         let offset = self.context.layout.offset(layer, weight);
         let len = node.ty.elements().map_or(0, |elements| elements.factor());
         let name = self.range(&name, &format!(" Parameter `{}`, {}.", node.label, self.shapes[value.0]), offset, len);
-        self.parameters.insert(value, name.clone());
+        let name: Rc<str> = name.into();
+        self.parameters[value.0] = Some(Rc::clone(&name));
         name
     }
 
@@ -169,25 +180,30 @@ impl Emitter<'_> {
 
     /// The closure of a pointwise kernel. Equal ones are one, in a function that returns it: each closure is a type of its
     /// own, for which rustc compiles the kernel anew.
-    fn closure(&mut self, kernel: &Kernel, label: &str, n_inputs: usize) -> Option<String> {
+    fn closure(&mut self, kernel: &Kernel, label: &str, n_inputs: usize) -> Option<Rc<str>> {
         let rule = kernel.formula.as_ref()?;
+        let same = |(n, own, _): &&(usize, Formula, Rc<str>)| *n == n_inputs && own.is(rule);
+        if let Some((.., written)) = self.closures.iter().find(same) {
+            let written = Rc::clone(written);
+            self.note_symbols(&written);
+            return Some(written);
+        }
         let names = operands(n_inputs);
         let body = RUST.formula(rule, &names);
         // A closure that stays out of line would lose the instruction set of the kernel.
         let closure = format!("#[inline(always)] |[{}]: [f32; {n_inputs}]| {body}", names.join(", "));
-        if self.note_symbols(&closure) {
-            return Some(closure);
-        }
-        if let Some(name) = self.shared.get(&closure) {
-            return Some(format!("{name}()"));
-        }
-        let name = self.names.give(&format!("{label}_formula"));
-        let _ = writeln!(
-            self.functions,
-            "fn {name}() -> impl Fn([f32; {n_inputs}]) -> f32 + Copy {{ std::convert::identity({closure}) }}"
-        );
-        self.shared.insert(closure, name.clone());
-        Some(format!("{name}()"))
+        let written: Rc<str> = if self.note_symbols(&closure) {
+            closure.into()
+        } else {
+            let name = self.names.give(&format!("{label}_formula"));
+            let _ = writeln!(
+                self.functions,
+                "fn {name}() -> impl Fn([f32; {n_inputs}]) -> f32 + Copy {{ std::convert::identity({closure}) }}"
+            );
+            format!("{name}()").into()
+        };
+        self.closures.push((n_inputs, rule.clone(), Rc::clone(&written)));
+        Some(written)
     }
 
     /// Adds the call of a kernel; the constants that it needs are added to those of the plan.

@@ -104,13 +104,16 @@ pub fn pack(lives: &[Life]) -> (Vec<usize>, usize) {
     for index in order {
         let Life { len, first, last } = lives[index];
         let mut offset = 0;
-        for [start, end, other_first, other_last] in placed.as_slice() {
-            if first <= *other_last && *other_first <= last {
-                if offset + len <= *start {
+        let mut index_of_placed = 0;
+        while index_of_placed < placed.len() {
+            let [start, end, other_first, other_last] = placed[index_of_placed];
+            index_of_placed += 1;
+            if first <= other_last && other_first <= last {
+                if offset + len <= start {
                     break;
                 }
-                if *end > offset {
-                    offset = *end;
+                if end > offset {
+                    offset = end;
                 }
             }
         }

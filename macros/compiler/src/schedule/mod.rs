@@ -9,7 +9,7 @@ mod print;
 mod simplify;
 mod verify;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use graven_kernels::dim::{Dim, Type};
 use graven_kernels::op::{Call, Kernel, Layout, Layouts, Operand, Value};
@@ -68,7 +68,7 @@ pub struct Loop {
     /// Tiles that a chunk takes at least.
     pub tiles_per_chunk: usize,
     /// The buffers of each value.
-    buffers_of: HashMap<Value, Vec<usize>>,
+    buffers_of: Vec<Vec<usize>>,
 }
 
 /// A value in a tile, in one layout.
@@ -224,7 +224,7 @@ impl Loop {
             buffers: Vec::new(),
             sums: Vec::new(),
             tiles_per_chunk: 1,
-            buffers_of: HashMap::new(),
+            buffers_of: Vec::new(),
         }
     }
 
@@ -276,7 +276,10 @@ impl Loop {
 
     /// The buffer of a value in a layout, made if it is new.
     fn buffer(&mut self, value: Value, layout: Layout, features: usize) -> usize {
-        let own = self.buffers_of.entry(value).or_default();
+        if self.buffers_of.len() <= value.0 {
+            self.buffers_of.resize(value.0 + 1, Vec::new());
+        }
+        let own = &mut self.buffers_of[value.0];
         if let Some(found) = own.iter().find(|index| self.buffers[**index].layout == layout) {
             return *found;
         }
@@ -287,7 +290,7 @@ impl Loop {
 
     /// The layouts in which a value is in the tile already.
     fn layouts_of(&self, value: Value) -> impl Iterator<Item = Layout> + '_ {
-        self.buffers_of.get(&value).into_iter().flatten().map(|index| self.buffers[*index].layout)
+        self.buffers_of.get(value.0).into_iter().flatten().map(|index| self.buffers[*index].layout)
     }
 }
 

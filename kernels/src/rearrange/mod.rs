@@ -11,7 +11,7 @@ use crate::cuda::{self, Part};
 use crate::dim::{Dim, Dtype, Type, list};
 use crate::op::{Array, Batching, Builder, Call, Differentiated, Kernel, Mistake, Op, Operand, Value};
 
-/// The device functions, see [`cuda`](crate::cuda).
+/// The device functions, see [`cuda`].
 pub const CUDA: &str = include_str!("cuda.cu");
 
 /// A strided read: output element (i0, i1, ..) comes from input element `offset + i0 * strides[0] + i1 * strides[1] + ..`.

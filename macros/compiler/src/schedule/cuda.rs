@@ -4,8 +4,8 @@
 //!
 //! - Every operation gives its elements by device functions ([`graven_kernels::cuda`]); one that needs helpers (the largest
 //!   element of a row, for softmax) is several tensors.
-//! - A tensor is *stored* if it is a result, if several read it, or if it would be computed again and again; see
-//!   [`Plan::decide`].
+//! - A tensor is *stored* if it is a result, if several read it, or if it would be computed again and again
+//!   (`Plan::decide`).
 //! - A stored tensor whose first reader reads each of its elements once is computed by the kernel of that reader, which stores
 //!   both: a convolution with its activation, and the pooling behind it.
 //! - A long sum (a weight gradient, a loss) is cut into chunks, whose partial sums are stored and then added in order. The

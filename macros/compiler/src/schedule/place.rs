@@ -32,7 +32,7 @@ pub enum Place {
     Input(usize),
     /// A parameter: the node that names it.
     Parameter(Value),
-    /// A kept tensor, see [`Schedule::values`].
+    /// A kept tensor, see [`Schedule::values`](super::Schedule::values).
     Value(usize),
     /// A result.
     Output(usize),

@@ -9,6 +9,9 @@ use super::number::{Names, Number, evaluate};
 use crate::diagnostics::{Errors, nearest};
 use crate::syntax::Field;
 
+/// What to mark where no argument is written, and how arguments would be written there.
+type Place<'a> = (&'a dyn ToTokens, Option<&'a dyn Fn(&str) -> String>);
+
 /// Pairs what was written with the table: (parameter, expression), in the order of writing.
 ///
 /// Reports unknown, doubled, surplus and missing arguments; `whose` is the layer or function. Where none is written at all, `at`
@@ -18,7 +21,7 @@ pub(crate) fn assign<'a>(
     given: impl IntoIterator<Item = &'a Expr>,
     n_before: usize,
     whose: &str,
-    (at, bare): (&dyn ToTokens, Option<&dyn Fn(&str) -> String>),
+    (at, bare): Place<'_>,
     errors: &mut Errors,
 ) -> Option<Vec<(&'static Parameter, &'a Expr)>> {
     let given: Vec<&Expr> = given.into_iter().collect();
@@ -95,7 +98,7 @@ fn report_missing(
     whose: &str,
     missing: &[&Parameter],
     last: Option<&Expr>,
-    (at, bare): (&dyn ToTokens, Option<&dyn Fn(&str) -> String>),
+    (at, bare): Place<'_>,
     errors: &mut Errors,
 ) {
     let quoted: Vec<String> = missing.iter().map(|parameter| format!("`{}`", parameter.name)).collect();

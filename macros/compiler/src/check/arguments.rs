@@ -9,7 +9,7 @@ use super::number::{Names, Number, evaluate};
 use crate::diagnostics::{Errors, nearest};
 use crate::syntax::Field;
 
-/// What a mistake in a call marks, and how a call without arguments would be written with some.
+/// What to mark where no argument is written, and how arguments would be written there.
 type Place<'a> = (&'a dyn ToTokens, Option<&'a dyn Fn(&str) -> String>);
 
 /// Pairs what was written with the table: (parameter, expression), in the order of writing.

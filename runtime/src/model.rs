@@ -99,9 +99,9 @@ pub trait Model: Module + Sized {
     ///
     /// # #[derive(Module)]
     /// # struct Network { #[layer(in_features = 4, out_features = 8)] out: Linear }
-    /// # network! { impl Network { fn forward(&self, t: Tensor<[N, 4]>) -> Tensor<[N, 8]> { relu(self.out(t)) } } }
+    /// # network! { impl Network { fn forward(&self, input: Tensor<[N, 4]>) -> Tensor<[N, 8]> { relu(self.out(input)) } } }
     /// let source = Network::cuda_source();
-    /// assert!(source.contains("/// relu = [N, 8] from t [N, 4], out_weight [8, 4], out_bias [8]"));
+    /// assert!(source.contains("/// relu = [N, 8] from input [N, 4], out_weight [8, 4], out_bias [8]"));
     /// assert!(source.contains("void __launch_bounds__(256) out_relu("));
     /// # }
     /// ```

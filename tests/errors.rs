@@ -7,9 +7,10 @@
 //! GRAVEN_ERRORS_ANY_TOOLCHAIN=1 CARGO_TARGET_DIR=target/nightly cargo +nightly test -p graven-tests --test errors
 //! ```
 //!
-//! graven's own messages are the same on nightly 1.97 (2026-05-19), letter for letter. What differs there is rustc's: "no
-//! associated function or constant named `init`" for "no function or associated item named `init`" (E0599), behind the first
-//! error of the mistakes that rustc sees before a macro runs.
+//! graven's own messages are the same on nightly 1.97 (2026-05-19), letter for letter. What differs there is rustc's, in seven
+//! files, behind the first error of mistakes that rustc sees before a macro runs: "no associated function or constant named
+//! `init`" for "no function or associated item named `init`" (E0599), or no such error where modules contain each other; and
+//! no E0391 after the recursion limit where a module contains itself.
 
 use std::process::Command;
 

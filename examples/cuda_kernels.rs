@@ -3,6 +3,8 @@
 //! `cargo run --release --features cuda --example cuda_kernels` compiles, and a second time finds the kernels in the cache;
 //! `cargo run --features cuda --example cuda_kernels -- --source` prints them instead.
 
+use std::io::Write as _;
+
 use clap::Parser;
 use graven::prelude::*;
 
@@ -21,7 +23,8 @@ struct Arguments {
 fn main() -> graven::Result<()> {
     let arguments = Arguments::parse();
     if arguments.source {
-        print!("{}", Network::cuda_source());
+        // Who reads it may stop before its end.
+        let _ = std::io::stdout().write_all(Network::cuda_source().as_bytes());
         return Ok(());
     }
     let report = Network::compile_cuda(&arguments.architecture)?;

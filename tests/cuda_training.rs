@@ -127,3 +127,15 @@ fn batches_of_several_sizes_follow_each_other() {
         }
     });
 }
+
+#[test]
+fn an_unknown_architecture_is_named() {
+    emulated(|| {
+        for wrong in ["sm_12", "sm_", "90", "sm_90x"] {
+            let message = Network::compile_cuda(wrong).unwrap_err().to_string();
+            assert!(message.starts_with(&format!("{wrong}: NVRTC ")) && message.contains("sm_80"), "{message}");
+            assert!(message.contains("\nhelp: give the architecture of the GPU"), "{message}");
+        }
+        assert_eq!(Network::compile_cuda("sm_90a").unwrap().kernels, Network::compile_cuda("sm_80").unwrap().kernels);
+    });
+}

@@ -4,7 +4,7 @@
 //! A program imports [`prelude`]. This crate holds what such a program runs on: [`Tensor`], the layers, the optimizers,
 //! data sets, checkpoints, and the machinery that emitted code calls.
 
-#![cfg_attr(not(feature = "cuda"), allow(dead_code, reason = "what only a device calls is never called without one"))]
+#![cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "what only a device calls is never called without one"))]
 
 mod device;
 pub mod error;

@@ -113,7 +113,8 @@ pub trait Model: Module + Sized {
     /// Compiles the kernels of all its functions for an architecture such as `sm_90a`, unless they are in the cache: what
     /// otherwise happens when a function is called for the first time. It needs NVRTC, but no GPU.
     ///
-    /// Errors: there is no NVRTC, the message says how to install it; a kernel does not compile.
+    /// Errors: there is no NVRTC, the message says how to install it; it does not know the architecture; a kernel does not
+    /// compile.
     fn compile_cuda(architecture: &str) -> Result<Compiled> {
         compile_kernels(&Self::functions(), architecture)
     }

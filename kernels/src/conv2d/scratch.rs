@@ -60,7 +60,7 @@ impl Sizes {
 /// Kernel row k meets for output row y the padded input row y · stride + k · dilation: its phase is that number modulo the
 /// stride, and within the phase rows follow each other as output rows do.
 #[derive(Debug, Clone, Copy)]
-#[cfg_attr(not(feature = "cpu"), allow(dead_code))]
+#[cfg_attr(not(feature = "cpu"), expect(dead_code, reason = "the kernels read all of it, the sizes of scratch a part"))]
 pub(crate) struct Spread {
     /// Floats from one kernel column, one phase and one channel to the next.
     pub(crate) column: usize,

@@ -160,6 +160,20 @@ impl Nvrtc {
         Ok(Architecture { name })
     }
 
+    /// An architecture by its name: `sm_90a`, `compute_90`.
+    ///
+    /// Errors: the library does not know it.
+    pub(super) fn architecture_named(&self, name: &str) -> Result<Architecture, String> {
+        let number = name.strip_prefix("sm_").or_else(|| name.strip_prefix("compute_"));
+        let number = number.and_then(|number| number.trim_end_matches(['a', 'f']).parse().ok());
+        if number.is_some_and(|number| self.known.contains(&number)) {
+            return Ok(Architecture { name: name.into() });
+        }
+        let known: Vec<String> = self.known.iter().map(|number| format!("sm_{number}")).collect();
+        let (major, minor) = self.version;
+        Err(format!("NVRTC {major}.{minor} knows no such architecture, but {}", known.join(", ")))
+    }
+
     /// Everything beside the text that the code depends on.
     pub(super) fn options(&self, architecture: &Architecture) -> [String; 3] {
         // No fast mathematics: the same numbers as on the CPU, to rounding.

@@ -62,12 +62,17 @@ pub struct Compiled {
 /// Compiles all kernels of some functions for an architecture such as `sm_90a`, through the cache, as a call does for the
 /// device that it runs on. It needs NVRTC, but no driver and no GPU.
 ///
-/// Errors: there is no NVRTC; a kernel does not compile.
+/// Errors: there is no NVRTC, or it does not know the architecture; a kernel does not compile.
 pub(crate) fn compile_kernels(plans: &[&'static Plan], architecture: &str) -> Result<Compiled> {
     let start = Instant::now();
     let missing = |what| Error::NoDevice { device: architecture.into(), what, help: compile::HELP.into() };
     let nvrtc = Nvrtc::get().map_err(missing)?;
-    let architecture = Architecture { name: architecture.into() };
+    let unknown = |what| Error::NoDevice {
+        device: architecture.into(),
+        what,
+        help: "give the architecture of the GPU: `sm_` and its compute capability without the point".into(),
+    };
+    let architecture = nvrtc.architecture_named(architecture).map_err(unknown)?;
     let kernels: Vec<&CudaKernel> = plans.iter().filter_map(|plan| plan.cuda).flat_map(|cuda| cuda.kernels).collect();
     let texts: Vec<String> = kernels.iter().map(|kernel| kernel.source.concat()).collect();
     let mut distinct: Vec<(&str, &str)> = Vec::new();

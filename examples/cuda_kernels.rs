@@ -1,7 +1,7 @@
 //! Compiles the CUDA kernels of the tutorial network and says how long it took; no GPU is needed, only NVRTC.
 //!
-//! `cargo run --release --features cuda --example cuda_kernels` compiles, and a second time finds the kernels in the cache;
-//! `cargo run --features cuda --example cuda_kernels -- --source` prints them instead.
+//! `cargo run --release --example cuda_kernels` compiles, and a second time finds the kernels in the cache;
+//! `cargo run --example cuda_kernels -- --source` prints them instead.
 
 use std::io::Write as _;
 

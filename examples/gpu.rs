@@ -1,7 +1,7 @@
 //! Times the tutorial network on a GPU for `tests/gpu/run.py`: training steps at several batch sizes, and inference of one
 //! image. Batches are on the device; prints one line of JSON for each work.
 //!
-//! `cargo run --release --features cuda --example gpu -- --batch-sizes 100,1000,10000`
+//! `cargo run --release --example gpu -- --batch-sizes 100,1000,10000`
 
 use std::time::Instant;
 

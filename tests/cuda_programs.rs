@@ -18,6 +18,7 @@ use cudarc::nvrtc::{Ptx, result as nvrtc, sys as nvrtc_sys};
 use graven_compiler::cuda::{Argument, Program, Store, THREADS, program};
 use graven_compiler::graph::{Graph, Kind, Target};
 use graven_compiler::{Inspected, inspect, interpret};
+use graven_kernels::cuda::{PRELUDE, WIDE_INDEX};
 use graven_kernels::dim::{Dim, Dtype, Type};
 use graven_kernels::op::Array;
 use graven_kernels::rng::uniform;
@@ -126,10 +127,10 @@ fn functions(file: &str) -> Vec<(String, Inspected)> {
     functions
 }
 
-/// All kernels of a program in one text.
-fn text(program: &Program) -> String {
+/// All kernels of a program in one text, with positions of 64 bits or 32.
+fn text(program: &Program, wide: bool) -> String {
     let mut modules = Vec::new();
-    let mut text = graven_kernels::cuda::PRELUDE.to_owned();
+    let mut text = if wide { WIDE_INDEX } else { "" }.to_owned() + PRELUDE;
     for module in program.launches.iter().flat_map(|launch| &launch.modules) {
         if !modules.contains(module) {
             modules.push(module);
@@ -206,10 +207,10 @@ impl Buffer {
 }
 
 /// Runs a case on the device: the results of the function, then the gradients of parameters.
-fn run(case: &Case, context: &Arc<CudaContext>, stream: &Arc<CudaStream>) -> Vec<Vec<f64>> {
+fn run(case: &Case, wide: bool, context: &Arc<CudaContext>, stream: &Arc<CudaStream>) -> Vec<Vec<f64>> {
     let graph = &case.graph;
     let program = program(graph);
-    let module = context.load_module(Ptx::from_binary(compile(&text(&program)))).unwrap();
+    let module = context.load_module(Ptx::from_binary(compile(&text(&program, wide)))).unwrap();
     let inputs: Vec<Buffer> = graph
         .inputs
         .iter()
@@ -304,14 +305,19 @@ fn kernels_agree_with_the_reference() {
         let context = CudaContext::new(0).unwrap();
         let stream = context.new_stream().unwrap();
         let mut wrong = String::new();
-        for case in all_cases() {
+        for (number, case) in all_cases().iter().enumerate() {
             let expected = case.expected();
-            for (position, (given, expected)) in run(&case, &context, &stream).iter().zip(&expected).enumerate() {
-                let distance = distance(given, &expected.data);
-                // A few dozen roundings of f32 (6e-8 each); numbers whose terms cancel are measured against one.
-                let close = given.iter().zip(&expected.data).all(|(a, b)| (a - b).abs() < 1e-6);
-                if !(distance < 1e-5 || close) {
-                    let _ = writeln!(wrong, "{}: result {position} is {distance:e} away", case.name);
+            // Positions of 64 bits too, for some.
+            for wide in [false, true].into_iter().take(if number % 8 == 0 { 2 } else { 1 }) {
+                for (position, (given, expected)) in
+                    run(case, wide, &context, &stream).iter().zip(&expected).enumerate()
+                {
+                    let distance = distance(given, &expected.data);
+                    // A few dozen roundings of f32 (6e-8 each); numbers whose terms cancel are measured against one.
+                    let close = given.iter().zip(&expected.data).all(|(a, b)| (a - b).abs() < 1e-6);
+                    if !(distance < 1e-5 || close) {
+                        let _ = writeln!(wrong, "{} ({wide}): result {position} is {distance:e} away", case.name);
+                    }
                 }
             }
         }
@@ -319,24 +325,42 @@ fn kernels_agree_with_the_reference() {
     });
 }
 
+/// Whether 32 bits can count is decided by what the program says it counts.
+#[test]
+fn nothing_is_larger_than_the_extents() {
+    for case in all_cases() {
+        let Program { launches, extents, .. } = program(&case.graph);
+        let largest = extents.iter().map(size).max().unwrap();
+        for launch in &launches {
+            assert!(
+                size(&launch.work) <= largest || launch.work.as_known().is_some(),
+                "{}: {}",
+                case.name,
+                launch.name
+            );
+        }
+        let tensors = case.graph.nodes.iter().map(|node| node.ty.dims.iter().map(size).product());
+        assert!(tensors.max().unwrap_or(0) <= largest, "{}", case.name);
+    }
+}
+
 #[test]
 fn kernels_compile_for_every_architecture() {
     let Some(nvrtc) = real_nvrtc() else { return };
     for case in all_cases() {
         let program = program(&case.graph);
+        let tutorial = case.name.starts_with("Network::");
         for launch in &program.launches {
-            for architecture in ["sm_80", "sm_90a"] {
-                let report = compile_real(nvrtc, &launch.source(), &launch.name, architecture);
-                let report =
-                    report.unwrap_or_else(|log| panic!("{}: {} for {architecture}: {log}", case.name, launch.name));
-                if case.name.starts_with("Network::") {
-                    assert_eq!(
-                        (report.spills, report.stack),
-                        (0, 0),
-                        "{}: {} for {architecture}",
-                        case.name,
-                        launch.name
-                    );
+            let (name, source) = (&launch.name, launch.source());
+            // The network of the tutorial with positions of 64 bits too.
+            let wide = tutorial.then(|| WIDE_INDEX.to_owned() + &source);
+            for (source, architecture) in
+                [Some(source), wide].iter().flatten().flat_map(|source| [(source, "sm_80"), (source, "sm_90a")])
+            {
+                let report = compile_real(nvrtc, source, name, architecture);
+                let report = report.unwrap_or_else(|log| panic!("{}: {name} for {architecture}: {log}", case.name));
+                if tutorial {
+                    assert_eq!((report.spills, report.stack), (0, 0), "{}: {name} for {architecture}", case.name);
                 }
             }
         }

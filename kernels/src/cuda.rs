@@ -21,6 +21,12 @@ use crate::dim::{Dim, Type};
 /// What every kernel's text starts with.
 pub const PRELUDE: &str = include_str!("cuda/prelude.cuh");
 
+/// What stands before it in a call of which a tensor has more than [`MOST_ELEMENTS`].
+pub const WIDE_INDEX: &str = "#define WIDE_INDEX\n";
+
+/// What the 32 bits of a position can count, with room for the threads of the last block and the last step of a loop.
+pub const MOST_ELEMENTS: usize = i32::MAX as usize - (1 << 16);
+
 /// Where an input of a part comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {

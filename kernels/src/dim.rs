@@ -116,6 +116,17 @@ pub enum Dtype {
     I64,
 }
 
+impl Dtype {
+    /// Bytes of an element.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        match self {
+            Dtype::F32 => size_of::<f32>(),
+            Dtype::I64 => size_of::<i64>(),
+        }
+    }
+}
+
 /// What is known of a value at compile time: its element type and its shape.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Type {

@@ -169,6 +169,16 @@ pub struct CudaPlan {
     pub values: &'static [CudaValue],
     /// The launches of one call, in order: each may read what an earlier one wrote.
     pub launches: &'static [CudaLaunch],
+    /// The largest numbers of elements that the kernels count: beyond 32 bits they are compiled for wider integers.
+    pub extents: &'static [Size],
+}
+
+impl CudaPlan {
+    /// Whether a call of these sizes counts more elements than 32 bits can.
+    #[must_use]
+    pub fn is_wide(&self, symbols: &[usize]) -> bool {
+        self.extents.iter().any(|extent| extent.value(symbols) > graven_kernels::cuda::MOST_ELEMENTS)
+    }
 }
 
 /// A kernel in CUDA C++, without includes.
@@ -234,7 +244,8 @@ pub enum CudaArgument {
     Value(usize),
     /// `const unsigned long long*`: the seed of the step.
     Seed,
-    /// `long long`: the size with this index, see [`Plan::symbols`].
+    /// `Index` (`int`, or `long long` if the call [is wide](CudaPlan::is_wide)): the size with this index, see
+    /// [`Plan::symbols`].
     Symbol(usize),
 }
 
@@ -329,6 +340,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_32_bits_cannot_count_is_wide() {
+        let extent = |factor, symbols| Size { factor, symbols };
+        static SYMBOLS: [usize; 1] = [0];
+        let extents: &'static [Size] =
+            Box::leak(Box::new([extent(10, &SYMBOLS), extent(3456, &SYMBOLS), extent(7, &[])]));
+        let plan = CudaPlan { kernels: &[], groups: &[], values: &[], launches: &[], extents };
+        assert!(!plan.is_wide(&[10_000]));
+        assert!(!plan.is_wide(&[(i32::MAX as usize - 65536) / 3456]));
+        assert!(plan.is_wide(&[(i32::MAX as usize - 65536) / 3456 + 1]));
+    }
+
+    #[test]
     fn a_part_that_kernels_share_stands_once() {
         const fn plan(cuda: &'static CudaPlan) -> Plan {
             Plan {
@@ -352,8 +375,10 @@ mod tests {
             groups: &[],
             values: &[],
             launches: &[],
+            extents: &[],
         };
         static ONE: Plan = plan(&CUDA);
+        assert!(!CUDA.is_wide(&[]));
         assert_eq!(cuda_source(&[&ONE, &ONE]), "prelude\na\nshared\nb\n");
         assert_eq!(cuda_source(&[]), "");
     }

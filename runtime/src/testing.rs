@@ -106,6 +106,7 @@ static FORWARD_CUDA: CudaPlan = CudaPlan {
             CudaArgument::Symbol(0),
         ],
     }],
+    extents: &[],
 };
 
 const FC_FORWARD: &str = r#"
@@ -229,6 +230,7 @@ static LOSS_CUDA: CudaPlan = CudaPlan {
             ],
         },
     ],
+    extents: &[],
 };
 
 const RANDOM: &str = r#"
@@ -447,6 +449,7 @@ static DOUBLE_CUDA: CudaPlan = CudaPlan {
         threads: 64,
         arguments: &[CudaArgument::Input(0), CudaArgument::Output(0), CudaArgument::Symbol(0)],
     }],
+    extents: &[],
 };
 
 const DOUBLE_ALL: &str = r#"

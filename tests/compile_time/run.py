@@ -5,6 +5,7 @@ the workspace, with cargo's default profiles (macros unoptimised).
     python3 tests/compile_time/run.py                    # everything, as a Markdown table
     python3 tests/compile_time/run.py mlp_100 --no-release
     python3 tests/compile_time/run.py --cold tutorial    # with graven itself built anew for every figure
+    python3 tests/compile_time/run.py --no-cuda          # without the default features of graven
     python3 tests/compile_time/run.py --write DIR        # only writes the crates
 
 For each network: the time inside of the macros (`GRAVEN_TIME=1`, all doors of the crate together: median and minimum),
@@ -156,7 +157,7 @@ for family in (mlp, conv, nested, arrays):
         NETWORKS[f"{family.__name__}_{n_layers}"] = lambda family=family, n_layers=n_layers: family(n_layers)
 
 
-def write(folder, name):
+def write(folder, name, cuda):
     """Writes the crate of a network."""
     (folder / "src").mkdir(parents=True, exist_ok=True)
     # A crate of its own, so that no profile of graven's workspace applies.
@@ -167,7 +168,7 @@ edition = "2024"
 publish = false
 
 [dependencies]
-graven = {{ path = "{ROOT}/runtime" }}
+graven = {{ path = "{ROOT}/runtime", default-features = {str(cuda).lower()} }}
 
 [workspace]
 """)
@@ -208,7 +209,7 @@ def rewritten(text, step):
 
 def measure(folder, target, name, arguments):
     """One row of the table."""
-    write(folder, name)
+    write(folder, name, arguments.cuda)
     main, text = folder / "src/main.rs", (folder / "src/main.rs").read_text()
     expansions = []
 
@@ -244,6 +245,7 @@ def main():
     parser.add_argument("--runs", type=int, default=5, help="how often a check is repeated (default: 5)")
     parser.add_argument("--cold", action="store_true", help="build graven and its dependencies within every figure")
     parser.add_argument("--memory", type=int, help="compile in so many MB of address space")
+    parser.add_argument("--no-cuda", dest="cuda", action="store_false", help="without the feature `cuda` of graven")
     parser.add_argument("--target", type=Path, help="where dependencies are built (default: a temporary folder)")
     parser.add_argument("--write", type=Path, metavar="DIR", help="write the crates there and stop")
     arguments = parser.parse_args()
@@ -253,14 +255,14 @@ def main():
         parser.error(f"no network is called {unknown[0]}")
     if arguments.write:
         for name in names:
-            write(arguments.write / name, name)
+            write(arguments.write / name, name, arguments.cuda)
         return
     with tempfile.TemporaryDirectory(prefix="graven-compile-time-") as temporary:
         temporary = Path(temporary)
         target = arguments.target or temporary / "target"
         # Dependencies first. The crates share a target folder and bear their own names.
         if not arguments.cold:
-            write(temporary / "warm", "tutorial")
+            write(temporary / "warm", "tutorial", arguments.cuda)
             cargo(temporary / "warm", target, "check", None)
             if arguments.release:
                 cargo(temporary / "warm", target, "build --release", None)

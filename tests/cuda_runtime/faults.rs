@@ -135,6 +135,7 @@ fn a_kernel_that_does_not_compile_is_named() {
         groups: &[],
         values: &[],
         launches: &[],
+        extents: &[],
     };
     static PLAN: Plan = plan(Some(&BROKEN));
     emulated(|| {

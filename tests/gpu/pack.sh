@@ -24,7 +24,7 @@ for line in sys.stdin:
 for test in pytorch cuda_training; do
     strip -o "$out/$test" "$(programs "$test" | tail -n 1)"
 done
-cargo build --release -p graven-examples --features cuda --example gpu --example cuda_kernels
+cargo build --release -p graven-examples --example gpu --example cuda_kernels
 for example in gpu cuda_kernels; do
     strip -o "$out/$example" "target/release/examples/$example"
 done

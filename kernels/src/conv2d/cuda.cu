@@ -27,6 +27,7 @@ DEVICE float conv2d_forward(Conv2d sizes, Index at, Input input, Weight weight) 
     float sum = 0.0f;
     for (int c = 0; c < sizes.channels(); ++c) {
         const Index plane = (n * sizes.in_channels + group * sizes.channels() + c) * sizes.height;
+#pragma unroll 1
         for (int ky = 0; ky < sizes.kernel_height; ++ky) {
             const int row = y * sizes.stride_y + ky * sizes.dilation_y - sizes.padding_y;
             if (row < 0 || row >= sizes.height) continue;
@@ -55,6 +56,7 @@ DEVICE float conv2d_grad_input(Conv2d sizes, Index at, Grad grad_output, Weight 
     float sum = 0.0f;
     for (int o = group * outputs; o < (group + 1) * outputs; ++o) {
         const Index plane = (n * sizes.out_channels + o) * sizes.out_height();
+#pragma unroll 1
         for (int ky = 0; ky < sizes.kernel_height; ++ky) {
             const int y = row + sizes.padding_y - ky * sizes.dilation_y;
             if (y < 0 || y % sizes.stride_y != 0 || y / sizes.stride_y >= sizes.out_height()) continue;

@@ -1,6 +1,12 @@
 // What every kernel of graven starts with. No includes: NVRTC needs no headers of the toolkit.
 
+// The position of an element. Integers of 32 bits take a fraction of the instructions; `WIDE_INDEX` is defined for
+// calls whose tensors have more elements than these can count.
+#ifdef WIDE_INDEX
 typedef long long Index;
+#else
+typedef int Index;
+#endif
 typedef unsigned long long Word;
 
 #ifndef SHARED
@@ -61,7 +67,7 @@ struct Max {
 template <class Combine, class Term>
 DEVICE auto combine_alone(Index first, Index last, Index step, Term term) {
     auto total = Combine::none(decltype(term(first))(0));
-#pragma unroll 4
+#pragma unroll 2
     for (Index r = first; r < last; r += step) total = Combine::both(total, term(r));
     return total;
 }
@@ -92,6 +98,6 @@ DEVICE auto combine_block(Index first, Index last, Term term) {
 }
 
 /// Part number `chunk` of 0..count, cut into `chunks` parts.
-DEVICE Index chunk_start(Index count, int chunk, int chunks) { return count * chunk / chunks; }
+DEVICE Index chunk_start(long long count, int chunk, int chunks) { return count * chunk / chunks; }
 
 }

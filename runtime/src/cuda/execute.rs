@@ -450,7 +450,7 @@ impl Call {
         };
         let update = mode.update().map(|update| update.kernel);
         let kernels: Vec<&CudaKernel> = cuda.kernels.iter().chain(update).collect();
-        let mut functions = gpu.load(plan.function, &kernels)?;
+        let mut functions = gpu.load(plan.function, &kernels, cuda.is_wide(task.symbols))?;
         Ok(Self {
             plan,
             base: task.bound.base,

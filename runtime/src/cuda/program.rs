@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use graven_kernels::cuda::WIDE_INDEX;
+
 use super::cache::Cache;
 use super::compile::{self, Architecture, Nvrtc};
 use super::driver::{Function, Gpu, lock};
@@ -18,11 +20,12 @@ const VERBOSE: &str = "GRAVEN_CUDA_VERBOSE";
 pub(super) type Programs = HashMap<String, Function>;
 
 impl Gpu {
-    /// Loads the kernels of a function, in their order.
+    /// Loads the kernels of a function, in their order; for a [wide](crate::plan::CudaPlan::is_wide) call or not.
     ///
     /// Errors: one does not compile; the driver refuses it.
-    pub(super) fn load(&'static self, function: &str, kernels: &[&CudaKernel]) -> Result<Vec<Function>> {
-        let texts: Vec<String> = kernels.iter().map(|kernel| kernel.source.concat()).collect();
+    pub(super) fn load(&'static self, function: &str, kernels: &[&CudaKernel], wide: bool) -> Result<Vec<Function>> {
+        let before = if wide { WIDE_INDEX } else { "" };
+        let texts: Vec<String> = kernels.iter().map(|kernel| before.to_owned() + &kernel.source.concat()).collect();
         // Held until the end, so that two threads do not compile the same.
         let mut programs = lock(&self.programs);
         let mut missing: Vec<(&str, &str)> = Vec::new();
@@ -44,7 +47,7 @@ impl Gpu {
     ///
     /// Errors: as for [`load`](Self::load).
     pub(super) fn load_one(&'static self, function: &str, kernel: &CudaKernel) -> Result<Function> {
-        Ok(self.load(function, &[kernel])?[0])
+        Ok(self.load(function, &[kernel], false)?[0])
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Program {
     pub groups: Vec<(Dtype, Dim)>,
     /// The tensors in the workspace.
     pub values: Vec<Slot>,
+    /// The largest numbers of elements that the kernels count.
+    pub extents: Vec<Dim>,
 }
 
 /// One launch.
@@ -85,7 +87,8 @@ pub(crate) fn program(schedule: &Schedule) -> Program {
     });
     let launches = launches.collect();
     drop(emitter);
-    Program { launches, groups: plan.groups, values: plan.values }
+    let extents = plan.extents();
+    Program { launches, groups: plan.groups, values: plan.values, extents }
 }
 
 impl Program {
@@ -110,11 +113,13 @@ impl Program {
         }
         let groups = self.groups.iter().map(|(dtype, total)| format!("(graven::Dtype::{dtype:?}, {}), ", size(total)));
         let groups: String = groups.collect();
+        let extents: Vec<String> = self.extents.iter().map(size).collect();
         let value = |slot: &Slot| format!("graven::CudaValue {{ group: {}, offset: {} }}, ", slot.group, slot.offset);
         let values: String = self.values.iter().map(value).collect();
         format!(
             "static CUDA: graven::CudaPlan = graven::CudaPlan {{ kernels: &[{texts}], groups: &[{groups}], \
-             values: &[{values}], launches: &[{launches}] }};"
+             values: &[{values}], launches: &[{launches}], extents: &[{}] }};",
+            extents.join(", ")
         )
     }
 }
@@ -320,11 +325,8 @@ impl<'a> Emitter<'a> {
 
     /// The tensors that a launch keeps in shared memory.
     fn shared(&self, launch: &Launch) -> Vec<usize> {
-        let of = |tensor: &usize| {
-            self.plan.stores[*tensor].contains(&Store::Shared)
-                && launch.roots.iter().any(|(root, _)| *root == self.plan.root[*tensor])
-        };
-        (0..self.plan.tensors.len()).filter(of).collect()
+        let members = launch.roots.iter().flat_map(|(root, _)| self.plan.members(*root)).copied();
+        members.filter(|tensor| self.plan.stores[*tensor].contains(&Store::Shared)).collect()
     }
 
     /// `// max_pool2d: [N, 6, 12, 12]`
@@ -333,9 +335,9 @@ impl<'a> Emitter<'a> {
         let mut text = format!("/// {} = {}", self.names[root], tensor.ty);
         let reads: Vec<String> = self
             .plan
-            .reads(root, |index| self.plan.is_stored(index))
-            .into_iter()
-            .map(|read| format!("{} {}", self.names[read], self.plan.tensors[read].ty))
+            .reads(root)
+            .iter()
+            .map(|read| format!("{} {}", self.names[*read], self.plan.tensors[*read].ty))
             .collect();
         if !reads.is_empty() {
             let _ = write!(text, " from {}", reads.join(", "));

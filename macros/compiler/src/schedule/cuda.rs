@@ -165,6 +165,11 @@ pub struct Plan {
     pub stores: Vec<Vec<Store>>,
     /// For each stored tensor the one whose kernel computes it.
     pub root: Vec<usize>,
+    /// For each root the stored tensors that its kernel computes, and what it reads beyond them.
+    members: Vec<Vec<usize>>,
+    reads: Vec<Vec<usize>>,
+    /// Who computes an element of each tensor, with what is inlined into it.
+    teams: Vec<Team>,
     /// The launches, in order.
     pub launches: Vec<Launch>,
     /// The workspace: (element type, symbols, so many times their product).
@@ -183,6 +188,9 @@ pub fn cuda(schedule: &Schedule) -> Plan {
         tensors,
         stores: vec![Vec::new(); n],
         root: (0..n).collect(),
+        members: Vec::new(),
+        reads: Vec::new(),
+        teams: Vec::new(),
         launches: Vec::new(),
         groups: Vec::new(),
         values: Vec::new(),
@@ -191,6 +199,7 @@ pub fn cuda(schedule: &Schedule) -> Plan {
     let readers = plan.readers();
     let stored = plan.decide(&readers);
     plan.choose_roots(&readers, &stored);
+    plan.note_kernels(&stored);
     plan.launch(&stored);
     plan.choose_stores(&stored);
     plan.place();
@@ -396,10 +405,14 @@ impl Plan {
     }
 
     /// Which tensors are stored.
-    fn decide(&self, readers: &[Vec<(usize, usize)>]) -> Vec<bool> {
+    fn decide(&mut self, readers: &[Vec<(usize, usize)>]) -> Vec<bool> {
         let mut stored = vec![false; self.tensors.len()];
+        let mut teams: Vec<Team> = Vec::with_capacity(self.tensors.len());
         for (index, tensor) in self.tensors.iter().enumerate() {
             let readers = &readers[index];
+            let behind = || tensor.inputs.iter().map(|input| self.behind(*input)).filter(|input| !stored[*input]);
+            let team = behind().map(|input| teams[input]).fold(self.own_team(index), Team::max);
+            teams.push(team);
             let times: f64 = readers.iter().map(|(reader, position)| self.times(*reader, *position)).sum();
             let cost: f64 = match &tensor.how {
                 How::Input(_) | How::Parameter(..) | How::Scalar(_) | How::View => continue,
@@ -410,28 +423,19 @@ impl Plan {
                 How::Formula(_) if tensor.inputs.is_empty() => continue,
                 How::Formula(formula) => (formula.size() + tensor.inputs.len()) as f64,
             };
-            let inlined_reads = tensor.inputs.iter().any(|input| {
-                let behind = self.behind(*input);
-                !stored[behind] && matches!(self.tensors[behind].how, How::Part(_) | How::Formula(_) | How::Total(_))
-            });
+            let inlined_reads =
+                behind().any(|input| matches!(self.tensors[input].how, How::Part(_) | How::Formula(_) | How::Total(_)));
             let alone = readers.len() == 1 && times <= 1.001;
             let cheap = cost <= CHEAP as f64 && times <= MOST_TIMES && !inlined_reads;
             // The whole team computes it, so it can be inlined only where the whole team asks.
-            let together =
-                self.team(index, &stored) == Team::Thread || readers.iter().all(|(reader, _)| self.is_uniform(*reader));
+            let together = team == Team::Thread || readers.iter().all(|(reader, _)| self.is_uniform(*reader));
             stored[index] = !self.stores[index].is_empty()
                 || matches!(tensor.how, How::Chunks(..))
-                || self.team(index, &stored) == Team::Block
+                || team == Team::Block
                 || !((alone || cheap) && together);
         }
+        self.teams = teams;
         stored
-    }
-
-    /// Who computes an element of a tensor, with what is inlined into it.
-    fn team(&self, tensor: usize, stored: &[bool]) -> Team {
-        let inlined =
-            self.tensors[tensor].inputs.iter().map(|input| self.behind(*input)).filter(|input| !stored[*input]);
-        inlined.map(|input| self.team(input, stored)).fold(self.own_team(tensor), Team::max)
     }
 
     /// Lets the kernel of a reader compute a stored tensor along with its own.
@@ -454,8 +458,8 @@ impl Plan {
             if once
                 && stored[first]
                 && others_wait
-                && self.team(index, stored) == Team::Thread
-                && self.team(first, stored) == Team::Thread
+                && self.teams[index] == Team::Thread
+                && self.teams[first] == Team::Thread
                 && !matches!(self.tensors[index].how, How::Chunks(..))
             {
                 self.root[index] = root;
@@ -463,119 +467,129 @@ impl Plan {
         }
     }
 
-    /// What the computation of a root reads, beyond what is computed with it.
-    #[must_use]
-    pub fn reads(&self, root: usize, stored: impl Fn(usize) -> bool) -> Vec<usize> {
-        let mut reads = Vec::new();
-        let mut pending: Vec<usize> = self.tensors[root].inputs.iter().rev().copied().collect();
-        let mut seen = vec![root];
-        while let Some(next) = pending.pop() {
-            let next = self.behind(next);
-            if seen.contains(&next) {
+    /// Notes what each kernel computes and reads.
+    fn note_kernels(&mut self, stored: &[bool]) {
+        let n = self.tensors.len();
+        (self.members, self.reads) = (vec![Vec::new(); n], vec![Vec::new(); n]);
+        // The root for which a tensor was seen last.
+        let mut seen = vec![n; n];
+        for index in (0..n).filter(|index| stored[*index]) {
+            let root = self.root[index];
+            self.members[root].push(index);
+            if root != index {
                 continue;
             }
-            seen.push(next);
-            let elsewhere = stored(next) && self.root[next] != root;
-            if elsewhere || matches!(self.tensors[next].how, How::Input(_) | How::Parameter(..)) {
-                reads.push(next);
-            } else {
-                pending.extend(self.tensors[next].inputs.iter().rev());
+            let mut pending: Vec<usize> = self.tensors[root].inputs.iter().rev().copied().collect();
+            while let Some(next) = pending.pop() {
+                let next = self.behind(next);
+                if std::mem::replace(&mut seen[next], root) == root {
+                    continue;
+                }
+                let elsewhere = stored[next] && self.root[next] != root;
+                if elsewhere || matches!(self.tensors[next].how, How::Input(_) | How::Parameter(..)) {
+                    self.reads[root].push(next);
+                } else {
+                    pending.extend(self.tensors[next].inputs.iter().rev());
+                }
             }
         }
-        reads
     }
 
-    /// Whether a tensor has a place in memory, rather than being computed where it is read.
+    /// The stored tensors that the kernel of a root computes.
     #[must_use]
-    pub fn is_stored(&self, tensor: usize) -> bool {
-        !self.stores[tensor].is_empty()
+    pub fn members(&self, root: usize) -> &[usize] {
+        &self.members[root]
+    }
+
+    /// What the kernel of a root reads, beyond what it computes.
+    #[must_use]
+    pub fn reads(&self, root: usize) -> &[usize] {
+        &self.reads[root]
     }
 
     /// The launches: kernels in order, those that nobody waits for at the end, equal ones together.
     fn launch(&mut self, stored: &[bool]) {
-        let is_stored = |index: usize| stored[index];
         let roots: Vec<usize> =
             (0..self.tensors.len()).filter(|index| stored[*index] && self.root[*index] == *index).collect();
-        let read_roots = |root: &usize| {
-            let reads = self.reads(*root, is_stored).into_iter().filter(|read| stored[*read]);
-            (*root, reads.map(|read| self.root[read]).collect())
-        };
-        let reads: HashMap<usize, Vec<usize>> = roots.iter().map(read_roots).collect();
+        let read_roots =
+            |root: usize| self.reads[root].iter().filter(|read| stored[**read]).map(|read| self.root[*read]);
         // The end: long sums, and what waits for nothing else but them.
         let mut late = vec![false; self.tensors.len()];
         let mut needed = vec![false; self.tensors.len()];
         for root in roots.iter().rev() {
             let sum = matches!(self.tensors[*root].how, How::Chunks(..));
-            let total = reads[root].iter().any(|read| matches!(self.tensors[*read].how, How::Chunks(..)));
+            let total = read_roots(*root).any(|read| matches!(self.tensors[read].how, How::Chunks(..)));
             late[*root] = !needed[*root] && (sum || total);
             if !late[*root] {
-                reads[root].iter().for_each(|read| needed[*read] = true);
+                read_roots(*root).for_each(|read| needed[read] = true);
             }
         }
         let mut depth = vec![0; self.tensors.len()];
         for root in roots.iter().filter(|root| late[**root]) {
-            depth[*root] =
-                reads[root].iter().filter(|read| late[**read]).map(|read| depth[*read] + 1).max().unwrap_or(0);
+            depth[*root] = read_roots(*root).filter(|read| late[*read]).map(|read| depth[read] + 1).max().unwrap_or(0);
         }
-        let launch = |root: &usize| Launch {
-            roots: vec![(*root, self.team(*root, stored))],
-            chunks: if let How::Chunks(_, chunks) = self.tensors[*root].how { chunks } else { 1 },
-            samples: None,
-        };
         let mut launches: Vec<Launch> = Vec::new();
+        // The samples that a block could take through the last launch, and the bytes that this would take.
+        let mut last: Option<(Dim, usize)> = None;
         for root in roots.iter().filter(|root| !late[**root]) {
-            let own = launch(root);
-            match launches.last_mut().map(|last| (self.group(last, &own, stored), last)) {
-                Some((Some(samples), last)) => {
-                    last.samples = Some(samples);
-                    last.roots.extend(own.roots);
+            let own = self.by_sample(*root);
+            let both = match (&last, &own) {
+                (Some((samples, bytes)), Some((same, more))) if samples == same && bytes + more <= SHARED_BYTES => {
+                    Some((samples.clone(), bytes + more))
                 }
-                _ => launches.push(own),
+                _ => None,
+            };
+            match (both, launches.last_mut()) {
+                (Some(both), Some(launch)) => {
+                    launch.samples = Some(both.0.clone());
+                    launch.roots.push((*root, self.teams[*root]));
+                    last = Some(both);
+                }
+                _ => {
+                    launches.push(self.alone(*root));
+                    last = own;
+                }
             }
         }
         let mut end: Vec<usize> = roots.into_iter().filter(|root| late[*root]).collect();
-        end.sort_by_key(|root| {
-            let Launch { roots, chunks, .. } = launch(root);
-            (depth[*root], roots[0].1, chunks, *root)
-        });
+        end.sort_by_key(|root| (depth[*root], self.teams[*root], self.alone(*root).chunks, *root));
         let known = |root: usize| Dim::product(&self.elements(root)).is_some_and(|dim| dim.as_known().is_some());
+        // What the roots of the last launch share, if others may join them.
+        let mut last = None;
         for root in end {
-            let own = launch(&root);
-            let beside = |(other, team): &(usize, Team)| {
-                late[*other] && depth[*other] == depth[root] && known(*other) && *team == own.roots[0].1
-            };
+            let own = self.alone(root);
+            let key = known(root).then_some((depth[root], self.teams[root], own.chunks));
             match launches.last_mut() {
-                Some(last)
-                    if known(root)
-                        && last.samples.is_none()
-                        && last.chunks == own.chunks
-                        && last.roots.iter().all(beside) =>
-                {
-                    last.roots.extend(own.roots);
-                }
+                Some(launch) if key.is_some() && key == last => launch.roots.extend(own.roots),
                 _ => launches.push(own),
             }
+            last = key;
         }
         self.launches = launches;
     }
 
-    /// If a block can take a sample through one launch and then through the next: how many samples there are.
-    fn group(&self, first: &Launch, next: &Launch, stored: &[bool]) -> Option<Dim> {
-        let roots = || first.roots.iter().chain(&next.roots);
-        let members =
-            |root: usize| (0..self.tensors.len()).filter(move |index| stored[*index] && self.root[*index] == root);
-        let samples = self.tensors[first.roots[0].0].samples.clone()?;
+    /// The launch of a root alone.
+    fn alone(&self, root: usize) -> Launch {
+        let chunks = if let How::Chunks(_, chunks) = self.tensors[root].how { chunks } else { 1 };
+        Launch { roots: vec![(root, self.teams[root])], chunks, samples: None }
+    }
+
+    /// If a block can take a sample through the kernel of a root: how many samples there are, and the bytes of shared memory
+    /// that a sample takes.
+    fn by_sample(&self, root: usize) -> Option<(Dim, usize)> {
+        if self.teams[root] == Team::Block || matches!(self.tensors[root].how, How::Chunks(..)) {
+            return None;
+        }
+        let samples = self.tensors[root].samples.clone()?;
         let mut bytes = 0;
-        for member in roots().flat_map(|(root, _)| members(*root)) {
-            let tensor = &self.tensors[member];
-            let features = tensor.features().filter(|features| *features <= SMALL_SAMPLE)?;
-            bytes += 8 * features;
+        for member in &self.members[root] {
+            let tensor = &self.tensors[*member];
             if tensor.samples.as_ref() != Some(&samples) {
                 return None;
             }
+            bytes += tensor.ty.dtype.bytes() * tensor.features().filter(|features| *features <= SMALL_SAMPLE)?;
         }
-        let fits = bytes <= 2 * SHARED_BYTES && first.chunks == 1 && next.chunks == 1;
-        (fits && roots().all(|(_, team)| *team != Team::Block)).then_some(samples)
+        Some((samples, bytes))
     }
 
     /// Chooses where each stored tensor lies: a tensor that its own launch reads in shared memory, one that others read in
@@ -588,10 +602,10 @@ impl Plan {
         let mut shared = vec![false; self.tensors.len()];
         let mut global = vec![false; self.tensors.len()];
         for (position, launch) in self.launches.iter().enumerate() {
-            for read in launch.roots.iter().flat_map(|(root, _)| self.reads(*root, |index| stored[index])) {
-                let own = stored[read] && launch_of[self.root[read]] == position;
-                shared[read] |= own;
-                global[read] |= stored[read] && !own;
+            for read in launch.roots.iter().flat_map(|(root, _)| &self.reads[*root]) {
+                let own = stored[*read] && launch_of[self.root[*read]] == position;
+                shared[*read] |= own;
+                global[*read] |= stored[*read] && !own;
             }
         }
         for index in (0..self.tensors.len()).filter(|index| stored[*index]) {
@@ -603,6 +617,26 @@ impl Plan {
                 self.stores[index].push(Store::Shared);
             }
         }
+    }
+
+    /// The largest numbers of elements, and of terms, one for each product of symbols.
+    #[must_use]
+    pub fn extents(&self) -> Vec<Dim> {
+        let mut extents: Vec<Dim> = Vec::new();
+        let mut note = |dim: &Dim| match extents.iter_mut().find(|other| other.symbols() == dim.symbols()) {
+            Some(other) if other.factor() >= dim.factor() => {}
+            Some(other) => *other = dim.clone(),
+            None => extents.push(dim.clone()),
+        };
+        for tensor in &self.tensors {
+            Dim::product(tensor.ty.dims.iter()).iter().for_each(&mut note);
+            if let How::Part(Part { terms: Some(terms), .. }) | How::Chunks(Part { terms: Some(terms), .. }, _) =
+                &tensor.how
+            {
+                note(&terms.count);
+            }
+        }
+        extents
     }
 
     /// The sizes of what a root walks over: without the axis of the chunks.
@@ -627,8 +661,8 @@ impl Plan {
             lives.insert(index, Life { len, first, last: first });
         }
         for (position, launch) in self.launches.iter().enumerate() {
-            for read in launch.roots.iter().flat_map(|(root, _)| self.reads(*root, |index| self.is_stored(index))) {
-                if let Some(life) = lives.get_mut(&read) {
+            for read in launch.roots.iter().flat_map(|(root, _)| &self.reads[*root]) {
+                if let Some(life) = lives.get_mut(read) {
                     life.last = life.last.max(position);
                 }
             }

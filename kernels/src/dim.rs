@@ -1,7 +1,7 @@
 //! Sizes and shapes as the compiler knows them: numbers, symbols that the run binds, and their products.
 
 use std::fmt::{self, Write as _};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// One size: `factor` times the product of its symbols, `28`, `N` or `N * 28`.
 ///
@@ -10,7 +10,7 @@ use std::rc::Rc;
 pub struct Dim {
     factor: usize,
     /// Sorted, so that equal products are equal values; None if there are none.
-    symbols: Option<Rc<[String]>>,
+    symbols: Option<Arc<[String]>>,
 }
 
 /// Symbols of a product: squaring a square again and again would double them without end.
@@ -56,7 +56,7 @@ impl Dim {
         let factor = self.factor.checked_mul(other.factor)?;
         let symbols = match (&self.symbols, &other.symbols) {
             (None, None) => None,
-            (Some(symbols), None) | (None, Some(symbols)) => Some(Rc::clone(symbols)),
+            (Some(symbols), None) | (None, Some(symbols)) => Some(Arc::clone(symbols)),
             (Some(left), Some(right)) if left.len() + right.len() > MAX_SYMBOLS => return None,
             (Some(left), Some(right)) => {
                 let mut symbols = [&**left, right].concat();
@@ -133,7 +133,7 @@ pub struct Type {
     /// What an element is.
     pub dtype: Dtype,
     /// The sizes, outermost first.
-    pub dims: Rc<[Dim]>,
+    pub dims: Arc<[Dim]>,
 }
 
 impl Type {

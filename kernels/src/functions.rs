@@ -1,7 +1,7 @@
 //! The functions that users call in `network!`, by PyTorch's names. One row each: its arguments, and the operations it
 //! stands for.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::argmax::{argmax_axis, count_equal_elements};
 use crate::arguments::{Arguments, Kind, Parameter, optional, required};
@@ -106,7 +106,7 @@ pub static FUNCTIONS: &[Function] = &[
             // x^0 is 1 everywhere, 0 included, and its gradient 0.
             Some(0.0) => {
                 let dims = builder.ty(input).dims;
-                builder.apply(Rc::new(Pointwise::constant(Scalar::number(1.0), dims)), &[])
+                builder.apply(Arc::new(Pointwise::constant(Scalar::number(1.0), dims)), &[])
             }
             Some(0.5) => apply(builder, "sqrt", &[input]),
             _ => {

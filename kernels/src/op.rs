@@ -14,7 +14,7 @@
 //! nobody, and never part of a sum.
 
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::cuda::Part;
 use crate::dim::{Dim, Type};
@@ -111,7 +111,7 @@ pub trait Builder {
     ///
     /// # Errors
     /// What the shape rule says.
-    fn apply(&mut self, op: Rc<dyn Op>, inputs: &[Value]) -> Result<Value, Mistake>;
+    fn apply(&mut self, op: Arc<dyn Op>, inputs: &[Value]) -> Result<Value, Mistake>;
 
     /// A number as a value of rank 0.
     fn scalar(&mut self, scalar: Scalar) -> Value;
@@ -370,7 +370,7 @@ pub struct Differentiated<'a> {
 }
 
 /// An operation with its attributes.
-pub trait Op: fmt::Debug {
+pub trait Op: fmt::Debug + Send + Sync {
     /// Its name in dumps and messages.
     fn name(&self) -> String;
 
@@ -437,7 +437,7 @@ pub trait Op: fmt::Debug {
     }
 
     /// The same operation with another formula; only asked where [`formula`](Op::formula) answers.
-    fn with_formula(&self, formula: Formula, output: &Type) -> Option<Rc<dyn Op>> {
+    fn with_formula(&self, formula: Formula, output: &Type) -> Option<Arc<dyn Op>> {
         let _ = (formula, output);
         None
     }

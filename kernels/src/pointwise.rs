@@ -5,7 +5,7 @@
 //! as Rust by the emitter, and gradient-checked by one loop over all rows.
 
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::cuda::{Part, product};
 use crate::dim::{Dim, Dtype, Type};
@@ -245,7 +245,7 @@ impl fmt::Display for Formula {
 pub struct Pointwise {
     formula: Formula,
     /// The shape to broadcast to, where it is larger than that of the inputs.
-    shape: Option<Rc<[Dim]>>,
+    shape: Option<Arc<[Dim]>>,
     /// The name of one operation; the formula stands for several.
     name: Option<&'static str>,
 }
@@ -259,13 +259,13 @@ impl Pointwise {
 
     /// A number in every element of a shape.
     #[must_use]
-    pub fn constant(scalar: Scalar, shape: impl Into<Rc<[Dim]>>) -> Pointwise {
+    pub fn constant(scalar: Scalar, shape: impl Into<Arc<[Dim]>>) -> Pointwise {
         Pointwise { formula: Formula::Scalar(scalar), shape: Some(shape.into()), name: Some("constant") }
     }
 
     /// The operation that broadcasts its input to a shape.
     #[must_use]
-    pub fn expand(shape: impl Into<Rc<[Dim]>>) -> Pointwise {
+    pub fn expand(shape: impl Into<Arc<[Dim]>>) -> Pointwise {
         Pointwise { formula: Formula::Operand(0), shape: Some(shape.into()), name: Some("expand") }
     }
 }
@@ -275,7 +275,7 @@ impl Pointwise {
 /// # Errors
 /// The inputs do not broadcast, or are not floats.
 pub fn apply(builder: &mut dyn Builder, name: &str, inputs: &[Value]) -> Result<Value, Mistake> {
-    builder.apply(Rc::new(Pointwise::new(row(name))), inputs)
+    builder.apply(Arc::new(Pointwise::new(row(name))), inputs)
 }
 
 /// Sums a value over the axes along which `shape` was broadcast, so that it has that shape.
@@ -309,9 +309,9 @@ impl Op for Pointwise {
             }
         }
         let mut dims = match (&self.shape, inputs.first()) {
-            (Some(shape), _) => Rc::clone(shape),
-            (None, Some(first)) => Rc::clone(&first.dims),
-            (None, None) => Rc::new([]),
+            (Some(shape), _) => Arc::clone(shape),
+            (None, Some(first)) => Arc::clone(&first.dims),
+            (None, None) => Arc::new([]),
         };
         for input in inputs {
             // Nearly all operands have one shape.
@@ -343,7 +343,7 @@ impl Op for Pointwise {
             let operands: Vec<Value> = derivative.parameters.iter().map(operand).collect();
             let gradient = match derivative.text {
                 "grad" => node.grad_output,
-                _ => builder.apply(Rc::new(Pointwise::new(derivative)), &operands)?,
+                _ => builder.apply(Arc::new(Pointwise::new(derivative)), &operands)?,
             };
             let shape = builder.ty(node.inputs[position]).dims;
             gradients.push(Some(sum_to(builder, gradient, &shape)?));
@@ -402,8 +402,8 @@ impl Op for Pointwise {
         Some(&self.formula)
     }
 
-    fn with_formula(&self, formula: Formula, output: &Type) -> Option<Rc<dyn Op>> {
-        Some(Rc::new(Pointwise { formula, shape: Some(output.dims.clone()), name: None }))
+    fn with_formula(&self, formula: Formula, output: &Type) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Pointwise { formula, shape: Some(output.dims.clone()), name: None }))
     }
 
     fn reference(&self, inputs: &[&Array], output: &[usize], _: u64) -> Array {

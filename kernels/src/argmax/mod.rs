@@ -5,7 +5,7 @@ mod cpu;
 #[cfg(feature = "cpu")]
 pub use cpu::*;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::cuda::{Along, Part, product};
 use crate::dim::{Dtype, Type};
@@ -43,7 +43,7 @@ pub struct CountEqualOp;
 /// # Errors
 /// The input holds integers.
 pub fn argmax_axis(builder: &mut dyn Builder, input: Value, axis: usize) -> Result<Value, Mistake> {
-    builder.apply(Rc::new(ArgmaxOp { axis }), &[input])
+    builder.apply(Arc::new(ArgmaxOp { axis }), &[input])
 }
 
 /// How many elements of two integer tensors are equal.
@@ -51,7 +51,7 @@ pub fn argmax_axis(builder: &mut dyn Builder, input: Value, axis: usize) -> Resu
 /// # Errors
 /// They are not integers, or differ in shape.
 pub fn count_equal_elements(builder: &mut dyn Builder, lhs: Value, rhs: Value) -> Result<Value, Mistake> {
-    builder.apply(Rc::new(CountEqualOp), &[lhs, rhs])
+    builder.apply(Arc::new(CountEqualOp), &[lhs, rhs])
 }
 
 impl Op for ArgmaxOp {
@@ -116,7 +116,7 @@ impl Op for CountEqualOp {
                 inputs[0], inputs[1]
             )));
         }
-        Ok(Type { dtype: Dtype::I64, dims: Rc::new([]) })
+        Ok(Type { dtype: Dtype::I64, dims: Arc::new([]) })
     }
 
     fn gradient(&self, _: &mut dyn Builder, _: &Differentiated<'_>) -> Result<Vec<Option<Value>>, Mistake> {

@@ -10,7 +10,7 @@ pub use cpu::*;
 #[cfg(feature = "cpu")]
 pub use rows::*;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::cuda::{Along, Part, product};
 use crate::dim::{Dim, Type};
@@ -153,7 +153,7 @@ pub fn conv2d(builder: &mut dyn Builder, input: Value, weight: Value, geometry: 
         dilation,
         groups,
     };
-    builder.apply(Rc::new(Conv2dOp { product: Product::Forward, sizes }), &[input, weight])
+    builder.apply(Arc::new(Conv2dOp { product: Product::Forward, sizes }), &[input, weight])
 }
 
 impl Sizes {
@@ -207,7 +207,7 @@ impl Op for Conv2dOp {
         // The convolution is linear in both operands: with output = forward(input, weight), the gradient of each product is
         // another of the three.
         let mut apply =
-            |product, inputs: [Value; 2]| builder.apply(Rc::new(Conv2dOp { product, sizes: self.sizes }), &inputs);
+            |product, inputs: [Value; 2]| builder.apply(Arc::new(Conv2dOp { product, sizes: self.sizes }), &inputs);
         let [first, second] = [node.inputs[0], node.inputs[1]];
         let grad = node.grad_output;
         let wanted = |position: usize| node.wanted[position];

@@ -6,7 +6,7 @@ mod cpu;
 #[cfg(feature = "cpu")]
 pub use cpu::*;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::cuda::{Part, Source};
 use crate::dim::{Dtype, Type};
@@ -28,7 +28,7 @@ pub struct CrossEntropyOp {
 /// # Errors
 /// The logits have no axis of classes, the labels are not integers or have another shape.
 pub fn cross_entropy_rows(builder: &mut dyn Builder, logits: Value, labels: Value) -> Result<Value, Mistake> {
-    builder.apply(Rc::new(CrossEntropyOp { gradient: false }), &[logits, labels])
+    builder.apply(Arc::new(CrossEntropyOp { gradient: false }), &[logits, labels])
 }
 
 impl Op for CrossEntropyOp {
@@ -79,7 +79,7 @@ impl Op for CrossEntropyOp {
         }
         let inputs = [node.inputs[0], node.inputs[1], node.grad_output];
         let for_logits =
-            node.wanted[0].then(|| builder.apply(Rc::new(CrossEntropyOp { gradient: true }), &inputs)).transpose()?;
+            node.wanted[0].then(|| builder.apply(Arc::new(CrossEntropyOp { gradient: true }), &inputs)).transpose()?;
         Ok(vec![for_logits, None])
     }
 

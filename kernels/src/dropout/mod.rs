@@ -8,7 +8,7 @@ mod cpu;
 #[cfg(feature = "cpu")]
 pub use cpu::*;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::cuda::Part;
 use crate::dim::{Dtype, Type};
@@ -44,7 +44,7 @@ pub struct DropoutOp {
 /// # Errors
 /// The input holds integers.
 pub fn dropout_stream(builder: &mut dyn Builder, input: Value, p: f64, stream: u64) -> Result<Value, Mistake> {
-    builder.apply(Rc::new(DropoutOp { p, stream }), &[input])
+    builder.apply(Arc::new(DropoutOp { p, stream }), &[input])
 }
 
 impl Op for DropoutOp {
@@ -60,7 +60,7 @@ impl Op for DropoutOp {
     }
 
     fn gradient(&self, builder: &mut dyn Builder, node: &Differentiated<'_>) -> Result<Vec<Option<Value>>, Mistake> {
-        Ok(vec![Some(builder.apply(Rc::new(self.clone()), &[node.grad_output])?)])
+        Ok(vec![Some(builder.apply(Arc::new(self.clone()), &[node.grad_output])?)])
     }
 
     fn batching(&self, _: &[Operand], _: &Type) -> Batching {

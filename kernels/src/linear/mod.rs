@@ -5,7 +5,7 @@ mod cpu;
 #[cfg(feature = "cpu")]
 pub use cpu::*;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::cuda::{Along, Part, product};
 use crate::dim::{Dim, Type};
@@ -55,7 +55,7 @@ pub struct OuterSumOp;
 /// # Errors
 /// None for sizes that fit.
 pub fn linear(builder: &mut dyn Builder, input: Value, weight: Value, transposed: bool) -> Result<Value, Mistake> {
-    builder.apply(Rc::new(LinearOp { transposed }), &[input, weight])
+    builder.apply(Arc::new(LinearOp { transposed }), &[input, weight])
 }
 
 impl LinearOp {
@@ -97,7 +97,7 @@ impl Op for LinearOp {
         let grad = node.grad_output;
         let for_input = node.wanted[0].then(|| linear(builder, grad, weight, !self.transposed)).transpose()?;
         let operands = if self.transposed { [input, grad] } else { [grad, input] };
-        let for_weight = node.wanted[1].then(|| builder.apply(Rc::new(OuterSumOp), &operands)).transpose()?;
+        let for_weight = node.wanted[1].then(|| builder.apply(Arc::new(OuterSumOp), &operands)).transpose()?;
         Ok(vec![for_input, for_weight])
     }
 

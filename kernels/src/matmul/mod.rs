@@ -5,7 +5,7 @@ mod cpu;
 #[cfg(feature = "cpu")]
 pub use cpu::*;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::LANES;
 use crate::cuda::{Along, Part};
@@ -79,7 +79,7 @@ pub fn matmul_values(builder: &mut dyn Builder, lhs: Value, rhs: Value) -> Resul
     if right.rank() == 2 {
         return crate::linear::linear(builder, lhs, rhs, true);
     }
-    builder.apply(Rc::new(MatmulOp { transpose_lhs: false, transpose_rhs: false }), &[lhs, rhs])
+    builder.apply(Arc::new(MatmulOp { transpose_lhs: false, transpose_rhs: false }), &[lhs, rhs])
 }
 
 impl MatmulOp {
@@ -122,7 +122,7 @@ impl Op for MatmulOp {
         let [lhs, rhs] = [node.inputs[0], node.inputs[1]];
         let grad = node.grad_output;
         let mut product = |left: Value, transpose_lhs: bool, right: Value, transpose_rhs: bool, like: Value| {
-            let product = builder.apply(Rc::new(MatmulOp { transpose_lhs, transpose_rhs }), &[left, right])?;
+            let product = builder.apply(Arc::new(MatmulOp { transpose_lhs, transpose_rhs }), &[left, right])?;
             let shape = builder.ty(like).dims;
             sum_to(builder, product, &shape)
         };

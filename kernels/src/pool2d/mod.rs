@@ -9,7 +9,7 @@ pub use cpu::*;
 #[cfg(feature = "cpu")]
 pub use rows::*;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::cuda::Part;
 use crate::dim::Type;
@@ -133,7 +133,7 @@ pub fn pool2d(
     }
     let sizes = Sizes { channels: image[0], height: image[1], width: image[2], kernel_size, stride, padding };
     let kind = if pooling == Pooling::Max { Kind::Max } else { Kind::Avg };
-    builder.apply(Rc::new(Pool2dOp { kind, sizes }), &[input])
+    builder.apply(Arc::new(Pool2dOp { kind, sizes }), &[input])
 }
 
 impl Pool2dOp {
@@ -179,7 +179,7 @@ impl Op for Pool2dOp {
     }
 
     fn gradient(&self, builder: &mut dyn Builder, node: &Differentiated<'_>) -> Result<Vec<Option<Value>>, Mistake> {
-        let mut apply = |kind, inputs: &[Value]| builder.apply(Rc::new(Pool2dOp { kind, sizes: self.sizes }), inputs);
+        let mut apply = |kind, inputs: &[Value]| builder.apply(Arc::new(Pool2dOp { kind, sizes: self.sizes }), inputs);
         match self.kind {
             Kind::Max => Ok(vec![Some(apply(Kind::MaxGrad, &[node.inputs[0], node.output, node.grad_output])?)]),
             Kind::Avg => Ok(vec![Some(apply(Kind::AvgGrad, &[node.grad_output])?)]),

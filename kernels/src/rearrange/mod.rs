@@ -5,7 +5,7 @@ mod cpu;
 #[cfg(feature = "cpu")]
 pub use cpu::*;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::cuda::{self, Part};
 use crate::dim::{Dim, Dtype, Type, list};
@@ -39,7 +39,7 @@ pub struct Cat<const PARTS: usize> {
 /// The same elements under another shape; nothing moves.
 #[derive(Debug, Clone)]
 pub struct ReshapeOp {
-    dims: Rc<[Dim]>,
+    dims: Arc<[Dim]>,
 }
 
 /// The axes in another order: axis `i` of the output is axis `axes[i]` of the input.
@@ -74,12 +74,12 @@ pub struct PadOp {
 ///
 /// # Errors
 /// The number of elements differs.
-pub fn reshape(builder: &mut dyn Builder, value: Value, dims: impl Into<Rc<[Dim]>>) -> Result<Value, Mistake> {
+pub fn reshape(builder: &mut dyn Builder, value: Value, dims: impl Into<Arc<[Dim]>>) -> Result<Value, Mistake> {
     let dims = dims.into();
     if builder.ty(value).dims == dims {
         return Ok(value);
     }
-    builder.apply(Rc::new(ReshapeOp { dims }), &[value])
+    builder.apply(Arc::new(ReshapeOp { dims }), &[value])
 }
 
 /// Reorders the axes.
@@ -87,7 +87,7 @@ pub fn reshape(builder: &mut dyn Builder, value: Value, dims: impl Into<Rc<[Dim]
 /// # Errors
 /// None for a permutation of the axes, which the caller checks.
 pub fn permute_axes(builder: &mut dyn Builder, value: Value, axes: Vec<usize>) -> Result<Value, Mistake> {
-    builder.apply(Rc::new(PermuteOp { axes }), &[value])
+    builder.apply(Arc::new(PermuteOp { axes }), &[value])
 }
 
 /// Puts values side by side along an axis.
@@ -95,7 +95,7 @@ pub fn permute_axes(builder: &mut dyn Builder, value: Value, axes: Vec<usize>) -
 /// # Errors
 /// They differ in another axis, or the sizes along the axis cannot be added at compile time.
 pub fn cat_axis(builder: &mut dyn Builder, values: &[Value], axis: usize) -> Result<Value, Mistake> {
-    builder.apply(Rc::new(CatOp { axis }), values)
+    builder.apply(Arc::new(CatOp { axis }), values)
 }
 
 /// The strided read of a call whose output axis `i` walks input axis `sources[i]` (both logical), from `start` on one axis.
@@ -286,7 +286,7 @@ impl Op for CatOp {
         for (input, wanted) in node.inputs.iter().zip(node.wanted) {
             let length = builder.ty(*input).dims[self.axis].factor();
             let slice = SliceOp { axis: self.axis, start, length };
-            gradients.push(wanted.then(|| builder.apply(Rc::new(slice), &[node.grad_output])).transpose()?);
+            gradients.push(wanted.then(|| builder.apply(Arc::new(slice), &[node.grad_output])).transpose()?);
             start += length;
         }
         Ok(gradients)
@@ -351,7 +351,7 @@ impl Op for SliceOp {
     fn gradient(&self, builder: &mut dyn Builder, node: &Differentiated<'_>) -> Result<Vec<Option<Value>>, Mistake> {
         let total = builder.ty(node.inputs[0]).dims[self.axis].factor();
         let pad = PadOp { axis: self.axis, start: self.start, total };
-        Ok(vec![Some(builder.apply(Rc::new(pad), &[node.grad_output])?)])
+        Ok(vec![Some(builder.apply(Arc::new(pad), &[node.grad_output])?)])
     }
 
     fn batching(&self, inputs: &[Operand], _: &Type) -> Batching {
@@ -395,7 +395,7 @@ impl Op for PadOp {
     fn gradient(&self, builder: &mut dyn Builder, node: &Differentiated<'_>) -> Result<Vec<Option<Value>>, Mistake> {
         let length = builder.ty(node.inputs[0]).dims[self.axis].factor();
         let slice = SliceOp { axis: self.axis, start: self.start, length };
-        Ok(vec![Some(builder.apply(Rc::new(slice), &[node.grad_output])?)])
+        Ok(vec![Some(builder.apply(Arc::new(slice), &[node.grad_output])?)])
     }
 
     fn batching(&self, inputs: &[Operand], _: &Type) -> Batching {

@@ -5,7 +5,7 @@ mod cpu;
 #[cfg(feature = "cpu")]
 pub use cpu::*;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::cuda::{Along, Part, list, product};
 use crate::dim::{Dim, Dtype, Type};
@@ -40,7 +40,7 @@ pub struct SumOp {
 pub fn sum_axes(builder: &mut dyn Builder, value: Value, axes: &[usize], keepdim: bool) -> Result<Value, Mistake> {
     let mut axes = axes.to_vec();
     axes.sort_unstable();
-    builder.apply(Rc::new(SumOp { axes, keepdim }), &[value])
+    builder.apply(Arc::new(SumOp { axes, keepdim }), &[value])
 }
 
 impl Op for SumOp {
@@ -67,7 +67,7 @@ impl Op for SumOp {
             .enumerate()
             .map(|(axis, dim)| if self.axes.contains(&axis) { Dim::known(1) } else { dim.clone() });
         let grad = crate::rearrange::reshape(builder, node.grad_output, ones.collect::<Vec<_>>())?;
-        Ok(vec![Some(builder.apply(Rc::new(Pointwise::expand(input)), &[grad])?)])
+        Ok(vec![Some(builder.apply(Arc::new(Pointwise::expand(input)), &[grad])?)])
     }
 
     fn batching(&self, inputs: &[Operand], _: &Type) -> Batching {

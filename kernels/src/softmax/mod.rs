@@ -5,7 +5,7 @@ mod cpu;
 #[cfg(feature = "cpu")]
 pub use cpu::*;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::cuda::{Along, Combine, Part, Source, Terms, product};
 use crate::dim::{Dim, Dtype, Type};
@@ -39,7 +39,7 @@ pub struct SoftmaxOp {
 /// # Errors
 /// The input holds integers.
 pub fn softmax_axis(builder: &mut dyn Builder, input: Value, axis: usize, log: bool) -> Result<Value, Mistake> {
-    builder.apply(Rc::new(SoftmaxOp { axis, log }), &[input])
+    builder.apply(Arc::new(SoftmaxOp { axis, log }), &[input])
 }
 
 /// The fields of [`Axis`] for a logical axis of the first input of a call.

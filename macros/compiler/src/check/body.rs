@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use graven_kernels::arguments::{Arguments, Given, Kind as ArgumentKind, Parameter};
 use graven_kernels::dim::{Dim, Type};
@@ -262,7 +263,7 @@ impl<'a> Body<'a> {
                 Item::Tensor(value) => value,
                 Item::Number(number) => {
                     let scalar = self.graph.scalar(number.to_scalar());
-                    self.graph.apply(Rc::new(pointwise::Pointwise::expand(Vec::new())), &[scalar]).ok()?
+                    self.graph.apply(Arc::new(pointwise::Pointwise::expand(Vec::new())), &[scalar]).ok()?
                 }
                 Item::Unknown => return None,
                 _ => {

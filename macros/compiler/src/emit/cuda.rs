@@ -4,7 +4,6 @@
 //! In a kernel every tensor is a lambda from a position to an element: it reads memory, or computes. So a kernel reads like
 //! the chain of operations that it fuses.
 
-use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 
 use graven_kernels::cuda::{Combine, MODULES, PRELUDE};
@@ -81,9 +80,10 @@ pub(crate) fn program(schedule: &Schedule) -> Program {
     let emitter = Emitter::new(&plan, &symbols);
     let mut names = Names::default();
     RESERVED.split_whitespace().for_each(|word| drop(names.give(word)));
+    let mut written = vec![usize::MAX; plan.tensors.len()];
     let launches = plan.launches.iter().map(|launch| {
         let name = names.give(&emitter.kernel_name(launch));
-        emitter.kernel(launch, name)
+        emitter.kernel(launch, name, &mut written)
     });
     let launches = launches.collect();
     drop(emitter);
@@ -200,8 +200,8 @@ struct Writing<'a> {
     kernel: Kernel,
     /// The lambdas.
     body: String,
-    /// The name of each tensor that has its lambda.
-    lambdas: HashMap<usize, String>,
+    /// For each tensor the root whose kernel got its lambda last.
+    written: &'a mut [usize],
 }
 
 impl<'a> Emitter<'a> {
@@ -241,7 +241,7 @@ impl<'a> Emitter<'a> {
             && (self.plan.stores[tensor].is_empty() || self.plan.root[tensor] == root)
     }
 
-    fn kernel(&self, launch: &Launch, name: String) -> Launched {
+    fn kernel(&self, launch: &Launch, name: String, written: &mut [usize]) -> Launched {
         let mut kernel = Kernel::default();
         let mut walks = String::new();
         let shared: Vec<usize> = self.shared(launch);
@@ -257,14 +257,13 @@ impl<'a> Emitter<'a> {
             let _ = writeln!(walks, "    SHARED({}, {}_of_n, {features});", scalar_type(ty.dtype), self.names[*tensor]);
         }
         for (position, (root, team)) in launch.roots.iter().enumerate() {
-            let lambdas = HashMap::new();
-            let mut writing =
-                Writing { root: *root, team: *team, shared: &shared, kernel, body: String::new(), lambdas };
+            let (body, written) = (String::new(), &mut *written);
+            let mut writing = Writing { root: *root, team: *team, shared: &shared, kernel, body, written };
             let own = self.lambda(*root, &mut writing);
             let Writing { kernel: rest, body, .. } = writing;
             kernel = rest;
             let work = elements(&self.plan.elements(*root));
-            let nested = body.replace("\n    ", "\n        ");
+            let nested = || body.replace("\n    ", "\n        ");
             let last = position + 1 == launch.roots.len();
             match (&launch.samples, launch.roots.len()) {
                 (Some(_), _) => {
@@ -275,7 +274,8 @@ impl<'a> Emitter<'a> {
                     };
                     let _ = writeln!(
                         walks,
-                        "    {{\n    {nested}        for (int i = {first}; i < {features}; i += {step}) {own}(n * {features} + i);\n    }}"
+                        "    {{\n    {}        for (int i = {first}; i < {features}; i += {step}) {own}(n * {features} + i);\n    }}",
+                        nested()
                     );
                     if !last {
                         walks += "    __syncthreads();\n";
@@ -290,7 +290,8 @@ impl<'a> Emitter<'a> {
                 (None, _) => {
                     let _ = writeln!(
                         walks,
-                        "    if (i < {work}) {{\n    {nested}        {own}(i);\n        return;\n    }}"
+                        "    if (i < {work}) {{\n    {}        {own}(i);\n        return;\n    }}",
+                        nested()
                     );
                     if !last {
                         let _ = writeln!(walks, "    i -= {work};");
@@ -347,7 +348,13 @@ impl<'a> Emitter<'a> {
 
     fn note_symbols(&self, kernel: &mut Kernel, text: &str) {
         for (index, symbol) in self.symbols.iter().enumerate() {
-            if text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == symbol) {
+            let in_word = |c: char| c.is_alphanumeric() || c == '_';
+            let is_word = |(start, _): (usize, &str)| {
+                text[start..].strip_prefix(symbol.as_str()).is_some_and(|rest| !rest.starts_with(in_word))
+                    && !text[..start].ends_with(in_word)
+            };
+            // Its first character alone is found much faster.
+            if symbol.chars().next().is_some_and(|first| text.match_indices(first).any(is_word)) {
                 kernel.take(Argument::Symbol(index), format!("Index {symbol}"));
             }
         }
@@ -359,12 +366,12 @@ impl<'a> Emitter<'a> {
     }
 
     /// The name of the lambda that gives a tensor's elements; writes it, and those that it calls, unless they are there.
-    fn lambda(&self, tensor: usize, writing: &mut Writing<'_>) -> String {
+    fn lambda<'b>(&'b self, tensor: usize, writing: &mut Writing<'_>) -> &'b str {
         let tensor = self.plan.behind(tensor);
-        if let Some(name) = writing.lambdas.get(&tensor) {
-            return name.clone();
+        let name = &self.names[tensor];
+        if std::mem::replace(&mut writing.written[tensor], writing.root) == writing.root {
+            return name;
         }
-        let name = self.names[tensor].clone();
         if tensor == writing.root || self.is_computed_in(tensor, writing.root) {
             let element = self.element(tensor, writing);
             let body = self.stored(tensor, element, writing);
@@ -383,7 +390,6 @@ impl<'a> Emitter<'a> {
             writing.kernel.take(argument, format!("const {ty} *__restrict__ {pointer}"));
             let _ = writeln!(writing.body, "    const auto {name} = graven::memory({pointer});");
         }
-        writing.lambdas.insert(tensor, name.clone());
         name
     }
 
@@ -419,7 +425,7 @@ impl<'a> Emitter<'a> {
 
     fn element(&self, tensor: usize, writing: &mut Writing<'_>) -> Element {
         let own = &self.plan.tensors[tensor];
-        let inputs: Vec<String> = own.inputs.iter().map(|input| self.lambda(*input, writing)).collect();
+        let inputs: Vec<&str> = own.inputs.iter().map(|input| self.lambda(*input, writing)).collect();
         match &own.how {
             How::Scalar(scalar) => Element::of(CUDA.scalar(scalar)),
             How::Formula(formula) => {
@@ -445,7 +451,7 @@ impl<'a> Emitter<'a> {
                     writing.kernel.take(Argument::Seed, "const Word *__restrict__ seed_at".to_owned());
                     arguments.push("*seed_at".to_owned());
                 }
-                arguments.extend(inputs);
+                arguments.extend(inputs.iter().map(|input| (*input).to_owned()));
                 let call = format!("graven::{}({})", part.function, arguments.join(", "));
                 let Some(terms) = &part.terms else { return Element::of(call) };
                 let combine = match terms.combine {

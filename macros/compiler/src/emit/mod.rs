@@ -10,6 +10,7 @@ mod names;
 mod plan;
 mod summary;
 mod text;
+mod work;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -18,11 +19,10 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 
 use crate::check::{Checked, CheckedFunction};
-use crate::graph::Graph;
-use crate::schedule::schedule;
 use crate::syntax::{Assertion, Function, Module};
 use layout::ParameterLayout;
 use methods::{Bodies, Signatures, facts};
+use work::Job;
 
 /// Lints that emitted code should not be held to: it is not written by the user, and its form follows the compiler.
 fn allowances() -> TokenStream {
@@ -62,10 +62,25 @@ pub(crate) fn emit(
         let layout = ParameterLayout::new(&checked.layers);
         // A plain function has no parameters, even in the block of a struct.
         let none = ParameterLayout::default();
+        let of = |function: &Function| if function.method { &layout } else { &none };
+        let owner = if has_struct { format!("{}::", module.name) } else { String::new() };
+        let jobs: Vec<Job<'_>> =
+            checked.functions.iter().flat_map(|own| jobs(own, &owner, of(&own.function))).collect();
+        let names = jobs.iter().map(|job| &job.context.name);
+        let mut planned = names.zip(work::bodies(&jobs));
         for function in &checked.functions {
-            let layout = if function.function.method { &layout } else { &none };
+            let layout = of(&function.function);
             let table = summary::docs(checked, function);
-            let (own, body) = self::function(krate, module, function, layout, table, has_struct);
+            let names = plan_names(function);
+            let plans_of = names.iter().zip(planned.by_ref()).map(|(name, (of, body))| {
+                let doc = format!(" What `{of}` does, as the compiler planned it.");
+                quote! {
+                    #[doc = #doc]
+                    fn #name() -> &'static graven::Plan { #body }
+                }
+            });
+            let plans_of: Vec<TokenStream> = plans_of.collect();
+            let (own, body) = self::function(krate, function, layout, table, &names, plans_of);
             if function.function.method {
                 plans.extend(own);
                 methods.extend(body);
@@ -106,39 +121,36 @@ pub(crate) fn emit(
 /// The functions that give the plans of one function: to evaluate it, and to differentiate it.
 fn plan_names(checked: &CheckedFunction) -> Vec<Ident> {
     let name = |suffix: &str| format_ident!("{}{suffix}", checked.function.name, span = Span::mixed_site());
-    std::iter::once(name("_plan")).chain(checked.training.as_ref().map(|_| name("_grad_plan"))).collect()
+    suffixes(checked).map(|suffix| name(&format!("{suffix}_plan"))).collect()
+}
+
+/// The plans of one function, by what stands behind its name.
+fn suffixes(checked: &CheckedFunction) -> impl Iterator<Item = &'static str> {
+    std::iter::once("").chain(checked.training.as_ref().map(|_| "_grad"))
+}
+
+/// What has to be planned for one function.
+fn jobs<'a>(checked: &'a CheckedFunction, owner: &str, layout: &'a ParameterLayout) -> impl Iterator<Item = Job<'a>> {
+    let graphs = std::iter::once(&checked.evaluation).chain(&checked.training);
+    graphs.zip(suffixes(checked)).map(move |(graph, suffix)| {
+        let context = plan::Context { name: format!("{owner}{}{suffix}", checked.function.name), layout };
+        crate::dump::print(&context.name, graph);
+        Job { graph, context }
+    })
 }
 
 /// (the functions that give the plans, the methods) of one function.
 fn function(
     krate: &TokenStream,
-    module: &Module,
     checked: &CheckedFunction,
     layout: &ParameterLayout,
     table: TokenStream,
-    has_struct: bool,
+    names: &[Ident],
+    plans: Vec<TokenStream>,
 ) -> (TokenStream, TokenStream) {
     let function = &checked.function;
-    let owner = if has_struct { format!("{}::", module.name) } else { String::new() };
-    let mut names = plan_names(checked).into_iter();
+    let mut names = names.iter().cloned();
     let (evaluation, training) = (names.next().expect("every function has a plan"), names.next());
-    let give = |name: &Ident, suffix: &str, graph: &Graph| {
-        let context = plan::Context { name: format!("{owner}{}{suffix}", function.name), layout };
-        let schedule = schedule(graph);
-        if std::env::var_os("GRAVEN_VERIFY").is_some() {
-            crate::verify(graph, &schedule).unwrap_or_else(|broken| panic!("a fault of graven: {broken}"));
-        }
-        crate::dump::print(&context.name, graph);
-        let doc = format!(" What `{}` does, as the compiler planned it.", context.name);
-        let body = plan::plan(&schedule, &context);
-        quote! {
-            #[doc = #doc]
-            fn #name() -> &'static graven::Plan { #body }
-        }
-    };
-    let evaluation_plan = give(&evaluation, "", &checked.evaluation);
-    let training_plan =
-        training.as_ref().zip(checked.training.as_ref()).map(|(name, graph)| give(name, "_grad", graph));
     let signatures = Signatures {
         krate,
         function,
@@ -148,10 +160,12 @@ fn function(
     };
     if function.method {
         let bodies = Bodies::Plans { evaluation, training, items: Default::default() };
-        return (quote!(#evaluation_plan #training_plan), signatures.methods(&bodies));
+        return (quote!(#(#plans)*), signatures.methods(&bodies));
     }
     // A plain function stands beside the block, so its plans stand inside of it.
-    let items = |plan: TokenStream| {
+    let mut plans = plans.into_iter();
+    let mut items = || {
+        let plan = plans.next();
         quote! {
             use #krate::__private as graven;
             use graven::kernels;
@@ -160,7 +174,7 @@ fn function(
             #plan
         }
     };
-    let items = [items(evaluation_plan), items(training_plan.unwrap_or_default())];
+    let items = [items(), items()];
     (TokenStream::new(), signatures.methods(&Bodies::Plans { evaluation, training, items }))
 }
 

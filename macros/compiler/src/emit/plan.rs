@@ -6,21 +6,22 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use graven_kernels::LANES;
 use graven_kernels::dim::{Dim, Dtype, Type, list};
 use graven_kernels::op::{Kernel, Layout, Value};
 use graven_kernels::pointwise::Formula;
-use proc_macro2::TokenStream;
 
 use super::formula::{RUST, operands};
 use super::layout::ParameterLayout;
 use super::names::Names;
-use super::text::tokens;
 use crate::graph::{Graph, Kind, Target};
 use crate::memory::{self, Arena};
 use crate::schedule::{Destination, Loop, Place, Schedule, Source, Step, call};
+
+/// Whether plans hold programs for CUDA devices.
+pub(super) const CUDA: bool = cfg!(feature = "cuda");
 
 /// Steps of a tile in one emitted function: one long function is slow to compile.
 const STEPS_PER_FUNCTION: usize = 64;
@@ -33,8 +34,8 @@ pub(super) struct Context<'a> {
     pub(super) layout: &'a ParameterLayout,
 }
 
-/// The body of the function that gives the plan.
-pub(super) fn plan(schedule: &Schedule, context: &Context<'_>) -> TokenStream {
+/// Everything of the body that gives the plan but its CUDA program.
+pub(super) fn code(schedule: &Schedule, context: &Context<'_>) -> String {
     let symbols = schedule.graph.symbols();
     let mut emitter = Emitter {
         schedule,
@@ -53,7 +54,20 @@ pub(super) fn plan(schedule: &Schedule, context: &Context<'_>) -> TokenStream {
     let stages: Vec<String> = (0..schedule.stages.len()).map(|stage| emitter.stage(stage)).collect();
     let statics = emitter.statics(&stages);
     let Emitter { constants, functions, .. } = emitter;
-    tokens(&format!("{constants}{functions}{statics}&PLAN"))
+    format!("{constants}{functions}{statics}")
+}
+
+/// The CUDA program.
+pub(super) fn cuda(schedule: &Schedule, context: &Context<'_>) -> String {
+    let symbols = schedule.graph.symbols();
+    super::program(schedule).statics(context.layout, &|dim| size_data(dim, &symbols))
+}
+
+/// A size as data of the plan.
+fn size_data(dim: &Dim, symbols: &[String]) -> String {
+    let position = |symbol: &String| symbols.iter().position(|own| own == symbol).unwrap_or(0);
+    let symbols: Vec<usize> = dim.symbols().iter().map(position).collect();
+    format!("graven::Size {{ factor: {}, symbols: &{symbols:?} }}", dim.factor())
 }
 
 struct Emitter<'a> {
@@ -64,7 +78,7 @@ struct Emitter<'a> {
     /// Ranges and sizes.
     constants: String,
     /// The constants of parameter ranges.
-    parameters: Vec<Option<Rc<str>>>,
+    parameters: Vec<Option<Arc<str>>>,
     /// The names of constant sizes, by their text: both ways of a loop share them.
     shared: HashMap<String, String>,
     /// The code of tiles and whole operations.
@@ -74,23 +88,23 @@ struct Emitter<'a> {
     /// Which symbols the function that is being written reads.
     read: Vec<bool>,
     /// The closures that were written: a network has a few formulas, each many times.
-    closures: Vec<(usize, Formula, Rc<str>)>,
+    closures: Vec<(usize, Formula, Arc<str>)>,
     /// The type of every node, printed.
-    shapes: Vec<Rc<str>>,
+    shapes: Vec<Arc<str>>,
 }
 
 /// Types printed lately that a type is compared with before it is printed.
 const RECENT: usize = 4;
 
 /// The types of all nodes as text. A network has a few, each many times.
-fn shapes(graph: &Graph) -> Vec<Rc<str>> {
-    let mut shapes: Vec<Rc<str>> = Vec::with_capacity(graph.nodes.len());
+fn shapes(graph: &Graph) -> Vec<Arc<str>> {
+    let mut shapes: Vec<Arc<str>> = Vec::with_capacity(graph.nodes.len());
     let mut recent: [usize; RECENT] = [0; RECENT];
     let mut n_printed = 0;
     for node in &graph.nodes {
         let known = recent[..n_printed.min(RECENT)].iter().find(|position| graph.nodes[**position].ty == node.ty);
         let text = match known {
-            Some(position) => Rc::clone(&shapes[*position]),
+            Some(position) => Arc::clone(&shapes[*position]),
             None => {
                 recent[n_printed % RECENT] = shapes.len();
                 n_printed += 1;
@@ -113,11 +127,8 @@ impl Emitter<'_> {
         &self.schedule.graph
     }
 
-    /// A size as data of the plan.
     fn size_data(&self, dim: &Dim) -> String {
-        let position = |symbol: &String| self.symbols.iter().position(|own| own == symbol).unwrap_or(0);
-        let symbols: Vec<usize> = dim.symbols().iter().map(position).collect();
-        format!("graven::Size {{ factor: {}, symbols: &{symbols:?} }}", dim.factor())
+        size_data(dim, &self.symbols)
     }
 
     fn sizes_data(&self, dims: &[Dim]) -> String {
@@ -133,9 +144,9 @@ impl Emitter<'_> {
     }
 
     /// The constant that holds the range of a parameter.
-    fn parameter(&mut self, value: Value) -> Rc<str> {
+    fn parameter(&mut self, value: Value) -> Arc<str> {
         if let Some(name) = &self.parameters[value.0] {
-            return Rc::clone(name);
+            return Arc::clone(name);
         }
         let node = self.schedule.graph.node(value);
         let Kind::Parameter { layer, weight } = node.kind else {
@@ -145,8 +156,8 @@ impl Emitter<'_> {
         let offset = self.context.layout.offset(layer, weight);
         let len = node.ty.elements().map_or(0, |elements| elements.factor());
         let name = self.range(&name, &format!(" Parameter `{}`, {}.", node.label, self.shapes[value.0]), offset, len);
-        let name: Rc<str> = name.into();
-        self.parameters[value.0] = Some(Rc::clone(&name));
+        let name: Arc<str> = name.into();
+        self.parameters[value.0] = Some(Arc::clone(&name));
         name
     }
 
@@ -180,11 +191,11 @@ impl Emitter<'_> {
 
     /// The closure of a pointwise kernel. Equal ones are one, in a function that returns it: each closure is a type of its
     /// own, for which rustc compiles the kernel anew.
-    fn closure(&mut self, kernel: &Kernel, label: &str, n_inputs: usize) -> Option<Rc<str>> {
+    fn closure(&mut self, kernel: &Kernel, label: &str, n_inputs: usize) -> Option<Arc<str>> {
         let rule = kernel.formula.as_ref()?;
-        let same = |(n, own, _): &&(usize, Formula, Rc<str>)| *n == n_inputs && own.is(rule);
+        let same = |(n, own, _): &&(usize, Formula, Arc<str>)| *n == n_inputs && own.is(rule);
         if let Some((.., written)) = self.closures.iter().find(same) {
-            let written = Rc::clone(written);
+            let written = Arc::clone(written);
             self.note_symbols(&written);
             return Some(written);
         }
@@ -192,7 +203,7 @@ impl Emitter<'_> {
         let body = RUST.formula(rule, &names);
         // A closure that stays out of line would lose the instruction set of the kernel.
         let closure = format!("#[inline(always)] |[{}]: [f32; {n_inputs}]| {body}", names.join(", "));
-        let written: Rc<str> = if self.note_symbols(&closure) {
+        let written: Arc<str> = if self.note_symbols(&closure) {
             closure.into()
         } else {
             let name = self.names.give(&format!("{label}_formula"));
@@ -202,7 +213,7 @@ impl Emitter<'_> {
             );
             format!("{name}()").into()
         };
-        self.closures.push((n_inputs, rule.clone(), Rc::clone(&written)));
+        self.closures.push((n_inputs, rule.clone(), Arc::clone(&written)));
         Some(written)
     }
 
@@ -591,11 +602,6 @@ impl Emitter<'_> {
         let gradients_of: HashSet<Target> = graph.gradients.iter().map(|(target, _)| *target).collect();
         let trained =
             self.context.layout.ranges(|layer, weight| gradients_of.contains(&Target::Parameter(layer, weight)));
-        let cuda = if cfg!(feature = "cuda") {
-            super::program(self.schedule).statics(self.context.layout, &|dim| self.size_data(dim))
-        } else {
-            String::new()
-        };
         format!(
             "static PLAN: graven::Plan = graven::Plan {{ function: {:?}, symbols: &{:?}, inputs: &[{}], outputs: &[{}], \
              values: &[{}], stages: &[{}], gradients: &[{}], parameters: {}, trained: &{trained:?}, cuda: {} }};",
@@ -607,8 +613,8 @@ impl Emitter<'_> {
             stages.join(", "),
             gradients.join(", "),
             self.context.layout.length,
-            if cuda.is_empty() { "None" } else { "Some(&CUDA)" },
-        ) + &cuda
+            if CUDA { "Some(&CUDA)" } else { "None" },
+        )
     }
 }
 

@@ -71,5 +71,5 @@ fn wanted_of(wanted: &[bool], inputs: &[Value], input: Value) -> bool {
 /// A number with the shape of another value.
 fn expanded(graph: &mut Graph, number: Value, like: Value) -> Result<Value, Mistake> {
     let dims = graph.ty(like).dims;
-    graph.apply(std::rc::Rc::new(Pointwise::expand(dims)), &[number])
+    graph.apply(std::sync::Arc::new(Pointwise::expand(dims)), &[number])
 }

@@ -4,7 +4,7 @@
 mod print;
 mod verify;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use graven_kernels::dim::{Dim, Dtype, Type};
 use graven_kernels::op::{Builder, Mistake, Op, Scalar, Value};
@@ -26,7 +26,7 @@ pub enum Kind {
     /// A number.
     Scalar(Scalar),
     /// An operation.
-    Op(Rc<dyn Op>),
+    Op(Arc<dyn Op>),
 }
 
 /// One node.
@@ -39,7 +39,7 @@ pub struct Node {
     /// The type of its value.
     pub ty: Type,
     /// What the emitted code calls it: the layer, the function or the variable it comes from.
-    pub label: Rc<str>,
+    pub label: Arc<str>,
 }
 
 /// An argument of a function.
@@ -76,7 +76,7 @@ pub struct Graph {
     /// Whether gradients were added: it is a function in training.
     pub differentiated: bool,
     /// The label that new nodes get.
-    pub label: Rc<str>,
+    pub label: Arc<str>,
 }
 
 impl Default for Graph {
@@ -88,7 +88,7 @@ impl Default for Graph {
 
 impl Graph {
     /// Adds a node.
-    pub fn push(&mut self, kind: Kind, inputs: Vec<Value>, ty: Type, label: impl Into<Rc<str>>) -> Value {
+    pub fn push(&mut self, kind: Kind, inputs: Vec<Value>, ty: Type, label: impl Into<Arc<str>>) -> Value {
         self.nodes.push(Node { kind, inputs, ty, label: label.into() });
         Value(self.nodes.len() - 1)
     }
@@ -101,7 +101,7 @@ impl Graph {
 
     /// The operation of a value, if one computes it.
     #[must_use]
-    pub fn op(&self, value: Value) -> Option<&Rc<dyn Op>> {
+    pub fn op(&self, value: Value) -> Option<&Arc<dyn Op>> {
         match &self.nodes[value.0].kind {
             Kind::Op(op) => Some(op),
             _ => None,
@@ -158,18 +158,18 @@ pub fn too_large(ty: &Type) -> Option<Mistake> {
 }
 
 impl Builder for Graph {
-    fn apply(&mut self, op: Rc<dyn Op>, inputs: &[Value]) -> Result<Value, Mistake> {
+    fn apply(&mut self, op: Arc<dyn Op>, inputs: &[Value]) -> Result<Value, Mistake> {
         let types: Vec<Type> = inputs.iter().map(|input| self.node(*input).ty.clone()).collect();
         let ty = op.infer(&types)?;
         if let Some(mistake) = too_large(&ty) {
             return Err(mistake);
         }
-        let label = if self.label.is_empty() { op.name().into() } else { Rc::clone(&self.label) };
+        let label = if self.label.is_empty() { op.name().into() } else { Arc::clone(&self.label) };
         Ok(self.push(Kind::Op(op), inputs.to_vec(), ty, label))
     }
 
     fn scalar(&mut self, scalar: Scalar) -> Value {
-        let ty = Type { dtype: Dtype::F32, dims: Rc::new([]) };
+        let ty = Type { dtype: Dtype::F32, dims: Arc::new([]) };
         self.push(Kind::Scalar(scalar), Vec::new(), ty, "scalar")
     }
 

@@ -210,8 +210,8 @@ pub fn cuda(schedule: &Schedule) -> Plan {
 #[derive(Default)]
 struct Tensors {
     list: Vec<Tensor>,
-    /// Parts that are there already: the same function of the same tensors.
-    parts: HashMap<(String, Vec<usize>), usize>,
+    /// The parts that read each tensor first, so that none is there twice. A long sum counts as its total.
+    parts: Vec<Vec<usize>>,
 }
 
 impl Tensors {
@@ -250,6 +250,7 @@ impl Tensors {
 
     fn push(&mut self, tensor: Tensor) -> usize {
         self.list.push(tensor);
+        self.parts.push(Vec::new());
         self.list.len() - 1
     }
 
@@ -262,18 +263,30 @@ impl Tensors {
                 Source::Part(index) => own[*index],
             };
             let inputs: Vec<usize> = part.inputs.iter().map(source).collect();
-            let key = (format!("{}({})", part.function, part.sizes), inputs.clone());
-            let index = match self.parts.get(&key) {
-                Some(index) => *index,
-                None => {
-                    let index = self.part(part, inputs, label, samples.clone());
-                    self.parts.insert(key, index);
-                    index
-                }
-            };
+            let first = inputs.first().copied();
+            let index = self.known(&part, &inputs).unwrap_or_else(|| {
+                let index = self.part(part, inputs, label, samples.clone());
+                first.into_iter().for_each(|first| self.parts[first].push(index));
+                index
+            });
             own.push(index);
         }
         own.last().copied().unwrap_or_default()
+    }
+
+    /// The tensor that is the same function of the same tensors.
+    fn known(&self, part: &Part, inputs: &[usize]) -> Option<usize> {
+        let is_same = |tensor: &&usize| {
+            let tensor = &self.list[**tensor];
+            let tensor = if let How::Total(_) = tensor.how { &self.list[tensor.inputs[0]] } else { tensor };
+            match &tensor.how {
+                How::Part(own) | How::Chunks(own, _) => {
+                    tensor.inputs == inputs && own.function == part.function && own.sizes == part.sizes
+                }
+                _ => false,
+            }
+        };
+        self.parts[*inputs.first()?].iter().find(is_same).copied()
     }
 
     /// A part; a long sum becomes its chunks and their total.

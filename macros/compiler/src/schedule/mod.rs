@@ -54,8 +54,8 @@ pub struct Loop {
     pub extent: Dim,
     /// Samples of a tile: 16, or 1 in the way for few samples.
     pub tile: usize,
-    /// The way for few samples: the same, with a single sample for a tile and every value in rows. Only in evaluation: what
-    /// waits for an answer does not train.
+    /// The way for few samples: the same, with a single sample for a tile and every value in rows. Only in evaluation, and
+    /// where nothing is added up over samples: who waits for an answer neither trains nor asks for a mean.
     pub one: Option<Box<Loop>>,
     /// How many samples are few.
     pub few: usize,
@@ -208,8 +208,8 @@ const MULTIPLY_ADDS_PER_SUM: u64 = 200;
 const CACHED_PARAMETERS: usize = 256 * 1024;
 
 impl Loop {
-    fn new(extent: Dim, graph: &Graph) -> Loop {
-        let few = !graph.differentiated && extent.factor() <= FEW;
+    fn new(extent: Dim, adds_up: bool, graph: &Graph) -> Loop {
+        let few = !graph.differentiated && !adds_up && extent.factor() <= FEW;
         let one = few.then(|| Box::new(Loop::of_tiles(extent.clone(), 1)));
         Loop { one, ..Loop::of_tiles(extent, LANES) }
     }

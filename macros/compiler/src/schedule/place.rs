@@ -200,7 +200,10 @@ impl<'a> Placement<'a> {
                 Home::Tile(stage, extent) | Home::Sum(stage, extent) if computes(graph, value) => {
                     let loops = &mut stages[stage].loops;
                     let index = loops.iter().position(|own| own.extent == extent).unwrap_or_else(|| {
-                        loops.push(Loop::new(extent, graph));
+                        let adds_up =
+                            |home: &Home| matches!(home, Home::Sum(at, own) if *at == stage && *own == extent);
+                        let adds_up = self.homes.iter().any(adds_up);
+                        loops.push(Loop::new(extent, adds_up, graph));
                         loops.len() - 1
                     });
                     let own = &mut stages[stage].loops[index];

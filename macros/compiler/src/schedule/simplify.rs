@@ -1,7 +1,7 @@
 //! Simplify and fuse: equal nodes become one, chains of pointwise operations become one formula, numbers move into formulas,
 //! and what no result needs is dropped.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use graven_kernels::dim::Type;
 use graven_kernels::op::{Op, Value};
@@ -102,7 +102,7 @@ fn fuse(graph: Graph) -> Graph {
                 node.inputs.clear();
                 keep(new, Node { kind: Kind::Op(constant), ..node })
             }
-            (Kind::Op(op), None) if op.formula().is_some() => fused(new, &reads, &Rc::clone(op), node),
+            (Kind::Op(op), None) if op.formula().is_some() => fused(new, &reads, &Arc::clone(op), node),
             _ => keep(new, node),
         };
         reads.resize(value.0 + 1, 0);
@@ -112,15 +112,15 @@ fn fuse(graph: Graph) -> Graph {
 }
 
 /// If a value is a formula of numbers alone, the operation that gives it with the shape of `ty`.
-fn constant(graph: &Graph, value: Value, ty: &Type) -> Option<Rc<dyn Op>> {
+fn constant(graph: &Graph, value: Value, ty: &Type) -> Option<Arc<dyn Op>> {
     match &graph.node(value).kind {
-        Kind::Scalar(scalar) => Some(Rc::new(Pointwise::constant(scalar.clone(), ty.dims.clone()))),
+        Kind::Scalar(scalar) => Some(Arc::new(Pointwise::constant(scalar.clone(), ty.dims.clone()))),
         Kind::Op(op) if graph.node(value).inputs.is_empty() => op.with_formula(op.formula()?.clone(), ty),
         _ => None,
     }
 }
 
-fn fused(new: &mut Graph, reads: &[usize], op: &Rc<dyn Op>, node: Node) -> Value {
+fn fused(new: &mut Graph, reads: &[usize], op: &Arc<dyn Op>, node: Node) -> Value {
     let formula = op.formula().expect("asked by the caller");
     let mut operands: Vec<Value> = Vec::new();
     let mut n_rows = formula.size();
@@ -154,6 +154,6 @@ fn fused(new: &mut Graph, reads: &[usize], op: &Rc<dyn Op>, node: Node) -> Value
         parts.push(part.substitute(&|operand| Formula::Operand(positions[operand])));
     }
     let formula = formula.substitute(&|operand| parts[operand].clone());
-    let op = op.with_formula(formula, &node.ty).unwrap_or_else(|| Rc::clone(op));
+    let op = op.with_formula(formula, &node.ty).unwrap_or_else(|| Arc::clone(op));
     keep(new, Node { kind: Kind::Op(op), inputs: operands, ..node })
 }

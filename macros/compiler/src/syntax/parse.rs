@@ -3,8 +3,9 @@
 
 use std::rc::Rc;
 
-use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Spacing, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote};
+use syn::buffer::Cursor;
 use syn::ext::IdentExt as _;
 use syn::parse::discouraged::Speculative as _;
 use syn::parse::{Parse, ParseStream, Parser as _};
@@ -456,7 +457,7 @@ fn field(field: syn::Field) -> syn::Result<Field> {
         if !attribute.path().is_ident("layer") {
             continue;
         }
-        let parsed = attribute.parse_args_with(Punctuated::<Expr, Token![,]>::parse_terminated);
+        let parsed = attribute.parse_args_with(|input: ParseStream<'_>| input.parse_terminated(argument, Token![,]));
         let parsed = parsed.map_err(|mistake| explained(mistake, &attribute.meta.to_token_stream()))?;
         for argument in parsed {
             match &argument {
@@ -466,6 +467,27 @@ fn field(field: syn::Field) -> syn::Result<Field> {
         }
     }
     Ok(Field { name, path, sizes, length, arguments, frozen })
+}
+
+/// An argument of a layer. Nearly all are a name and a number, which need no parser of expressions: macros are built without
+/// optimisation, and the fields of a network are parsed twice, by its derive and by its block.
+fn argument(input: ParseStream<'_>) -> syn::Result<Expr> {
+    let assigned = |cursor: Cursor<'_>| {
+        let (_, rest) = cursor.ident()?;
+        let (equals, rest) = rest.punct().filter(|(punct, _)| punct.as_char() == '=')?;
+        let (literal, rest) = rest.literal()?;
+        let ends = rest.eof() || rest.punct().is_some_and(|(punct, _)| punct.as_char() == ',');
+        (ends && equals.spacing() == Spacing::Alone).then_some(literal)
+    };
+    let Some(literal) = assigned(input.cursor()).filter(|_| input.peek(syn::Ident)) else { return input.parse() };
+    let (name, eq_token, lit) = (input.parse::<Ident>()?, input.parse()?, syn::Lit::new(literal));
+    input.step(|cursor| {
+        cursor.literal().map(|(_, rest)| ((), rest)).ok_or_else(|| cursor.error("expected a literal"))
+    })?;
+    let attrs = Vec::new;
+    let left = Expr::Path(syn::ExprPath { attrs: attrs(), qself: None, path: name.into() });
+    let right = Expr::Lit(syn::ExprLit { attrs: attrs(), lit });
+    Ok(Expr::Assign(syn::ExprAssign { attrs: attrs(), left: left.into(), eq_token, right: right.into() }))
 }
 
 /// A mistake of the parser in the words of who comes from another language.

@@ -31,37 +31,37 @@ const _: () = {
     /// What `Network::forward` does, as the compiler planned it.
     fn forward_plan() -> &'static graven::Plan {
         /// `t`, [1, 28, 28, 16].
-        const T: std::ops::Range<usize> = 55296..67840;
+        const T: graven::Range = 55296..67840;
         /// Scratch memory of `conv1`.
-        const CONV1_SCRATCH: std::ops::Range<usize> = 67840..68000;
+        const CONV1_SCRATCH: graven::Range = 67840..68000;
         /// `conv1`, [6, 24, 24, 16].
-        const CONV1: std::ops::Range<usize> = 0..55296;
+        const CONV1: graven::Range = 0..55296;
         /// `relu`, [6, 24, 24, 16].
-        const RELU: std::ops::Range<usize> = 55296..110592;
+        const RELU: graven::Range = 55296..110592;
         /// `max_pool2d`, [6, 12, 12, 16].
-        const MAX_POOL2D: std::ops::Range<usize> = 0..13824;
+        const MAX_POOL2D: graven::Range = 0..13824;
         /// Scratch memory of `conv2`.
-        const CONV2_SCRATCH: std::ops::Range<usize> = 26112..27920;
+        const CONV2_SCRATCH: graven::Range = 26112..27920;
         /// `conv2`, [12, 8, 8, 16].
-        const CONV2: std::ops::Range<usize> = 13824..26112;
+        const CONV2: graven::Range = 13824..26112;
         /// `relu`, [12, 8, 8, 16].
-        const RELU_2: std::ops::Range<usize> = 0..12288;
+        const RELU_2: graven::Range = 0..12288;
         /// `max_pool2d`, [12, 4, 4, 16].
-        const MAX_POOL2D_2: std::ops::Range<usize> = 12288..15360;
+        const MAX_POOL2D_2: graven::Range = 12288..15360;
         /// `fc1`, [120, 16].
-        const FC1: std::ops::Range<usize> = 0..1920;
+        const FC1: graven::Range = 0..1920;
         /// `relu`, [120, 16].
-        const RELU_3: std::ops::Range<usize> = 1920..3840;
+        const RELU_3: graven::Range = 1920..3840;
         /// `fc2`, [60, 16].
-        const FC2: std::ops::Range<usize> = 0..960;
+        const FC2: graven::Range = 0..960;
         /// `relu`, [60, 16].
-        const RELU_4: std::ops::Range<usize> = 960..1920;
+        const RELU_4: graven::Range = 960..1920;
         /// `out`, [10, 16].
-        const OUT: std::ops::Range<usize> = 0..160;
+        const OUT: graven::Range = 0..160;
         /// `out`, [10, 16].
-        const OUT_2: std::ops::Range<usize> = 160..320;
+        const OUT_2: graven::Range = 160..320;
         /// Parameter `conv1.weight`, [6, 1, 5, 5].
-        const CONV1_WEIGHT: std::ops::Range<usize> = 0..150;
+        const CONV1_WEIGHT: graven::Range = 0..150;
         const CONV1_SIZES: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
             in_channels: 1,
             out_channels: 6,
@@ -74,7 +74,7 @@ const _: () = {
             groups: 1,
         };
         /// Parameter `conv1.bias`, [6].
-        const CONV1_BIAS: std::ops::Range<usize> = 160..166;
+        const CONV1_BIAS: graven::Range = 160..166;
         const RELU_SIZES: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [6, 9216],
             strides: [[9216, 1], [1, 0]],
@@ -88,7 +88,7 @@ const _: () = {
             padding: [0, 0],
         };
         /// Parameter `conv2.weight`, [12, 6, 5, 5].
-        const CONV2_WEIGHT: std::ops::Range<usize> = 176..1976;
+        const CONV2_WEIGHT: graven::Range = 176..1976;
         const CONV2_SIZES: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
             in_channels: 6,
             out_channels: 12,
@@ -101,7 +101,7 @@ const _: () = {
             groups: 1,
         };
         /// Parameter `conv2.bias`, [12].
-        const CONV2_BIAS: std::ops::Range<usize> = 1984..1996;
+        const CONV2_BIAS: graven::Range = 1984..1996;
         const RELU_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [12, 1024],
             strides: [[1024, 1], [1, 0]],
@@ -115,7 +115,7 @@ const _: () = {
             padding: [0, 0],
         };
         /// Parameter `fc1.weight`, [120, 192].
-        const FC1_WEIGHT: std::ops::Range<usize> = 2000..25040;
+        const FC1_WEIGHT: graven::Range = 2000..25040;
         const FC1_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
             vectors: 1,
             in_features: 192,
@@ -123,13 +123,13 @@ const _: () = {
             transposed: false,
         };
         /// Parameter `fc1.bias`, [120].
-        const FC1_BIAS: std::ops::Range<usize> = 25040..25160;
+        const FC1_BIAS: graven::Range = 25040..25160;
         const RELU_SIZES_3: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [120, 16],
             strides: [[16, 1], [1, 0]],
         };
         /// Parameter `fc2.weight`, [60, 120].
-        const FC2_WEIGHT: std::ops::Range<usize> = 25168..32368;
+        const FC2_WEIGHT: graven::Range = 25168..32368;
         const FC2_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
             vectors: 1,
             in_features: 120,
@@ -137,13 +137,13 @@ const _: () = {
             transposed: false,
         };
         /// Parameter `fc2.bias`, [60].
-        const FC2_BIAS: std::ops::Range<usize> = 32368..32428;
+        const FC2_BIAS: graven::Range = 32368..32428;
         const RELU_SIZES_4: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [60, 16],
             strides: [[16, 1], [1, 0]],
         };
         /// Parameter `out.weight`, [10, 60].
-        const OUT_WEIGHT: std::ops::Range<usize> = 32432..33032;
+        const OUT_WEIGHT: graven::Range = 32432..33032;
         const OUT_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
             vectors: 1,
             in_features: 60,
@@ -151,43 +151,43 @@ const _: () = {
             transposed: false,
         };
         /// Parameter `out.bias`, [10].
-        const OUT_BIAS: std::ops::Range<usize> = 33040..33050;
+        const OUT_BIAS: graven::Range = 33040..33050;
         const OUT_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [10, 16],
             strides: [[16, 1], [1, 0]],
         };
         /// Scratch memory of `conv1`.
-        const CONV1_SCRATCH_2: std::ops::Range<usize> = 3456..6832;
+        const CONV1_SCRATCH_2: graven::Range = 3456..6832;
         /// `conv1`, [1, 6, 24, 24].
-        const CONV1_ONE: std::ops::Range<usize> = 0..3456;
+        const CONV1_ONE: graven::Range = 0..3456;
         /// `relu`, [1, 6, 24, 24].
-        const RELU_ONE: std::ops::Range<usize> = 3456..6912;
+        const RELU_ONE: graven::Range = 3456..6912;
         /// Scratch memory of `max_pool2d`.
-        const MAX_POOL2D_SCRATCH: std::ops::Range<usize> = 0..1760;
+        const MAX_POOL2D_SCRATCH: graven::Range = 0..1760;
         /// `max_pool2d`, [1, 6, 12, 12].
-        const MAX_POOL2D_ONE: std::ops::Range<usize> = 6912..7776;
+        const MAX_POOL2D_ONE: graven::Range = 6912..7776;
         /// Scratch memory of `conv2`.
-        const CONV2_SCRATCH_2: std::ops::Range<usize> = 0..2896;
+        const CONV2_SCRATCH_2: graven::Range = 0..2896;
         /// `conv2`, [1, 12, 8, 8].
-        const CONV2_ONE: std::ops::Range<usize> = 2896..3664;
+        const CONV2_ONE: graven::Range = 2896..3664;
         /// `relu`, [1, 12, 8, 8].
-        const RELU_ONE_2: std::ops::Range<usize> = 0..768;
+        const RELU_ONE_2: graven::Range = 0..768;
         /// Scratch memory of `max_pool2d`.
-        const MAX_POOL2D_SCRATCH_2: std::ops::Range<usize> = 768..1184;
+        const MAX_POOL2D_SCRATCH_2: graven::Range = 768..1184;
         /// `max_pool2d`, [1, 12, 4, 4].
-        const MAX_POOL2D_ONE_2: std::ops::Range<usize> = 1184..1376;
+        const MAX_POOL2D_ONE_2: graven::Range = 1184..1376;
         /// `fc1`, [1, 120].
-        const FC1_ONE: std::ops::Range<usize> = 0..120;
+        const FC1_ONE: graven::Range = 0..120;
         /// `relu`, [1, 120].
-        const RELU_ONE_3: std::ops::Range<usize> = 128..248;
+        const RELU_ONE_3: graven::Range = 128..248;
         /// `fc2`, [1, 60].
-        const FC2_ONE: std::ops::Range<usize> = 0..60;
+        const FC2_ONE: graven::Range = 0..60;
         /// `relu`, [1, 60].
-        const RELU_ONE_4: std::ops::Range<usize> = 64..124;
+        const RELU_ONE_4: graven::Range = 64..124;
         /// `out`, [1, 10].
-        const OUT_ONE: std::ops::Range<usize> = 0..10;
+        const OUT_ONE: graven::Range = 0..10;
         /// `out`, [1, 10].
-        const OUT_ONE_2: std::ops::Range<usize> = 16..26;
+        const OUT_ONE_2: graven::Range = 16..26;
         const RELU_SIZES_5: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [6, 576],
             strides: [[576, 1], [1, 0]],
@@ -574,47 +574,47 @@ const _: () = {
     /// What `Network::loss` does, as the compiler planned it.
     fn loss_plan() -> &'static graven::Plan {
         /// The sum of `cross_entropy` over samples, [].
-        const CROSS_ENTROPY_SUM: std::ops::Range<usize> = 0..1;
+        const CROSS_ENTROPY_SUM: graven::Range = 0..1;
         /// The sum of `correct` over samples, [] of i64.
-        const CORRECT_SUM: std::ops::Range<usize> = 0..1;
+        const CORRECT_SUM: graven::Range = 0..1;
         /// `images`, [1, 28, 28, 16].
-        const IMAGES: std::ops::Range<usize> = 55296..67840;
+        const IMAGES: graven::Range = 55296..67840;
         /// Scratch memory of `conv1`.
-        const CONV1_SCRATCH: std::ops::Range<usize> = 67840..68000;
+        const CONV1_SCRATCH: graven::Range = 67840..68000;
         /// `conv1`, [6, 24, 24, 16].
-        const CONV1: std::ops::Range<usize> = 0..55296;
+        const CONV1: graven::Range = 0..55296;
         /// `relu`, [6, 24, 24, 16].
-        const RELU: std::ops::Range<usize> = 55296..110592;
+        const RELU: graven::Range = 55296..110592;
         /// `max_pool2d`, [6, 12, 12, 16].
-        const MAX_POOL2D: std::ops::Range<usize> = 0..13824;
+        const MAX_POOL2D: graven::Range = 0..13824;
         /// Scratch memory of `conv2`.
-        const CONV2_SCRATCH: std::ops::Range<usize> = 26112..27920;
+        const CONV2_SCRATCH: graven::Range = 26112..27920;
         /// `conv2`, [12, 8, 8, 16].
-        const CONV2: std::ops::Range<usize> = 13824..26112;
+        const CONV2: graven::Range = 13824..26112;
         /// `relu`, [12, 8, 8, 16].
-        const RELU_2: std::ops::Range<usize> = 0..12288;
+        const RELU_2: graven::Range = 0..12288;
         /// `max_pool2d`, [12, 4, 4, 16].
-        const MAX_POOL2D_2: std::ops::Range<usize> = 12288..15360;
+        const MAX_POOL2D_2: graven::Range = 12288..15360;
         /// `fc1`, [120, 16].
-        const FC1: std::ops::Range<usize> = 0..1920;
+        const FC1: graven::Range = 0..1920;
         /// `relu`, [120, 16].
-        const RELU_3: std::ops::Range<usize> = 1920..3840;
+        const RELU_3: graven::Range = 1920..3840;
         /// `fc2`, [60, 16].
-        const FC2: std::ops::Range<usize> = 0..960;
+        const FC2: graven::Range = 0..960;
         /// `relu`, [60, 16].
-        const RELU_4: std::ops::Range<usize> = 960..1920;
+        const RELU_4: graven::Range = 960..1920;
         /// `out`, [10, 16].
-        const OUT: std::ops::Range<usize> = 0..160;
+        const OUT: graven::Range = 0..160;
         /// `out`, [10, 16].
-        const OUT_2: std::ops::Range<usize> = 160..320;
+        const OUT_2: graven::Range = 160..320;
         /// `labels`, [16].
-        const LABELS: std::ops::Range<usize> = 0..16;
+        const LABELS: graven::Range = 0..16;
         /// `cross_entropy`, [16].
-        const CROSS_ENTROPY: std::ops::Range<usize> = 0..16;
+        const CROSS_ENTROPY: graven::Range = 0..16;
         /// `correct`, [16].
-        const CORRECT: std::ops::Range<usize> = 16..32;
+        const CORRECT: graven::Range = 16..32;
         /// Parameter `conv1.weight`, [6, 1, 5, 5].
-        const CONV1_WEIGHT: std::ops::Range<usize> = 0..150;
+        const CONV1_WEIGHT: graven::Range = 0..150;
         const CONV1_SIZES: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
             in_channels: 1,
             out_channels: 6,
@@ -627,7 +627,7 @@ const _: () = {
             groups: 1,
         };
         /// Parameter `conv1.bias`, [6].
-        const CONV1_BIAS: std::ops::Range<usize> = 160..166;
+        const CONV1_BIAS: graven::Range = 160..166;
         const RELU_SIZES: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [6, 9216],
             strides: [[9216, 1], [1, 0]],
@@ -641,7 +641,7 @@ const _: () = {
             padding: [0, 0],
         };
         /// Parameter `conv2.weight`, [12, 6, 5, 5].
-        const CONV2_WEIGHT: std::ops::Range<usize> = 176..1976;
+        const CONV2_WEIGHT: graven::Range = 176..1976;
         const CONV2_SIZES: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
             in_channels: 6,
             out_channels: 12,
@@ -654,7 +654,7 @@ const _: () = {
             groups: 1,
         };
         /// Parameter `conv2.bias`, [12].
-        const CONV2_BIAS: std::ops::Range<usize> = 1984..1996;
+        const CONV2_BIAS: graven::Range = 1984..1996;
         const RELU_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [12, 1024],
             strides: [[1024, 1], [1, 0]],
@@ -668,7 +668,7 @@ const _: () = {
             padding: [0, 0],
         };
         /// Parameter `fc1.weight`, [120, 192].
-        const FC1_WEIGHT: std::ops::Range<usize> = 2000..25040;
+        const FC1_WEIGHT: graven::Range = 2000..25040;
         const FC1_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
             vectors: 1,
             in_features: 192,
@@ -676,13 +676,13 @@ const _: () = {
             transposed: false,
         };
         /// Parameter `fc1.bias`, [120].
-        const FC1_BIAS: std::ops::Range<usize> = 25040..25160;
+        const FC1_BIAS: graven::Range = 25040..25160;
         const RELU_SIZES_3: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [120, 16],
             strides: [[16, 1], [1, 0]],
         };
         /// Parameter `fc2.weight`, [60, 120].
-        const FC2_WEIGHT: std::ops::Range<usize> = 25168..32368;
+        const FC2_WEIGHT: graven::Range = 25168..32368;
         const FC2_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
             vectors: 1,
             in_features: 120,
@@ -690,13 +690,13 @@ const _: () = {
             transposed: false,
         };
         /// Parameter `fc2.bias`, [60].
-        const FC2_BIAS: std::ops::Range<usize> = 32368..32428;
+        const FC2_BIAS: graven::Range = 32368..32428;
         const RELU_SIZES_4: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [60, 16],
             strides: [[16, 1], [1, 0]],
         };
         /// Parameter `out.weight`, [10, 60].
-        const OUT_WEIGHT: std::ops::Range<usize> = 32432..33032;
+        const OUT_WEIGHT: graven::Range = 32432..33032;
         const OUT_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
             vectors: 1,
             in_features: 60,
@@ -704,7 +704,7 @@ const _: () = {
             transposed: false,
         };
         /// Parameter `out.bias`, [10].
-        const OUT_BIAS: std::ops::Range<usize> = 33040..33050;
+        const OUT_BIAS: graven::Range = 33040..33050;
         const OUT_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [10, 16],
             strides: [[16, 1], [1, 0]],
@@ -725,79 +725,7 @@ const _: () = {
             samples_last: true,
             tile: true,
         };
-        /// Scratch memory of `conv1`.
-        const CONV1_SCRATCH_2: std::ops::Range<usize> = 3456..6832;
-        /// `conv1`, [1, 6, 24, 24].
-        const CONV1_ONE: std::ops::Range<usize> = 0..3456;
-        /// `relu`, [1, 6, 24, 24].
-        const RELU_ONE: std::ops::Range<usize> = 3456..6912;
-        /// Scratch memory of `max_pool2d`.
-        const MAX_POOL2D_SCRATCH: std::ops::Range<usize> = 0..1760;
-        /// `max_pool2d`, [1, 6, 12, 12].
-        const MAX_POOL2D_ONE: std::ops::Range<usize> = 6912..7776;
-        /// Scratch memory of `conv2`.
-        const CONV2_SCRATCH_2: std::ops::Range<usize> = 0..2896;
-        /// `conv2`, [1, 12, 8, 8].
-        const CONV2_ONE: std::ops::Range<usize> = 2896..3664;
-        /// `relu`, [1, 12, 8, 8].
-        const RELU_ONE_2: std::ops::Range<usize> = 0..768;
-        /// Scratch memory of `max_pool2d`.
-        const MAX_POOL2D_SCRATCH_2: std::ops::Range<usize> = 768..1184;
-        /// `max_pool2d`, [1, 12, 4, 4].
-        const MAX_POOL2D_ONE_2: std::ops::Range<usize> = 1184..1376;
-        /// `fc1`, [1, 120].
-        const FC1_ONE: std::ops::Range<usize> = 0..120;
-        /// `relu`, [1, 120].
-        const RELU_ONE_3: std::ops::Range<usize> = 128..248;
-        /// `fc2`, [1, 60].
-        const FC2_ONE: std::ops::Range<usize> = 0..60;
-        /// `relu`, [1, 60].
-        const RELU_ONE_4: std::ops::Range<usize> = 64..124;
-        /// `out`, [1, 10].
-        const OUT_ONE: std::ops::Range<usize> = 0..10;
-        /// `out`, [1, 10].
-        const OUT_ONE_2: std::ops::Range<usize> = 16..26;
-        /// `cross_entropy`, [1].
-        const CROSS_ENTROPY_ONE: std::ops::Range<usize> = 0..1;
-        /// `correct`, [1].
-        const CORRECT_ONE: std::ops::Range<usize> = 0..1;
-        const RELU_SIZES_5: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [6, 576],
-            strides: [[576, 1], [1, 0]],
-        };
-        const RELU_SIZES_6: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [12, 64],
-            strides: [[64, 1], [1, 0]],
-        };
-        const RELU_SIZES_7: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
-            dims: [120],
-            strides: [[1], [1]],
-        };
-        const RELU_SIZES_8: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
-            dims: [60],
-            strides: [[1], [1]],
-        };
-        const OUT_SIZES_3: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
-            dims: [10],
-            strides: [[1], [1]],
-        };
-        const CROSS_ENTROPY_SIZES_3: kernels::softmax::Axis = kernels::softmax::Axis {
-            outer: 1,
-            size: 10,
-            inner: 1,
-        };
-        const CROSS_ENTROPY_SIZES_4: kernels::reduce::Sum<1> = kernels::reduce::Sum {
-            dims: [1],
-            summed: [true],
-            samples: Some(0),
-        };
-        const CORRECT_SIZES_2: kernels::argmax::Count = kernels::argmax::Count {
-            samples: 1,
-            features: 1,
-            samples_last: false,
-            tile: true,
-        };
-        const CROSS_ENTROPY_SIZES_5: kernels::cpu::map::Map<1, 0> = kernels::cpu::map::Map {
+        const CROSS_ENTROPY_SIZES_3: kernels::cpu::map::Map<1, 0> = kernels::cpu::map::Map {
             dims: [],
             strides: [[]],
         };
@@ -962,194 +890,6 @@ const _: () = {
                 &mut tile.int_sums[CORRECT_SUM],
             );
         }
-        /// One sample passes through every operation of the loop, when there are only a few.
-        #[inline(never)]
-        fn one_sample(tile: &mut graven::Tile<'_>) {
-            /// `conv1`: conv2d, [N, 1, 28, 28] and [6, 1, 5, 5] -> [N, 6, 24, 24], 86400 multiply-adds a sample.
-            let [conv1_scratch_2, conv1_one] = graven::disjoint(
-                tile.floats,
-                [CONV1_SCRATCH_2, CONV1_ONE],
-            );
-            kernels::conv2d::forward_rows(
-                &tile.cx,
-                &CONV1_SIZES,
-                graven::sample(tile.reads[0], &tile.cx, 784),
-                &tile.parameters[CONV1_WEIGHT],
-                conv1_one,
-                conv1_scratch_2,
-            );
-            /// `relu`: relu(add(a, b)), [N, 6, 24, 24] and [6, 1, 1] -> [N, 6, 24, 24], 6912 multiply-adds a sample.
-            let [conv1_one, relu_one] = graven::disjoint(
-                tile.floats,
-                [CONV1_ONE, RELU_ONE],
-            );
-            kernels::cpu::map::map(
-                &tile.cx,
-                &RELU_SIZES_5,
-                [conv1_one, &tile.parameters[CONV1_BIAS]],
-                relu_one,
-                relu_formula(),
-            );
-            /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
-            let [relu_one, max_pool2d_scratch, max_pool2d_one] = graven::disjoint(
-                tile.floats,
-                [RELU_ONE, MAX_POOL2D_SCRATCH, MAX_POOL2D_ONE],
-            );
-            kernels::pool2d::max_rows(
-                &tile.cx,
-                &MAX_POOL2D_SIZES,
-                relu_one,
-                max_pool2d_one,
-                max_pool2d_scratch,
-            );
-            /// `conv2`: conv2d, [N, 6, 12, 12] and [12, 6, 5, 5] -> [N, 12, 8, 8], 115200 multiply-adds a sample.
-            let [max_pool2d_one, conv2_scratch_2, conv2_one] = graven::disjoint(
-                tile.floats,
-                [MAX_POOL2D_ONE, CONV2_SCRATCH_2, CONV2_ONE],
-            );
-            kernels::conv2d::forward_rows(
-                &tile.cx,
-                &CONV2_SIZES,
-                max_pool2d_one,
-                &tile.parameters[CONV2_WEIGHT],
-                conv2_one,
-                conv2_scratch_2,
-            );
-            /// `relu`: relu(add(a, b)), [N, 12, 8, 8] and [12, 1, 1] -> [N, 12, 8, 8], 1536 multiply-adds a sample.
-            let [conv2_one, relu_one_2] = graven::disjoint(
-                tile.floats,
-                [CONV2_ONE, RELU_ONE_2],
-            );
-            kernels::cpu::map::map(
-                &tile.cx,
-                &RELU_SIZES_6,
-                [conv2_one, &tile.parameters[CONV2_BIAS]],
-                relu_one_2,
-                relu_formula(),
-            );
-            /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
-            let [relu_one_2, max_pool2d_scratch_2, max_pool2d_one_2] = graven::disjoint(
-                tile.floats,
-                [RELU_ONE_2, MAX_POOL2D_SCRATCH_2, MAX_POOL2D_ONE_2],
-            );
-            kernels::pool2d::max_rows(
-                &tile.cx,
-                &MAX_POOL2D_SIZES_2,
-                relu_one_2,
-                max_pool2d_one_2,
-                max_pool2d_scratch_2,
-            );
-            /// `fc1`: linear, [N, 192] and [120, 192] -> [N, 120], 23040 multiply-adds a sample.
-            let [max_pool2d_one_2, fc1_one] = graven::disjoint(
-                tile.floats,
-                [MAX_POOL2D_ONE_2, FC1_ONE],
-            );
-            kernels::linear::forward_rows(
-                &tile.cx,
-                &FC1_SIZES,
-                max_pool2d_one_2,
-                &tile.parameters[FC1_WEIGHT],
-                fc1_one,
-            );
-            /// `relu`: relu(add(a, b)), [N, 120] and [120] -> [N, 120], 240 multiply-adds a sample.
-            let [fc1_one, relu_one_3] = graven::disjoint(
-                tile.floats,
-                [FC1_ONE, RELU_ONE_3],
-            );
-            kernels::cpu::map::map(
-                &tile.cx,
-                &RELU_SIZES_7,
-                [fc1_one, &tile.parameters[FC1_BIAS]],
-                relu_one_3,
-                relu_formula(),
-            );
-            /// `fc2`: linear, [N, 120] and [60, 120] -> [N, 60], 7200 multiply-adds a sample.
-            let [relu_one_3, fc2_one] = graven::disjoint(
-                tile.floats,
-                [RELU_ONE_3, FC2_ONE],
-            );
-            kernels::linear::forward_rows(
-                &tile.cx,
-                &FC2_SIZES,
-                relu_one_3,
-                &tile.parameters[FC2_WEIGHT],
-                fc2_one,
-            );
-            /// `relu`: relu(add(a, b)), [N, 60] and [60] -> [N, 60], 120 multiply-adds a sample.
-            let [fc2_one, relu_one_4] = graven::disjoint(
-                tile.floats,
-                [FC2_ONE, RELU_ONE_4],
-            );
-            kernels::cpu::map::map(
-                &tile.cx,
-                &RELU_SIZES_8,
-                [fc2_one, &tile.parameters[FC2_BIAS]],
-                relu_one_4,
-                relu_formula(),
-            );
-            /// `out`: linear, [N, 60] and [10, 60] -> [N, 10], 600 multiply-adds a sample.
-            let [relu_one_4, out_one] = graven::disjoint(
-                tile.floats,
-                [RELU_ONE_4, OUT_ONE],
-            );
-            kernels::linear::forward_rows(
-                &tile.cx,
-                &OUT_SIZES,
-                relu_one_4,
-                &tile.parameters[OUT_WEIGHT],
-                out_one,
-            );
-            /// `out`: add(a, b), [N, 10] and [10] -> [N, 10], 10 multiply-adds a sample.
-            let [out_one, out_one_2] = graven::disjoint(
-                tile.floats,
-                [OUT_ONE, OUT_ONE_2],
-            );
-            kernels::cpu::map::map(
-                &tile.cx,
-                &OUT_SIZES_3,
-                [out_one, &tile.parameters[OUT_BIAS]],
-                out_one_2,
-                out_formula(),
-            );
-            /// `cross_entropy`: cross_entropy, [N, 10] and [N] of i64 -> [N], 80 multiply-adds a sample.
-            let [out_one_2, cross_entropy_one] = graven::disjoint(
-                tile.floats,
-                [OUT_ONE_2, CROSS_ENTROPY_ONE],
-            );
-            kernels::cross_entropy::forward(
-                &tile.cx,
-                &CROSS_ENTROPY_SIZES_3,
-                out_one_2,
-                graven::sample(tile.int_reads[0], &tile.cx, 1),
-                cross_entropy_one,
-            );
-            /// `cross_entropy`: sum, [N] -> [], 1 multiply-adds a sample.
-            let [cross_entropy_one] = graven::disjoint(tile.floats, [CROSS_ENTROPY_ONE]);
-            kernels::reduce::sum_into(
-                &tile.cx,
-                &CROSS_ENTROPY_SIZES_4,
-                cross_entropy_one,
-                &mut tile.sums[CROSS_ENTROPY_SUM],
-            );
-            /// `correct`: argmax, [N, 10] -> [N] of i64, 10 multiply-adds a sample.
-            let [out_one_2] = graven::disjoint(tile.floats, [OUT_ONE_2]);
-            let [correct_one] = graven::disjoint(tile.ints, [CORRECT_ONE]);
-            kernels::argmax::argmax(
-                &tile.cx,
-                &CROSS_ENTROPY_SIZES_3,
-                out_one_2,
-                correct_one,
-            );
-            /// `correct`: count_equal, [N] of i64 and [N] of i64 -> [] of i64, 1 multiply-adds a sample.
-            let [correct_one] = graven::disjoint(tile.ints, [CORRECT_ONE]);
-            kernels::argmax::count_equal(
-                &tile.cx,
-                &CORRECT_SIZES_2,
-                correct_one,
-                graven::sample(tile.int_reads[0], &tile.cx, 1),
-                &mut tile.int_sums[CORRECT_SUM],
-            );
-        }
         /// Operations of stage 1 on complete tensors.
         #[inline(never)]
         fn whole_tensors(whole: &mut graven::Whole<'_>) {
@@ -1161,7 +901,7 @@ const _: () = {
             );
             kernels::cpu::map::map(
                 &whole.cx,
-                &CROSS_ENTROPY_SIZES_5,
+                &CROSS_ENTROPY_SIZES_3,
                 [value_2],
                 value_0,
                 #[inline(always)]
@@ -1275,12 +1015,8 @@ const _: () = {
                                 ints: 32,
                                 steps: &[tile_of_samples],
                             },
-                            one: Some(graven::TilePlan {
-                                floats: 7776,
-                                ints: 16,
-                                steps: &[one_sample],
-                            }),
-                            few: 4,
+                            one: None,
+                            few: 0,
                         },
                     ],
                 },
@@ -1299,105 +1035,105 @@ const _: () = {
     /// What `Network::loss_grad` does, as the compiler planned it.
     fn loss_grad_plan() -> &'static graven::Plan {
         /// The sum of `cross_entropy` over samples, [].
-        const CROSS_ENTROPY_SUM: std::ops::Range<usize> = 0..1;
+        const CROSS_ENTROPY_SUM: graven::Range = 0..1;
         /// The sum of `correct` over samples, [] of i64.
-        const CORRECT_SUM: std::ops::Range<usize> = 0..1;
+        const CORRECT_SUM: graven::Range = 0..1;
         /// The sum of `out_grad` over samples, [10].
-        const OUT_GRAD_SUM: std::ops::Range<usize> = 16..26;
+        const OUT_GRAD_SUM: graven::Range = 16..26;
         /// The sum of `out_grad` over samples, [10, 60].
-        const OUT_GRAD_SUM_2: std::ops::Range<usize> = 32..632;
+        const OUT_GRAD_SUM_2: graven::Range = 32..632;
         /// The sum of `fc2_grad` over samples, [60].
-        const FC2_GRAD_SUM: std::ops::Range<usize> = 640..700;
+        const FC2_GRAD_SUM: graven::Range = 640..700;
         /// The sum of `fc2_grad` over samples, [60, 120].
-        const FC2_GRAD_SUM_2: std::ops::Range<usize> = 704..7904;
+        const FC2_GRAD_SUM_2: graven::Range = 704..7904;
         /// The sum of `fc1_grad` over samples, [120].
-        const FC1_GRAD_SUM: std::ops::Range<usize> = 7904..8024;
+        const FC1_GRAD_SUM: graven::Range = 7904..8024;
         /// The sum of `fc1_grad` over samples, [120, 192].
-        const FC1_GRAD_SUM_2: std::ops::Range<usize> = 8032..31072;
+        const FC1_GRAD_SUM_2: graven::Range = 8032..31072;
         /// The sum of `conv2_grad` over samples, [12].
-        const CONV2_GRAD_SUM: std::ops::Range<usize> = 31072..31084;
+        const CONV2_GRAD_SUM: graven::Range = 31072..31084;
         /// The sum of `conv2_grad` over samples, [12, 6, 5, 5].
-        const CONV2_GRAD_SUM_2: std::ops::Range<usize> = 31088..32888;
+        const CONV2_GRAD_SUM_2: graven::Range = 31088..32888;
         /// The sum of `conv1_grad` over samples, [6].
-        const CONV1_GRAD_SUM: std::ops::Range<usize> = 32896..32902;
+        const CONV1_GRAD_SUM: graven::Range = 32896..32902;
         /// The sum of `conv1_grad` over samples, [6, 1, 5, 5].
-        const CONV1_GRAD_SUM_2: std::ops::Range<usize> = 32912..33062;
+        const CONV1_GRAD_SUM_2: graven::Range = 32912..33062;
         /// `images`, [1, 28, 28, 16].
-        const IMAGES: std::ops::Range<usize> = 165888..178432;
+        const IMAGES: graven::Range = 165888..178432;
         /// Scratch memory of `conv1`.
-        const CONV1_SCRATCH: std::ops::Range<usize> = 55296..55456;
+        const CONV1_SCRATCH: graven::Range = 55296..55456;
         /// `conv1`, [6, 24, 24, 16].
-        const CONV1: std::ops::Range<usize> = 0..55296;
+        const CONV1: graven::Range = 0..55296;
         /// `relu`, [6, 24, 24, 16].
-        const RELU: std::ops::Range<usize> = 55296..110592;
+        const RELU: graven::Range = 55296..110592;
         /// `max_pool2d`, [6, 12, 12, 16].
-        const MAX_POOL2D: std::ops::Range<usize> = 110592..124416;
+        const MAX_POOL2D: graven::Range = 110592..124416;
         /// Scratch memory of `conv2`.
-        const CONV2_SCRATCH: std::ops::Range<usize> = 12288..14096;
+        const CONV2_SCRATCH: graven::Range = 12288..14096;
         /// `conv2`, [12, 8, 8, 16].
-        const CONV2: std::ops::Range<usize> = 0..12288;
+        const CONV2: graven::Range = 0..12288;
         /// `relu`, [12, 8, 8, 16].
-        const RELU_2: std::ops::Range<usize> = 12288..24576;
+        const RELU_2: graven::Range = 12288..24576;
         /// `max_pool2d`, [12, 4, 4, 16].
-        const MAX_POOL2D_2: std::ops::Range<usize> = 24576..27648;
+        const MAX_POOL2D_2: graven::Range = 24576..27648;
         /// `fc1`, [120, 16].
-        const FC1: std::ops::Range<usize> = 0..1920;
+        const FC1: graven::Range = 0..1920;
         /// `relu`, [120, 16].
-        const RELU_3: std::ops::Range<usize> = 1920..3840;
+        const RELU_3: graven::Range = 1920..3840;
         /// `fc2`, [60, 16].
-        const FC2: std::ops::Range<usize> = 0..960;
+        const FC2: graven::Range = 0..960;
         /// `relu`, [60, 16].
-        const RELU_4: std::ops::Range<usize> = 960..1920;
+        const RELU_4: graven::Range = 960..1920;
         /// `out`, [10, 16].
-        const OUT: std::ops::Range<usize> = 0..160;
+        const OUT: graven::Range = 0..160;
         /// `out`, [10, 16].
-        const OUT_2: std::ops::Range<usize> = 160..320;
+        const OUT_2: graven::Range = 160..320;
         /// `labels`, [16].
-        const LABELS: std::ops::Range<usize> = 0..16;
+        const LABELS: graven::Range = 0..16;
         /// `cross_entropy`, [16].
-        const CROSS_ENTROPY: std::ops::Range<usize> = 0..16;
+        const CROSS_ENTROPY: graven::Range = 0..16;
         /// `correct`, [16].
-        const CORRECT: std::ops::Range<usize> = 16..32;
+        const CORRECT: graven::Range = 16..32;
         /// `cross_entropy_grad`, [16].
-        const CROSS_ENTROPY_GRAD: std::ops::Range<usize> = 0..16;
+        const CROSS_ENTROPY_GRAD: graven::Range = 0..16;
         /// `cross_entropy_grad`, [10, 16].
-        const CROSS_ENTROPY_GRAD_2: std::ops::Range<usize> = 3840..4000;
+        const CROSS_ENTROPY_GRAD_2: graven::Range = 3840..4000;
         /// `out_grad`, [60, 16].
-        const OUT_GRAD: std::ops::Range<usize> = 0..960;
+        const OUT_GRAD: graven::Range = 0..960;
         /// `cross_entropy_grad`, [16, 10].
-        const CROSS_ENTROPY_GRAD_ROWS: std::ops::Range<usize> = 4800..4960;
+        const CROSS_ENTROPY_GRAD_ROWS: graven::Range = 4800..4960;
         /// `relu`, [16, 60].
-        const RELU_ROWS: std::ops::Range<usize> = 3840..4800;
+        const RELU_ROWS: graven::Range = 3840..4800;
         /// `relu_grad`, [60, 16].
-        const RELU_GRAD: std::ops::Range<usize> = 3840..4800;
+        const RELU_GRAD: graven::Range = 3840..4800;
         /// `fc2_grad`, [120, 16].
-        const FC2_GRAD: std::ops::Range<usize> = 0..1920;
+        const FC2_GRAD: graven::Range = 0..1920;
         /// `relu_grad`, [16, 60].
-        const RELU_GRAD_ROWS: std::ops::Range<usize> = 5760..6720;
+        const RELU_GRAD_ROWS: graven::Range = 5760..6720;
         /// `relu`, [16, 120].
-        const RELU_ROWS_2: std::ops::Range<usize> = 3840..5760;
+        const RELU_ROWS_2: graven::Range = 3840..5760;
         /// `relu_grad`, [120, 16].
-        const RELU_GRAD_2: std::ops::Range<usize> = 3840..5760;
+        const RELU_GRAD_2: graven::Range = 3840..5760;
         /// `fc1_grad`, [192, 16].
-        const FC1_GRAD: std::ops::Range<usize> = 27648..30720;
+        const FC1_GRAD: graven::Range = 27648..30720;
         /// `relu_grad`, [16, 120].
-        const RELU_GRAD_ROWS_2: std::ops::Range<usize> = 5760..7680;
+        const RELU_GRAD_ROWS_2: graven::Range = 5760..7680;
         /// `max_pool2d`, [16, 12, 4, 4].
-        const MAX_POOL2D_ROWS: std::ops::Range<usize> = 0..3072;
+        const MAX_POOL2D_ROWS: graven::Range = 0..3072;
         /// `max_pool2d_grad`, [12, 8, 8, 16].
-        const MAX_POOL2D_GRAD: std::ops::Range<usize> = 0..12288;
+        const MAX_POOL2D_GRAD: graven::Range = 0..12288;
         /// `relu_grad`, [12, 8, 8, 16].
-        const RELU_GRAD_3: std::ops::Range<usize> = 138240..150528;
+        const RELU_GRAD_3: graven::Range = 138240..150528;
         /// Scratch memory of `conv2_grad`.
-        const CONV2_GRAD_SCRATCH: std::ops::Range<usize> = 0..50960;
+        const CONV2_GRAD_SCRATCH: graven::Range = 0..50960;
         /// `conv2_grad`, [6, 12, 12, 16].
-        const CONV2_GRAD: std::ops::Range<usize> = 124416..138240;
+        const CONV2_GRAD: graven::Range = 124416..138240;
         /// `max_pool2d_grad`, [6, 24, 24, 16].
-        const MAX_POOL2D_GRAD_2: std::ops::Range<usize> = 0..55296;
+        const MAX_POOL2D_GRAD_2: graven::Range = 0..55296;
         /// `relu_grad`, [6, 24, 24, 16].
-        const RELU_GRAD_4: std::ops::Range<usize> = 110592..165888;
+        const RELU_GRAD_4: graven::Range = 110592..165888;
         /// Parameter `conv1.weight`, [6, 1, 5, 5].
-        const CONV1_WEIGHT: std::ops::Range<usize> = 0..150;
+        const CONV1_WEIGHT: graven::Range = 0..150;
         const CONV1_SIZES: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
             in_channels: 1,
             out_channels: 6,
@@ -1410,7 +1146,7 @@ const _: () = {
             groups: 1,
         };
         /// Parameter `conv1.bias`, [6].
-        const CONV1_BIAS: std::ops::Range<usize> = 160..166;
+        const CONV1_BIAS: graven::Range = 160..166;
         const RELU_SIZES: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [6, 9216],
             strides: [[9216, 1], [1, 0]],
@@ -1424,7 +1160,7 @@ const _: () = {
             padding: [0, 0],
         };
         /// Parameter `conv2.weight`, [12, 6, 5, 5].
-        const CONV2_WEIGHT: std::ops::Range<usize> = 176..1976;
+        const CONV2_WEIGHT: graven::Range = 176..1976;
         const CONV2_SIZES: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
             in_channels: 6,
             out_channels: 12,
@@ -1437,7 +1173,7 @@ const _: () = {
             groups: 1,
         };
         /// Parameter `conv2.bias`, [12].
-        const CONV2_BIAS: std::ops::Range<usize> = 1984..1996;
+        const CONV2_BIAS: graven::Range = 1984..1996;
         const RELU_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [12, 1024],
             strides: [[1024, 1], [1, 0]],
@@ -1451,7 +1187,7 @@ const _: () = {
             padding: [0, 0],
         };
         /// Parameter `fc1.weight`, [120, 192].
-        const FC1_WEIGHT: std::ops::Range<usize> = 2000..25040;
+        const FC1_WEIGHT: graven::Range = 2000..25040;
         const FC1_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
             vectors: 1,
             in_features: 192,
@@ -1459,13 +1195,13 @@ const _: () = {
             transposed: false,
         };
         /// Parameter `fc1.bias`, [120].
-        const FC1_BIAS: std::ops::Range<usize> = 25040..25160;
+        const FC1_BIAS: graven::Range = 25040..25160;
         const RELU_SIZES_3: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [120, 16],
             strides: [[16, 1], [1, 0]],
         };
         /// Parameter `fc2.weight`, [60, 120].
-        const FC2_WEIGHT: std::ops::Range<usize> = 25168..32368;
+        const FC2_WEIGHT: graven::Range = 25168..32368;
         const FC2_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
             vectors: 1,
             in_features: 120,
@@ -1473,13 +1209,13 @@ const _: () = {
             transposed: false,
         };
         /// Parameter `fc2.bias`, [60].
-        const FC2_BIAS: std::ops::Range<usize> = 32368..32428;
+        const FC2_BIAS: graven::Range = 32368..32428;
         const RELU_SIZES_4: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [60, 16],
             strides: [[16, 1], [1, 0]],
         };
         /// Parameter `out.weight`, [10, 60].
-        const OUT_WEIGHT: std::ops::Range<usize> = 32432..33032;
+        const OUT_WEIGHT: graven::Range = 32432..33032;
         const OUT_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
             vectors: 1,
             in_features: 60,
@@ -1487,7 +1223,7 @@ const _: () = {
             transposed: false,
         };
         /// Parameter `out.bias`, [10].
-        const OUT_BIAS: std::ops::Range<usize> = 33040..33050;
+        const OUT_BIAS: graven::Range = 33040..33050;
         const OUT_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [10, 16],
             strides: [[16, 1], [1, 0]],

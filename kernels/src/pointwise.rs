@@ -419,6 +419,9 @@ impl Op for Pointwise {
 /// Where the element of a broadcast operand stands that belongs to element `i` of the output, as CUDA.
 #[must_use]
 pub fn broadcast_position(operand: &Type, output: &Type) -> String {
+    if operand.dims == output.dims {
+        return "i".to_owned();
+    }
     let strides = broadcast_strides(&operand.dims, &output.dims);
     let (dims, strides) = merge(&output.dims, vec![strides]);
     let mut position = String::new();

@@ -5,8 +5,6 @@
 //! each tile, in an arena whose size does not depend on the batch. What a loop adds up over samples (losses, weight
 //! gradients) goes to accumulators of its chunk; the chunks are added in a fixed tree when the loop ends.
 
-use std::ops::Range;
-
 use crate::run::{Tile, Whole};
 use crate::tensor::Dtype;
 
@@ -18,6 +16,9 @@ pub struct Size {
     /// The symbols that the run binds; a symbol may stand more than once.
     pub symbols: &'static [usize],
 }
+
+/// A part of an arena: of the parameters, of the buffers of a tile, of the sums of a loop.
+pub type Range = std::ops::Range<usize>;
 
 /// One tensor argument of a function.
 #[derive(Debug)]
@@ -67,7 +68,7 @@ pub enum Place {
 #[derive(Debug, Clone)]
 pub struct SumPlan {
     /// Its place among the accumulators of the loop.
-    pub from: Range<usize>,
+    pub from: Range,
     /// Where it goes.
     pub to: SumTarget,
 }
@@ -153,7 +154,7 @@ pub struct Plan {
     /// Floats of the parameter layout, which is also the layout of the gradients; 0 for a function without a module.
     pub parameters: usize,
     /// Ranges of the parameter layout that are trained; the gradients of the others are zero and no optimizer moves them.
-    pub trained: &'static [Range<usize>],
+    pub trained: &'static [Range],
     /// The same function for a CUDA device; `None` if the macros were built without the feature `cuda`.
     pub cuda: Option<&'static CudaPlan>,
 }

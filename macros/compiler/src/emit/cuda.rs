@@ -4,13 +4,16 @@
 //! In a kernel every tensor is a lambda from a position to an element: it reads memory, or computes. So a kernel reads like
 //! the chain of operations that it fuses.
 
+use std::cell::RefCell;
 use std::fmt::{self, Write as _};
+use std::rc::Rc;
+use std::sync::Arc;
 
 use graven_kernels::cuda::{Combine, MODULES, PRELUDE};
 use graven_kernels::dim::{Dim, Dtype};
-use graven_kernels::pointwise::broadcast_position;
+use graven_kernels::pointwise::{Formula, broadcast_position};
 
-use super::formula::{CUDA, operands};
+use super::formula::{CUDA, operands, printed};
 use super::layout::ParameterLayout;
 use super::names::Names;
 use crate::schedule::Schedule;
@@ -170,16 +173,17 @@ impl Argument {
 #[derive(Default)]
 struct Kernel {
     arguments: Vec<Argument>,
-    /// As they stand in the kernel's signature.
-    parameters: Vec<String>,
+    /// As they stand in the kernel's signature, one in a line.
+    parameters: String,
     modules: Vec<&'static str>,
 }
 
 impl Kernel {
-    fn take(&mut self, argument: Argument, parameter: String) {
+    fn take(&mut self, argument: Argument, parameter: fmt::Arguments<'_>) {
         if !self.arguments.contains(&argument) {
+            let before = if self.arguments.is_empty() { "" } else { ",\n    " };
+            let _ = write!(self.parameters, "{before}{parameter}");
             self.arguments.push(argument);
-            self.parameters.push(parameter);
         }
     }
 }
@@ -189,6 +193,10 @@ struct Emitter<'a> {
     symbols: &'a [String],
     /// The name of each tensor.
     names: Vec<String>,
+    /// The type of each tensor, printed.
+    types: Vec<Arc<str>>,
+    /// The formulas that were printed: a network has a few, each many times.
+    formulas: RefCell<Vec<(&'a Formula, Rc<str>)>>,
 }
 
 /// What is known while one kernel is written.
@@ -211,7 +219,8 @@ impl<'a> Emitter<'a> {
         operands(26).iter().for_each(|letter| drop(names.give(letter)));
         symbols.iter().for_each(|symbol| drop(names.give(symbol)));
         let names = plan.tensors.iter().map(|tensor| names.give(&tensor.label)).collect();
-        Emitter { plan, symbols, names }
+        let types = printed(plan.tensors.iter().map(|tensor| &tensor.ty));
+        Emitter { plan, symbols, names, types, formulas: RefCell::default() }
     }
 
     /// A kernel is named after the user's names for what it computes.
@@ -304,7 +313,7 @@ impl<'a> Emitter<'a> {
         let text = format!(
             "\n{docs}extern \"C\" __global__ void __launch_bounds__({THREADS}) {name}(\n    {}) {{\n    \
              {index}\n{walks}}}\n",
-            kernel.parameters.join(",\n    ")
+            kernel.parameters
         );
         let works = launch.roots.iter().map(|(root, _)| elements(&self.plan.elements(*root)));
         let (team, work, per_block) = match (&launch.samples, launch.roots[0].1) {
@@ -332,16 +341,10 @@ impl<'a> Emitter<'a> {
 
     /// `// max_pool2d: [N, 6, 12, 12]`
     fn describe(&self, root: usize) -> String {
-        let tensor = &self.plan.tensors[root];
-        let mut text = format!("/// {} = {}", self.names[root], tensor.ty);
-        let reads: Vec<String> = self
-            .plan
-            .reads(root)
-            .iter()
-            .map(|read| format!("{} {}", self.names[*read], self.plan.tensors[*read].ty))
-            .collect();
-        if !reads.is_empty() {
-            let _ = write!(text, " from {}", reads.join(", "));
+        let mut text = format!("/// {} = {}", self.names[root], self.types[root]);
+        for (position, read) in self.plan.reads(root).iter().enumerate() {
+            text.push_str(if position == 0 { " from " } else { ", " });
+            let _ = write!(text, "{} {}", self.names[*read], self.types[*read]);
         }
         text + "\n"
     }
@@ -355,7 +358,7 @@ impl<'a> Emitter<'a> {
             };
             // Its first character alone is found much faster.
             if symbol.chars().next().is_some_and(|first| text.match_indices(first).any(is_word)) {
-                kernel.take(Argument::Symbol(index), format!("Index {symbol}"));
+                kernel.take(Argument::Symbol(index), format_args!("Index {symbol}"));
             }
         }
     }
@@ -387,7 +390,7 @@ impl<'a> Emitter<'a> {
             };
             let pointer = self.pointer(tensor, 0);
             let ty = scalar_type(self.plan.tensors[tensor].ty.dtype);
-            writing.kernel.take(argument, format!("const {ty} *__restrict__ {pointer}"));
+            writing.kernel.take(argument, format_args!("const {ty} *__restrict__ {pointer}"));
             let _ = writeln!(writing.body, "    const auto {name} = graven::memory({pointer});");
         }
         name
@@ -417,10 +420,20 @@ impl<'a> Emitter<'a> {
             }
             let pointer = self.pointer(tensor, place);
             let ty = scalar_type(self.plan.tensors[tensor].ty.dtype);
-            writing.kernel.take(Argument::Stored(*store), format!("{ty} *__restrict__ {pointer}"));
+            writing.kernel.take(Argument::Stored(*store), format_args!("{ty} *__restrict__ {pointer}"));
             let _ = write!(text, "{condition}{pointer}[{position}] = value;\n        ");
         }
         text + "return value;"
+    }
+
+    fn formula(&self, formula: &'a Formula, letters: &[String]) -> Rc<str> {
+        let mut formulas = self.formulas.borrow_mut();
+        if let Some((_, text)) = formulas.iter().find(|(own, _)| own.is(formula)) {
+            return Rc::clone(text);
+        }
+        let text: Rc<str> = CUDA.formula(formula, letters).into();
+        formulas.push((formula, Rc::clone(&text)));
+        text
     }
 
     fn element(&self, tensor: usize, writing: &mut Writing<'_>) -> Element {
@@ -435,7 +448,7 @@ impl<'a> Emitter<'a> {
                     format!("const auto {letter} = {input}({position});\n        ")
                 });
                 let before = reads.collect();
-                Element { before, value: CUDA.formula(formula, &letters) }
+                Element { before, value: self.formula(formula, &letters).to_string() }
             }
             How::Part(part) | How::Chunks(part, _) => {
                 part.modules.iter().for_each(|module| {
@@ -448,7 +461,7 @@ impl<'a> Emitter<'a> {
                 arguments.push("i".to_owned());
                 arguments.extend(part.terms.is_some().then(|| "r".to_owned()));
                 if part.seed {
-                    writing.kernel.take(Argument::Seed, "const Word *__restrict__ seed_at".to_owned());
+                    writing.kernel.take(Argument::Seed, format_args!("const Word *__restrict__ seed_at"));
                     arguments.push("*seed_at".to_owned());
                 }
                 arguments.extend(inputs.iter().map(|input| (*input).to_owned()));

@@ -1,5 +1,8 @@
-//! Formulas as Rust or CUDA C++: the rows' texts, put into each other.
+//! Formulas as Rust or CUDA C++: the rows' texts, put into each other. Types as text.
 
+use std::sync::Arc;
+
+use graven_kernels::dim::Type;
 use graven_kernels::op::Scalar;
 use graven_kernels::pointwise::Formula;
 
@@ -101,6 +104,31 @@ fn is_simple(expression: &str) -> bool {
 /// `a, b, ..` as a pattern of the closure.
 pub(super) fn operands(n: usize) -> Vec<String> {
     (0..n).map(|index| char::from(b'a' + index as u8).to_string()).collect()
+}
+
+/// Types printed lately that a type is compared with before it is printed.
+const RECENT: usize = 4;
+
+/// Types as text. A network has a few, each many times.
+pub(super) fn printed<'a>(types: impl Iterator<Item = &'a Type>) -> Vec<Arc<str>> {
+    let mut texts: Vec<Arc<str>> = Vec::new();
+    let mut recent: Vec<(&Type, Arc<str>)> = Vec::with_capacity(RECENT);
+    let mut n_printed = 0;
+    for ty in types {
+        if let Some((_, text)) = recent.iter().find(|(own, _)| *own == ty) {
+            texts.push(Arc::clone(text));
+            continue;
+        }
+        let text: Arc<str> = ty.to_string().into();
+        texts.push(Arc::clone(&text));
+        if recent.len() < RECENT {
+            recent.push((ty, text));
+        } else {
+            recent[n_printed % RECENT] = (ty, text);
+        }
+        n_printed += 1;
+    }
+    texts
 }
 
 #[cfg(test)]

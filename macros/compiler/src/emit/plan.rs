@@ -13,7 +13,7 @@ use graven_kernels::dim::{Dim, Dtype, Type, list};
 use graven_kernels::op::{Kernel, Layout, Value};
 use graven_kernels::pointwise::Formula;
 
-use super::formula::{RUST, operands};
+use super::formula::{RUST, operands, printed};
 use super::layout::ParameterLayout;
 use super::names::Names;
 use crate::graph::{Graph, Kind, Target};
@@ -49,7 +49,7 @@ pub(super) fn code(schedule: &Schedule, context: &Context<'_>) -> String {
         functions: String::new(),
         kept: schedule.values.iter().enumerate().rev().map(|(index, (value, _))| (*value, index)).collect(),
         closures: Vec::new(),
-        shapes: shapes(&schedule.graph),
+        shapes: printed(schedule.graph.nodes.iter().map(|node| &node.ty)),
     };
     let stages: Vec<String> = (0..schedule.stages.len()).map(|stage| emitter.stage(stage)).collect();
     let statics = emitter.statics(&stages);
@@ -93,29 +93,6 @@ struct Emitter<'a> {
     shapes: Vec<Arc<str>>,
 }
 
-/// Types printed lately that a type is compared with before it is printed.
-const RECENT: usize = 4;
-
-/// The types of all nodes as text. A network has a few, each many times.
-fn shapes(graph: &Graph) -> Vec<Arc<str>> {
-    let mut shapes: Vec<Arc<str>> = Vec::with_capacity(graph.nodes.len());
-    let mut recent: [usize; RECENT] = [0; RECENT];
-    let mut n_printed = 0;
-    for node in &graph.nodes {
-        let known = recent[..n_printed.min(RECENT)].iter().find(|position| graph.nodes[**position].ty == node.ty);
-        let text = match known {
-            Some(position) => Arc::clone(&shapes[*position]),
-            None => {
-                recent[n_printed % RECENT] = shapes.len();
-                n_printed += 1;
-                node.ty.to_string().into()
-            }
-        };
-        shapes.push(text);
-    }
-    shapes
-}
-
 /// The names of the buffers of a loop.
 struct Buffers {
     variables: Vec<String>,
@@ -139,7 +116,7 @@ impl Emitter<'_> {
     fn range(&mut self, name: &str, doc: &str, start: usize, len: usize) -> String {
         let name = name.to_ascii_uppercase();
         let end = start + len;
-        let _ = writeln!(self.constants, "#[doc = {doc:?}] const {name}: std::ops::Range<usize> = {start}..{end};");
+        let _ = writeln!(self.constants, "#[doc = {doc:?}] const {name}: graven::Range = {start}..{end};");
         name
     }
 
@@ -311,6 +288,8 @@ impl Emitter<'_> {
 
     fn buffers(&mut self, own: &Loop, arena: &Arena) -> Buffers {
         let mut buffers = Buffers { variables: Vec::new(), constants: Vec::new() };
+        // The shape that was printed last: neighbours often have the same.
+        let mut printed: Option<(&Arc<[Dim]>, Layout, String)> = None;
         for (index, buffer) in own.buffers.iter().enumerate() {
             let node = self.schedule.graph.node(buffer.value);
             let (label, doc) = match buffer.scratch {
@@ -321,10 +300,14 @@ impl Emitter<'_> {
                         Layout::Rows => "_rows",
                         _ => "",
                     };
-                    let rest = node.ty.dims.get(1..).unwrap_or(&[]);
-                    let shape = match buffer.layout {
-                        Layout::Rows => list(&[&[Dim::known(buffer.tile)], rest].concat()),
-                        _ => list(&[rest, &[Dim::known(buffer.tile)]].concat()),
+                    let (dims, layout) = (&node.ty.dims, buffer.layout);
+                    let (_, _, shape) = match printed.take() {
+                        Some(same) if same.0 == dims && same.1 == layout => printed.insert(same),
+                        _ => {
+                            let (tile, rest) = (&[Dim::known(buffer.tile)][..], dims.get(1..).unwrap_or(&[]));
+                            let dims_of_tile = if layout == Layout::Rows { [tile, rest] } else { [rest, tile] };
+                            printed.insert((dims, layout, list(&dims_of_tile.concat())))
+                        }
                     };
                     (format!("{}{suffix}", node.label), format!(" `{}`, {shape}.", node.label))
                 }

@@ -14,8 +14,6 @@
 //!   them, in shared memory.
 //! - Kernels that nobody waits for (weight gradients) go to the end, where equal ones are launched as one.
 
-use std::collections::HashMap;
-
 use graven_kernels::cuda::{Along, Combine, Part, Source, Terms};
 use graven_kernels::dim::{Dim, Dtype, Type};
 use graven_kernels::op::{Scalar, Value};
@@ -49,6 +47,10 @@ const CHEAP: usize = 2;
 
 /// How often a cheap tensor may be computed.
 const MOST_TIMES: f64 = 2.0;
+
+/// Kernels that are launched as one, at most: a kernel has 4 KB of arguments, and one long text takes longer to compile than
+/// several.
+const MOST_TOGETHER: usize = 16;
 
 /// Elements of a sample of a tensor that a block may take through several operations.
 const SMALL_SAMPLE: usize = 1024;
@@ -573,7 +575,9 @@ impl Plan {
             let own = self.alone(root);
             let key = known(root).then_some((depth[root], self.teams[root], own.chunks));
             match launches.last_mut() {
-                Some(launch) if key.is_some() && key == last => launch.roots.extend(own.roots),
+                Some(launch) if key.is_some() && key == last && launch.roots.len() < MOST_TOGETHER => {
+                    launch.roots.extend(own.roots);
+                }
                 _ => launches.push(own),
             }
             last = key;
@@ -666,23 +670,23 @@ impl Plan {
             launch.roots.iter().for_each(|(root, _)| launch_of[*root] = position);
         }
         let in_workspace = |index: &usize| matches!(self.stores[*index].first(), Some(Store::Value(_)));
-        let mut lives: HashMap<usize, Life> = HashMap::new();
+        let mut lives: Vec<Option<Life>> = vec![None; self.tensors.len()];
         for index in (0..self.tensors.len()).filter(in_workspace) {
             let len =
                 Dim::product(self.tensors[index].ty.dims.iter()).map_or(0, |dim| dim.factor()).next_multiple_of(4);
             let first = launch_of[self.root[index]];
-            lives.insert(index, Life { len, first, last: first });
+            lives[index] = Some(Life { len, first, last: first });
         }
         for (position, launch) in self.launches.iter().enumerate() {
             for read in launch.roots.iter().flat_map(|(root, _)| &self.reads[*root]) {
-                if let Some(life) = lives.get_mut(read) {
+                if let Some(life) = &mut lives[*read] {
                     life.last = life.last.max(position);
                 }
             }
         }
         // One part of the workspace for each element type and each product of symbols.
         let mut groups: Vec<(Dtype, Dim, Vec<usize>)> = Vec::new();
-        for index in (0..self.tensors.len()).filter(|index| lives.contains_key(index)) {
+        for index in (0..self.tensors.len()).filter(|index| lives[*index].is_some()) {
             let ty = &self.tensors[index].ty;
             let dim = Dim::product(ty.dims.iter()).unwrap_or(Dim::known(0));
             let symbols = dim.over(&Dim::known(dim.factor().max(1))).unwrap_or(Dim::known(1));
@@ -692,7 +696,7 @@ impl Plan {
             }
         }
         for (group, (dtype, symbols, members)) in groups.into_iter().enumerate() {
-            let own: Vec<Life> = members.iter().map(|index| lives[index]).collect();
+            let own: Vec<Life> = members.iter().filter_map(|index| lives[*index]).collect();
             let (offsets, total) = pack(&own);
             for (index, offset) in members.into_iter().zip(offsets) {
                 if let Some(Store::Value(value)) = self.stores[index].first() {

@@ -5,7 +5,7 @@ use quote::{format_ident, quote};
 use syn::Attribute;
 
 use crate::graph::Graph;
-use crate::syntax::{Function, Output};
+use crate::syntax::{Function, Output, TensorType};
 
 /// A function with what its signatures are made of.
 pub(super) struct Signatures<'a> {
@@ -37,7 +37,11 @@ impl Signatures<'_> {
         let krate = self.krate;
         let arguments = self.function.arguments.iter().map(|argument| {
             let name = &argument.name;
-            let element = if argument.ty.integers { quote!(<i64>) } else { quote!() };
+            let element = match &argument.ty {
+                TensorType { unread: true, .. } => quote!(<impl #krate::Element>),
+                TensorType { integers: true, .. } => quote!(<i64>),
+                _ => quote!(),
+            };
             quote!(#name: &#krate::Tensor #element)
         });
         quote!(#(#arguments,)*)

@@ -245,7 +245,7 @@ fn shown_as(tokens: &impl ToTokens, code: TokenStream) -> TokenStream {
 /// `impl Structure` and `impl Module`: how the module is built and walked.
 fn structure(krate: &TokenStream, module: &Module, real: bool) -> TokenStream {
     let name = &module.name;
-    let (parameters, arguments) = generics(module);
+    let (parameters, arguments, _) = module.generics.split_for_impl();
     let fields: Vec<&Ident> = module.fields.iter().map(|field| &field.name).collect();
     let build = if real {
         quote!(Self { #(#fields: graven::Structure::build(builder)),* })
@@ -270,14 +270,6 @@ fn structure(krate: &TokenStream, module: &Module, real: bool) -> TokenStream {
     let module = quote!(impl #parameters #krate::Module for #name #arguments {});
     // Where two blocks describe one struct, rustc shows their names.
     [structure, module].map(|item| shown_as(name, item)).into_iter().collect()
-}
-
-fn generics(module: &Module) -> (TokenStream, TokenStream) {
-    if module.sizes.is_empty() {
-        return (quote!(), quote!());
-    }
-    let sizes = &module.sizes;
-    (quote!(<#(const #sizes: usize),*>), quote!(<#(#sizes),*>))
 }
 
 /// `impl Model` and `impl Display`, for modules whose sizes are known.
@@ -327,7 +319,7 @@ fn module_plan(module: &Module, checked: &Checked, layout: &ParameterLayout) -> 
 /// What stands in for a module with a mistake: the same signatures, so that the rest of the program still type-checks.
 pub(crate) fn stubs(krate: &TokenStream, module: &Module, has_struct: bool) -> TokenStream {
     let allow = allowances();
-    let generic = !module.sizes.is_empty();
+    let generic = !module.generics.params.is_empty();
     let signatures = |function: &Function| {
         let training = function.output.types().first().is_some_and(|ty| ty.dims.is_empty() && !ty.integers);
         Signatures { krate, function, training, facts: Vec::new(), table: TokenStream::new() }.methods(&Bodies::Stubs)

@@ -23,6 +23,8 @@ pub struct Module {
     pub visibility: Visibility,
     /// The names of its sizes: `IN`, `OUT`.
     pub sizes: Vec<Ident>,
+    /// What stands behind its name: the sizes, and what cannot stand there.
+    pub generics: syn::Generics,
     /// Its fields, in order.
     pub fields: Vec<Field>,
     /// The constants of the block.
@@ -102,6 +104,8 @@ pub struct TensorType {
     pub dims: Vec<Expr>,
     /// Whether the elements are integers.
     pub integers: bool,
+    /// It could not be read, and may be meant for either.
+    pub unread: bool,
     /// Where it stands.
     pub span: Span,
 }

@@ -9,12 +9,13 @@ use syn::buffer::Cursor;
 use syn::ext::IdentExt as _;
 use syn::parse::discouraged::Speculative as _;
 use syn::parse::{Parse, ParseStream, Parser as _};
-use syn::punctuated::Punctuated;
 use syn::spanned::Spanned as _;
 use syn::{
     Attribute, Block, Data, DataStruct, DeriveInput, Expr, LitStr, Path, Token, Type, Visibility, braced, bracketed,
     parenthesized, token,
 };
+
+use graven_kernels::layers::layer;
 
 use super::envelope::Envelope;
 use super::{Argument, Assertion, Constant, Field, Function, Module, Output, TensorType};
@@ -229,7 +230,7 @@ fn function(
     } else {
         let help = "help: add `-> Tensor<[N, 10]>`, or `-> Tensor<[]>` for a single number";
         mistakes.push(syn::Error::new(name.span(), format!("`{name}` must say what it returns\n{help}")));
-        Output::One(TensorType { dims: Vec::new(), integers: false, span: parentheses.span.close() })
+        Output::One(TensorType { dims: Vec::new(), integers: false, unread: false, span: parentheses.span.close() })
     };
     let content;
     let brace_token = braced!(content in input);
@@ -272,16 +273,25 @@ fn tensor_type(input: ParseStream<'_>, mistakes: &mut Vec<syn::Error>) -> syn::R
         Err(mistake) => {
             mistakes.push(mistake);
             let span = input.span();
-            let (mut depth, mut integers) = (0, false);
+            let (mut depth, mut integers, mut unread) = (0, false, false);
             while !input.is_empty() && !input.peek(token::Brace) && (depth > 0 || !input.peek(Token![,])) {
                 depth += i32::from(input.peek(Token![<])) - i32::from(input.peek(Token![>]));
-                // So that the stub takes the labels that are meant.
+                // So that the stub takes the labels that are meant, or whatever is given where that cannot be known.
                 let token = input.parse::<TokenTree>()?.to_string();
                 integers |= INTEGERS.contains(&token.to_ascii_lowercase().as_str());
+                unread |= token == "f64";
             }
-            Ok(TensorType { dims: Vec::new(), integers, span })
+            Ok(TensorType { dims: Vec::new(), integers, unread, span })
         }
     }
+}
+
+/// A size of a shape.
+fn dim(input: ParseStream<'_>) -> syn::Result<Expr> {
+    if input.peek(Token![?]) {
+        return Err(input.error("`?` is no size\nhelp: write `N`: a name stands for a size that the run brings"));
+    }
+    input.parse()
 }
 
 impl Parse for TensorType {
@@ -312,7 +322,7 @@ impl Parse for TensorType {
         }
         let content;
         let bracket = bracketed!(content in input);
-        let dims = Punctuated::<Expr, Token![,]>::parse_terminated(&content)?.into_iter().collect();
+        let dims = content.parse_terminated(dim, Token![,])?.into_iter().collect();
         let mut integers = false;
         if input.peek(Token![,]) {
             input.parse::<Token![,]>()?;
@@ -328,7 +338,7 @@ impl Parse for TensorType {
             };
         }
         input.parse::<Token![>]>()?;
-        Ok(TensorType { dims, integers, span: bracket.span.join() })
+        Ok(TensorType { dims, integers, unread: false, span: bracket.span.join() })
     }
 }
 
@@ -387,6 +397,7 @@ pub(crate) fn parse_struct(tokens: TokenStream) -> syn::Result<Module> {
         name,
         visibility: item.vis,
         sizes,
+        generics: item.generics,
         fields,
         constants: Vec::new(),
         functions: Vec::new(),
@@ -397,6 +408,9 @@ pub(crate) fn parse_struct(tokens: TokenStream) -> syn::Result<Module> {
         wrong: false,
     })
 }
+
+/// Where layers stand in PyTorch.
+const NAMESPACES: &[&str] = &["nn", "torch"];
 
 /// Types that people put into a struct and that are no modules.
 const NO_MODULES: &[&str] = &[
@@ -440,9 +454,14 @@ fn field(field: syn::Field) -> syn::Result<Field> {
         other => (other.clone(), None),
     };
     let Type::Path(path) = element else { return Err(no_module()) };
-    let last = path.path.segments.last().map(|segment| segment.ident.to_string());
-    if last.is_some_and(|last| NO_MODULES.contains(&last.as_str())) {
+    let last = path.path.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default();
+    if NO_MODULES.contains(&last.as_str()) {
         return Err(no_module());
+    }
+    let first = path.path.segments.first().filter(|_| path.path.segments.len() > 1);
+    if first.is_some_and(|first| NAMESPACES.iter().any(|own| first.ident == own)) && layer(&last).is_some() {
+        let message = format!("layers stand in no namespace\nhelp: write `{last}`");
+        return Err(syn::Error::new_spanned(&path, message));
     }
     let mut path: Path = path.path;
     let sizes = match path.segments.last_mut().map(|segment| std::mem::take(&mut segment.arguments)) {

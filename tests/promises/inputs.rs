@@ -124,3 +124,19 @@ fn sizes_are_bound_by_the_arguments() {
         "`scaled`: the size M is 3 in `x` but 2 in `scale`\nhelp: both must come from the same batch"
     );
 }
+
+network! {
+    /// Numbers where tensors are due, and arguments that the result does not depend on.
+    fn numbers(x: Tensor<[3]>) -> (Tensor<[]>, Tensor<[1]>) {
+        (sum(0.5) / 2, reshape(4.0, [1]))
+    }
+}
+
+#[test]
+fn a_number_is_a_tensor_without_axes() {
+    let x = Tensor::zeros([3]).unwrap();
+    let (half, four) = numbers(&x).unwrap();
+    assert_eq!((half.item().unwrap(), four), (0.25, Tensor::new([4.0], [1]).unwrap()));
+    let (_, _, gradient) = numbers_grad(&x).unwrap();
+    assert_eq!(gradient, x, "it is zero");
+}

@@ -6,7 +6,6 @@ mod report;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use graven_kernels::dim::{Dim, Type};
 use graven_kernels::op::{Builder as _, Mistake, Value};
@@ -262,7 +261,7 @@ impl<'a> Body<'a> {
                 Item::Tensor(value) => value,
                 Item::Number(number) => {
                     let scalar = self.graph.scalar(number.to_scalar());
-                    self.graph.apply(Arc::new(pointwise::Pointwise::expand(Vec::new())), &[scalar]).ok()?
+                    self.graph.stored(scalar)
                 }
                 Item::Unknown => return None,
                 _ => {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use graven_kernels::dim::{Dim, Dtype, Type};
 use graven_kernels::op::{Builder, Mistake, Op, Scalar, Value};
+use graven_kernels::pointwise::Pointwise;
 
 pub use verify::verify;
 
@@ -157,6 +158,17 @@ pub fn too_large(ty: &Type) -> Option<Mistake> {
     (!fits).then(|| Mistake::new(format!("{{layer}} gives {ty}, which has more elements than a machine can address")))
 }
 
+impl Graph {
+    /// A value that can lie in memory, as all but pointwise operations read it: a number becomes a tensor without axes.
+    pub fn stored(&mut self, value: Value) -> Value {
+        if !matches!(self.node(value).kind, Kind::Scalar(_)) {
+            return value;
+        }
+        let expand = Arc::new(Pointwise::expand(Vec::new()));
+        self.push(Kind::Op(expand), vec![value], self.node(value).ty.clone(), "number")
+    }
+}
+
 impl Builder for Graph {
     fn apply(&mut self, op: Arc<dyn Op>, inputs: &[Value]) -> Result<Value, Mistake> {
         let types: Vec<Type> = inputs.iter().map(|input| self.node(*input).ty.clone()).collect();
@@ -165,7 +177,11 @@ impl Builder for Graph {
             return Err(mistake);
         }
         let label = if self.label.is_empty() { op.name().into() } else { Arc::clone(&self.label) };
-        Ok(self.push(Kind::Op(op), inputs.to_vec(), ty, label))
+        let mut inputs = inputs.to_vec();
+        if op.formula().is_none() {
+            inputs.iter_mut().for_each(|input| *input = self.stored(*input));
+        }
+        Ok(self.push(Kind::Op(op), inputs, ty, label))
     }
 
     fn scalar(&mut self, scalar: Scalar) -> Value {

@@ -1,10 +1,11 @@
 //! What holds of every graph, checked between the stages in tests and debug builds.
 
 use graven_kernels::dim::Type;
+use graven_kernels::op::Value;
 
 use super::{Graph, Kind};
 
-/// Checks that nodes read earlier nodes only, that every type is what the shape rule says, and that all results exist.
+/// Checks that nodes read earlier nodes only, and numbers in formulas only, that every type is what the shape rule says, and that all results exist.
 ///
 /// # Errors
 /// The first node that breaks a rule, in words.
@@ -14,6 +15,10 @@ pub fn verify(graph: &Graph) -> Result<(), String> {
             return Err(format!("%{position} reads %{}, which comes later", late.0));
         }
         let Kind::Op(op) = &node.kind else { continue };
+        let number = |input: &&Value| matches!(graph.node(**input).kind, Kind::Scalar(_));
+        if let Some(number) = node.inputs.iter().find(number).filter(|_| op.formula().is_none()) {
+            return Err(format!("%{position} = {} reads the number %{}, which lies nowhere", op.name(), number.0));
+        }
         let types: Vec<Type> = node.inputs.iter().map(|input| graph.node(*input).ty.clone()).collect();
         match op.infer(&types) {
             Ok(ty) if ty == node.ty => {}

@@ -65,7 +65,7 @@ pub(crate) fn emit(
         let of = |function: &Function| if function.method { &layout } else { &none };
         let owner = if has_struct { format!("{}::", module.name) } else { String::new() };
         let jobs: Vec<Job<'_>> =
-            checked.functions.iter().flat_map(|own| jobs(own, &owner, of(&own.function))).collect();
+            checked.functions.iter().flat_map(|own| jobs_of(own, &owner, of(&own.function))).collect();
         let names = jobs.iter().map(|job| &job.context.name);
         let mut planned = names.zip(work::bodies(&jobs));
         for function in &checked.functions {
@@ -130,7 +130,11 @@ fn suffixes(checked: &CheckedFunction) -> impl Iterator<Item = &'static str> {
 }
 
 /// What has to be planned for one function.
-fn jobs<'a>(checked: &'a CheckedFunction, owner: &str, layout: &'a ParameterLayout) -> impl Iterator<Item = Job<'a>> {
+fn jobs_of<'a>(
+    checked: &'a CheckedFunction,
+    owner: &str,
+    layout: &'a ParameterLayout,
+) -> impl Iterator<Item = Job<'a>> {
     let graphs = std::iter::once(&checked.evaluation).chain(&checked.training);
     graphs.zip(suffixes(checked)).map(move |(graph, suffix)| {
         let context = plan::Context { name: format!("{owner}{}{suffix}", checked.function.name), layout };

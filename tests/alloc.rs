@@ -3,50 +3,24 @@
 
 #![allow(missing_docs, dead_code, reason = "the networks of tests")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use graven::prelude::*;
 use graven::threads;
 
 #[path = "../examples/bench/networks.rs"]
 mod bench;
+mod counting;
 #[path = "promises/networks.rs"]
 mod networks;
 
 use bench::{mlp, odd, residual, tutorial};
+use counting::allocations;
 use networks::{Residual, Tutorial, noise, pictures, silhouettes};
-
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: it passes everything on to the system's allocator; `realloc` and `alloc_zeroed` come down to these two.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: passed on from the caller.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: passed on from the caller.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// How many allocations so many calls make, after some calls that may. The test harness allocates now and then on a thread of
 /// its own, and the counter sees that as well: so a round that counts something is repeated, up to two times.
 fn count(n_calls: usize, mut call: impl FnMut(usize)) -> usize {
     (0..4).for_each(&mut call);
-    let mut round = || {
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
-        (0..n_calls).for_each(&mut call);
-        ALLOCATIONS.load(Ordering::Relaxed) - before
-    };
+    let mut round = || allocations(|| (0..n_calls).for_each(&mut call));
     (0..3).map(|_| round()).find(|count| *count == 0).unwrap_or_else(round)
 }
 

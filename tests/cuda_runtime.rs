@@ -12,38 +12,14 @@ mod testing;
 
 #[path = "cuda_runtime/calls.rs"]
 mod calls;
+mod counting;
 #[path = "cuda_runtime/faults.rs"]
 mod faults;
 #[path = "cuda_runtime/moves.rs"]
 mod moves;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use graven::{Device, Model, Seed, Tensor};
 use testing::Line;
-
-struct Counting;
-
-/// How often something was allocated.
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: it passes everything on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: passed on from the caller.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: passed on from the caller.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 fn line(device: &Device) -> Line {
     Line::init(Seed(3), device).unwrap()

@@ -2,46 +2,21 @@
 
 #![allow(missing_docs, unreachable_pub, dead_code)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use graven::{Adam, Device, Model, Seed, Sgd, Tensor, threads};
 
+#[path = "../../tests/counting.rs"]
+mod counting;
 #[path = "../src/testing.rs"]
 mod testing;
 
+use counting::allocations;
 use testing::{Line, double, points};
-
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: it passes everything on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: passed on from the caller.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: passed on from the caller.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// How many allocations 1,000 calls make, after some calls that may. The least of three rounds, because the counter sees
 /// the test harness as well, which allocates now and then on a thread of its own.
 fn count(mut call: impl FnMut(usize)) -> usize {
     (0..4).for_each(&mut call);
-    let mut round = || {
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
-        (0..1000).for_each(&mut call);
-        ALLOCATIONS.load(Ordering::Relaxed) - before
-    };
+    let mut round = || allocations(|| (0..1000).for_each(&mut call));
     [round(), round(), round()].into_iter().min().unwrap_or_default()
 }
 

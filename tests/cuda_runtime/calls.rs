@@ -1,10 +1,10 @@
 //! Calls of functions: what they compute, in which order, and what they leave alone.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 
 use graven::{Adam, AdamW, Device, Model, Optimizer, Sgd, Tensor};
 
+use super::counting::allocations;
 use super::testing::{Line, double, points};
 use super::*;
 
@@ -136,11 +136,7 @@ fn a_step_is_one_graph_and_allocates_nothing() {
         let before = driver_calls(&trace);
         // On the host: the stand-ins allocate too, but not with this allocator. The least of some rounds, because the test
         // harness allocates now and then on a thread of its own.
-        let rounds = [(); 4].map(|()| {
-            let before = super::ALLOCATIONS.load(Ordering::Relaxed);
-            steps(5);
-            super::ALLOCATIONS.load(Ordering::Relaxed) - before
-        });
+        let rounds = [(); 4].map(|()| allocations(|| steps(5)));
         assert_eq!(rounds.into_iter().min(), Some(0));
         let mut after = driver_calls(&trace);
         for (name, count) in before {

@@ -1,6 +1,7 @@
 //! Kernels through the real NVRTC, for an old and a new architecture, without a GPU.
 
 use graven_kernels::cpu::optimizer;
+use graven_kernels::cuda::{PRELUDE, WIDE_INDEX};
 use graven_tests::cuda::{compile_real, real_nvrtc};
 
 #[path = "cuda/kernels.rs"]
@@ -65,4 +66,14 @@ fn mistakes_come_with_the_log() {
     assert!(log.contains("broken.cu(1)") && log.contains("\"y\""), "{log}");
     let log = compile_real(nvrtc, "", "nothing", "sm_1").unwrap_err();
     assert!(log.contains("gpu-architecture"), "{log}");
+}
+
+#[test]
+fn positions_are_as_wide_as_a_call_asks_for() {
+    let Some(nvrtc) = real_nvrtc() else { return };
+    for (before, bytes) in [("", 4), (WIDE_INDEX, 8)] {
+        let kernel = "extern \"C\" __global__ void nothing() {}";
+        let text = format!("{before}{PRELUDE}static_assert(sizeof(Index) == {bytes});\n{kernel}");
+        compile_real(nvrtc, &text, "nothing", "sm_80").unwrap_or_else(|log| panic!("{bytes} bytes:\n{log}"));
+    }
 }

@@ -258,12 +258,17 @@ pub(crate) fn compile(
         errors.at(path, message);
         return stubs();
     }
+    let planner = emit::Planner::default();
     if !module.sizes.is_empty() {
         // Checked where it is used, with its sizes put in.
-        return emit::emit(krate, module, has_struct, None, assertions);
+        return emit::emit(krate, module, has_struct, None, assertions, &planner);
     }
-    let checked = check::check(&Rc::new(module.clone()), errors);
-    if errors.is_empty() { emit::emit(krate, module, has_struct, Some(&checked), assertions) } else { stubs() }
+    let checked = check::check(&Rc::new(module.clone()), errors, &|graph| planner.begin(graph));
+    if errors.is_empty() {
+        emit::emit(krate, module, has_struct, Some(&checked), assertions, &planner)
+    } else {
+        stubs()
+    }
 }
 
 /// A macro under the module's own name that gives its description to whoever asks.

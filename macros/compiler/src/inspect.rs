@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use graven_kernels::op::{Array, Scalar};
 use proc_macro2::{Ident, Span, TokenStream};
@@ -60,15 +61,15 @@ pub fn inspect(structure: TokenStream, block: TokenStream) -> Result<Vec<Inspect
         module.name = Ident::new("_Functions", Span::call_site());
     }
     let mut errors = Errors::default();
-    let checked = check::check(&Rc::new(module), &mut errors);
+    let checked = check::check(&Rc::new(module), &mut errors, &|_| {});
     errors.settle(&description, &check::count_mistakes);
     if !errors.is_empty() {
         return Err(errors.messages());
     }
     let inspected = checked.functions.into_iter().map(|checked| Inspected {
         name: checked.function.name.to_string(),
-        evaluation: checked.evaluation,
-        training: checked.training,
+        evaluation: Arc::unwrap_or_clone(checked.evaluation),
+        training: checked.training.map(Arc::unwrap_or_clone),
     });
     Ok(inspected.collect())
 }

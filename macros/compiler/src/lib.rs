@@ -7,6 +7,7 @@
 extern crate proc_macro;
 
 mod expand;
+mod helpers;
 
 pub mod syntax;
 

@@ -15,6 +15,7 @@ mod weights;
 
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use graven_kernels::LANES;
 use graven_kernels::dim::list;
@@ -47,9 +48,9 @@ pub(crate) struct Checked {
 pub(crate) struct CheckedFunction {
     pub(crate) function: Function,
     /// As it runs when called directly.
-    pub(crate) evaluation: Graph,
+    pub(crate) evaluation: Arc<Graph>,
     /// In training, with the gradients; None if the first result is no scalar.
-    pub(crate) training: Option<Graph>,
+    pub(crate) training: Option<Arc<Graph>>,
     /// If it runs in training as it does when called directly, its calls.
     same_in_training: Option<Vec<Call>>,
     /// Its calls, for docs and the summary.
@@ -71,17 +72,19 @@ pub(crate) fn text(tokens: &impl ToTokens) -> String {
 pub(crate) fn count_mistakes(description: TokenStream) -> usize {
     let Ok((module, _)) = parse_description(description) else { return usize::MAX };
     let mut errors = Errors::default();
-    evaluate(&Rc::new(module), &mut errors);
+    evaluate(&Rc::new(module), &mut errors, &|_| {});
     // What rustc reports counts as one.
     errors.len().max(usize::from(!errors.is_empty()))
 }
 
-/// Checks the functions of a module without sizes, or functions that belong to no module.
-pub(crate) fn check(module: &Rc<Module>, errors: &mut Errors) -> Checked {
-    let (instance, layers, mut functions) = evaluate(module, errors);
+/// Checks the functions of a module without sizes, or functions that belong to no module. `begin` hears of each graph as soon
+/// as it is known; a mistake may still be found elsewhere.
+pub(crate) fn check(module: &Rc<Module>, errors: &mut Errors, begin: &dyn Fn(&Arc<Graph>)) -> Checked {
+    let (instance, layers, mut functions) = evaluate(module, errors, begin);
     if errors.is_empty() {
         for checked in &mut functions {
-            checked.training = training(checked, &instance, &layers, errors);
+            checked.training = training(checked, &instance, &layers, errors).map(Arc::new);
+            checked.training.iter().for_each(begin);
         }
     }
     if errors.is_empty()
@@ -94,7 +97,11 @@ pub(crate) fn check(module: &Rc<Module>, errors: &mut Errors) -> Checked {
 }
 
 /// The layers of a module, and its functions as they run when called directly.
-fn evaluate(module: &Rc<Module>, errors: &mut Errors) -> (Rc<Instance>, Vec<LayerInstance>, Vec<CheckedFunction>) {
+fn evaluate(
+    module: &Rc<Module>,
+    errors: &mut Errors,
+    begin: &dyn Fn(&Arc<Graph>),
+) -> (Rc<Instance>, Vec<LayerInstance>, Vec<CheckedFunction>) {
     let mut layers = Vec::new();
     module.mistakes.iter().for_each(|mistake| errors.push(mistake.clone()));
     let instance = Rc::new(instantiate(module, &[], String::new(), false, &mut layers, &mut 0, errors));
@@ -104,7 +111,10 @@ fn evaluate(module: &Rc<Module>, errors: &mut Errors) -> (Rc<Instance>, Vec<Laye
         if let Some(Walked { graph, calls, asked_mode }) = check_function(function, &instance, &layers, false, errors) {
             let rows = summary::rows(&graph, &calls, &layers);
             let same_in_training = (!asked_mode).then_some(calls);
-            let (function, evaluation, training) = (function.clone(), graph, None);
+            let (function, evaluation, training) = (function.clone(), Arc::new(graph), None);
+            if errors.is_empty() {
+                begin(&evaluation);
+            }
             functions.push(CheckedFunction { function, evaluation, training, same_in_training, rows });
         }
     }
@@ -193,7 +203,7 @@ fn in_training(
     errors: &mut Errors,
 ) -> Option<(Graph, Vec<Call>)> {
     if let Some(calls) = &checked.same_in_training {
-        return Some((checked.evaluation.clone(), calls.clone()));
+        return Some((Graph::clone(&checked.evaluation), calls.clone()));
     }
     check_function(&checked.function, instance, layers, true, errors).map(|walked| (walked.graph, walked.calls))
 }

@@ -1,7 +1,7 @@
 //! Signatures: what the arguments of a function bind, and what it promises to return.
 
 use graven_kernels::dim::{Dim, Dtype, Type};
-use syn::Expr;
+use syn::{Expr, ExprLit, ExprUnary as Unary, Lit, UnOp};
 
 use super::number::{Names, evaluate, undeclared};
 use crate::diagnostics::Errors;
@@ -26,7 +26,13 @@ pub(crate) fn bind_given(ty: &TensorType, given: &Type, names: &mut Names) {
 
 /// A batch as other frameworks write it.
 fn is_placeholder(expression: &Expr) -> bool {
-    matches!(expression, Expr::Infer(_)) || super::text(expression) == "-1"
+    match expression {
+        Expr::Infer(_) => true,
+        Expr::Unary(Unary { op: UnOp::Neg(_), expr, .. }) => {
+            matches!(&**expr, Expr::Lit(ExprLit { lit: Lit::Int(one), .. }) if one.base10_digits() == "1")
+        }
+        _ => false,
+    }
 }
 
 /// The type that a signature declares, for an argument of a function that users call: an unknown name is a size that the

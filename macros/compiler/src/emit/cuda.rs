@@ -5,7 +5,7 @@
 //! the chain of operations that it fuses.
 
 use std::cell::RefCell;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use graven_kernels::pointwise::{Formula, broadcast_position};
 use super::formula::{CUDA, operands, printed};
 use super::layout::ParameterLayout;
 use super::names::Names;
+use super::text::Text;
 use crate::schedule::Schedule;
 use crate::schedule::cuda::{How, Launch, Plan, Slot, Store, THREADS, Team, Tensor, cuda};
 
@@ -81,8 +82,7 @@ pub(crate) fn program(schedule: &Schedule) -> Program {
     let plan = cuda(schedule);
     let symbols = schedule.graph.symbols();
     let emitter = Emitter::new(&plan, &symbols);
-    let mut names = Names::default();
-    RESERVED.split_whitespace().for_each(|word| drop(names.give(word)));
+    let mut names = names(plan.launches.len());
     let mut written = vec![usize::MAX; plan.tensors.len()];
     let launches = plan.launches.iter().map(|launch| {
         let name = names.give(&emitter.kernel_name(launch));
@@ -94,19 +94,27 @@ pub(crate) fn program(schedule: &Schedule) -> Program {
     Program { launches, groups: plan.groups, values: plan.values, extents }
 }
 
+/// Names in CUDA C++.
+fn names(n_names: usize) -> Names {
+    // Beside the words that are reserved, letters and symbols are given; some names are numbered, and then both are kept.
+    let mut names = Names::with_capacity(200 + 2 * n_names);
+    RESERVED.split_whitespace().for_each(|word| drop(names.give(word)));
+    names
+}
+
 impl Program {
     /// The static of the program, as Rust; `size` writes a size, `layout` knows where parameters lie.
     pub(super) fn statics(&self, layout: &ParameterLayout, size: &dyn Fn(&Dim) -> String) -> String {
-        let (mut texts, mut launches) = (String::new(), String::new());
+        let (mut texts, mut launches) = (Text::default(), Text::default());
         for (index, launch) in self.launches.iter().enumerate() {
             let Launched { name, modules, text, work, per_block, chunks, .. } = launch;
             let modules: String = modules.iter().map(|module| format!("kernels::{module}::CUDA, ")).collect();
-            let _ = write!(
+            write!(
                 texts,
                 "graven::CudaKernel {{ name: {name:?}, source: &[kernels::cuda::PRELUDE, {modules}r#\"{text}\"#] }}, "
             );
             let arguments: Vec<String> = launch.arguments.iter().map(|argument| argument.data(layout)).collect();
-            let _ = write!(
+            write!(
                 launches,
                 "graven::CudaLaunch {{ kernel: {index}, work: {}, per_block: {per_block}, chunks: {chunks}, \
                  threads: {THREADS}, arguments: &[{}] }}, ",
@@ -174,7 +182,7 @@ impl Argument {
 struct Kernel {
     arguments: Vec<Argument>,
     /// As they stand in the kernel's signature, one in a line.
-    parameters: String,
+    parameters: Text,
     modules: Vec<&'static str>,
 }
 
@@ -182,7 +190,7 @@ impl Kernel {
     fn take(&mut self, argument: Argument, parameter: fmt::Arguments<'_>) {
         if !self.arguments.contains(&argument) {
             let before = if self.arguments.is_empty() { "" } else { ",\n    " };
-            let _ = write!(self.parameters, "{before}{parameter}");
+            write!(self.parameters, "{before}{parameter}");
             self.arguments.push(argument);
         }
     }
@@ -207,15 +215,16 @@ struct Writing<'a> {
     shared: &'a [usize],
     kernel: Kernel,
     /// The lambdas.
-    body: String,
+    body: Text,
     /// For each tensor the root whose kernel got its lambda last.
     written: &'a mut [usize],
+    /// What begins a line in a lambda.
+    line: &'static str,
 }
 
 impl<'a> Emitter<'a> {
     fn new(plan: &'a Plan, symbols: &'a [String]) -> Emitter<'a> {
-        let mut names = Names::default();
-        RESERVED.split_whitespace().for_each(|word| drop(names.give(word)));
+        let mut names = self::names(plan.tensors.len());
         operands(26).iter().for_each(|letter| drop(names.give(letter)));
         symbols.iter().for_each(|symbol| drop(names.give(symbol)));
         let names = plan.tensors.iter().map(|tensor| names.give(&tensor.label)).collect();
@@ -252,7 +261,10 @@ impl<'a> Emitter<'a> {
 
     fn kernel(&self, launch: &Launch, name: String, written: &mut [usize]) -> Launched {
         let mut kernel = Kernel::default();
-        let mut walks = String::new();
+        let mut walks = Text::default();
+        // Where one kernel computes several tensors, each has a block of its own.
+        let alone = launch.samples.is_none() && launch.roots.len() == 1;
+        let line = if alone { "\n        " } else { "\n            " };
         let shared: Vec<usize> = self.shared(launch);
         let index = match (&launch.samples, launch.roots[0].1) {
             (Some(_), _) => "const Index n = blockIdx.x;".to_owned(),
@@ -263,16 +275,15 @@ impl<'a> Emitter<'a> {
         for tensor in &shared {
             let Tensor { ty, .. } = &self.plan.tensors[*tensor];
             let features = ty.features().unwrap_or(0);
-            let _ = writeln!(walks, "    SHARED({}, {}_of_n, {features});", scalar_type(ty.dtype), self.names[*tensor]);
+            writeln!(walks, "    SHARED({}, {}_of_n, {features});", scalar_type(ty.dtype), self.names[*tensor]);
         }
         for (position, (root, team)) in launch.roots.iter().enumerate() {
-            let (body, written) = (String::new(), &mut *written);
-            let mut writing = Writing { root: *root, team: *team, shared: &shared, kernel, body, written };
+            let (body, written) = (Text::default(), &mut *written);
+            let mut writing = Writing { root: *root, team: *team, shared: &shared, kernel, body, written, line };
             let own = self.lambda(*root, &mut writing);
             let Writing { kernel: rest, body, .. } = writing;
             kernel = rest;
             let work = elements(&self.plan.elements(*root));
-            let nested = || body.replace("\n    ", "\n        ");
             let last = position + 1 == launch.roots.len();
             match (&launch.samples, launch.roots.len()) {
                 (Some(_), _) => {
@@ -281,29 +292,24 @@ impl<'a> Emitter<'a> {
                         Team::Thread => ("threadIdx.x".to_owned(), THREADS),
                         _ => ("threadIdx.x / 32".to_owned(), THREADS / 32),
                     };
-                    let _ = writeln!(
+                    writeln!(
                         walks,
-                        "    {{\n    {}        for (int i = {first}; i < {features}; i += {step}) {own}(n * {features} + i);\n    }}",
-                        nested()
+                        "    {{\n{body}        for (int i = {first}; i < {features}; i += {step}) {own}(n * {features} + i);\n    }}"
                     );
                     if !last {
-                        walks += "    __syncthreads();\n";
+                        writeln!(walks, "    __syncthreads();");
                     }
                 }
                 (None, 1) if *team == Team::Block => {
-                    let _ = writeln!(walks, "{body}    {own}(i);");
+                    writeln!(walks, "{body}    {own}(i);");
                 }
                 (None, 1) => {
-                    let _ = writeln!(walks, "{body}    if (i < {work}) {own}(i);");
+                    writeln!(walks, "{body}    if (i < {work}) {own}(i);");
                 }
                 (None, _) => {
-                    let _ = writeln!(
-                        walks,
-                        "    if (i < {work}) {{\n    {}        {own}(i);\n        return;\n    }}",
-                        nested()
-                    );
+                    writeln!(walks, "    if (i < {work}) {{\n{body}        {own}(i);\n        return;\n    }}");
                     if !last {
-                        let _ = writeln!(walks, "    i -= {work};");
+                        writeln!(walks, "    i -= {work};");
                     }
                 }
             }
@@ -343,8 +349,8 @@ impl<'a> Emitter<'a> {
     fn describe(&self, root: usize) -> String {
         let mut text = format!("/// {} = {}", self.names[root], self.types[root]);
         for (position, read) in self.plan.reads(root).iter().enumerate() {
-            text.push_str(if position == 0 { " from " } else { ", " });
-            let _ = write!(text, "{} {}", self.names[*read], self.types[*read]);
+            let before = if position == 0 { " from " } else { ", " };
+            text += &format!("{before}{} {}", self.names[*read], self.types[*read]);
         }
         text + "\n"
     }
@@ -375,13 +381,15 @@ impl<'a> Emitter<'a> {
         if std::mem::replace(&mut writing.written[tensor], writing.root) == writing.root {
             return name;
         }
+        let line = writing.line;
+        let indent = &line["\n".len()..line.len() - "    ".len()];
         if tensor == writing.root || self.is_computed_in(tensor, writing.root) {
             let element = self.element(tensor, writing);
             let body = self.stored(tensor, element, writing);
-            let _ = writeln!(writing.body, "    const auto {name} = [=](Index i) {{\n        {body}\n    }};");
+            writeln!(writing.body, "{indent}const auto {name} = [=](Index i) {{{line}{body}\n{indent}}};");
         } else if writing.shared.contains(&tensor) {
             let features = self.plan.tensors[tensor].features().unwrap_or(0);
-            let _ = writeln!(writing.body, "    const auto {name} = graven::sample({name}_of_n, n * {features});");
+            writeln!(writing.body, "{indent}const auto {name} = graven::sample({name}_of_n, n * {features});");
         } else {
             let argument = match self.plan.tensors[tensor].how {
                 How::Input(input) => Argument::Input(input),
@@ -391,7 +399,7 @@ impl<'a> Emitter<'a> {
             let pointer = self.pointer(tensor, 0);
             let ty = scalar_type(self.plan.tensors[tensor].ty.dtype);
             writing.kernel.take(argument, format_args!("const {ty} *__restrict__ {pointer}"));
-            let _ = writeln!(writing.body, "    const auto {name} = graven::memory({pointer});");
+            writeln!(writing.body, "{indent}const auto {name} = graven::memory({pointer});");
         }
         name
     }
@@ -406,7 +414,8 @@ impl<'a> Emitter<'a> {
             How::Chunks(..) => format!("blockIdx.y * (Index) {} + i", elements(&self.plan.elements(tensor))),
             _ => "i".to_owned(),
         };
-        let mut text = format!("{}const auto value = {};\n        ", element.before, element.value);
+        let line = writing.line;
+        let mut text = format!("{}const auto value = {};{line}", element.before, element.value);
         let condition = match writing.team {
             Team::Thread => "",
             Team::Warp => "if (threadIdx.x % 32 == 0) ",
@@ -415,13 +424,13 @@ impl<'a> Emitter<'a> {
         for (place, store) in self.plan.stores[tensor].iter().enumerate() {
             if *store == Store::Shared {
                 let (name, features) = (&self.names[tensor], self.plan.tensors[tensor].features().unwrap_or(0));
-                let _ = write!(text, "{condition}{name}_of_n[i - n * {features}] = value;\n        ");
+                text += &format!("{condition}{name}_of_n[i - n * {features}] = value;{line}");
                 continue;
             }
             let pointer = self.pointer(tensor, place);
             let ty = scalar_type(self.plan.tensors[tensor].ty.dtype);
             writing.kernel.take(Argument::Stored(*store), format_args!("{ty} *__restrict__ {pointer}"));
-            let _ = write!(text, "{condition}{pointer}[{position}] = value;\n        ");
+            text += &format!("{condition}{pointer}[{position}] = value;{line}");
         }
         text + "return value;"
     }
@@ -437,7 +446,7 @@ impl<'a> Emitter<'a> {
     }
 
     fn element(&self, tensor: usize, writing: &mut Writing<'_>) -> Element {
-        let own = &self.plan.tensors[tensor];
+        let (own, line) = (&self.plan.tensors[tensor], writing.line);
         let inputs: Vec<&str> = own.inputs.iter().map(|input| self.lambda(*input, writing)).collect();
         match &own.how {
             How::Scalar(scalar) => Element::of(CUDA.scalar(scalar)),
@@ -445,7 +454,7 @@ impl<'a> Emitter<'a> {
                 let letters = operands(inputs.len());
                 let reads = letters.iter().zip(&inputs).zip(&own.inputs).map(|((letter, input), index)| {
                     let position = broadcast_position(&self.plan.tensors[*index].ty, &own.ty);
-                    format!("const auto {letter} = {input}({position});\n        ")
+                    format!("const auto {letter} = {input}({position});{line}")
                 });
                 let before = reads.collect();
                 Element { before, value: self.formula(formula, &letters).to_string() }
@@ -479,7 +488,7 @@ impl<'a> Emitter<'a> {
                     }
                     _ => ("0".to_owned(), count.to_string()),
                 };
-                let term = format!("[=](Index r) {{\n            return {call};\n        }}");
+                let term = format!("[=](Index r) {{{line}    return {call};{line}}}");
                 Element::of(match self.plan.own_team(tensor) {
                     Team::Thread => format!("graven::combine_alone<{combine}>({first}, {last}, 1, {term})"),
                     Team::Warp => format!("graven::combine_warp<{combine}>({first}, {last}, {term})"),

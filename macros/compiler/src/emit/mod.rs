@@ -12,8 +12,8 @@ mod summary;
 mod text;
 mod work;
 
-use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
@@ -22,7 +22,9 @@ use crate::check::{Checked, CheckedFunction};
 use crate::syntax::{Assertion, Function, Module};
 use layout::ParameterLayout;
 use methods::{Bodies, Signatures, facts};
+use text::Text;
 use work::Job;
+pub(crate) use work::Planner;
 
 /// Lints that emitted code should not be held to: it is not written by the user, and its form follows the compiler.
 fn allowances() -> TokenStream {
@@ -50,6 +52,7 @@ pub(crate) fn emit(
     has_struct: bool,
     checked: Option<&Checked>,
     assertions: &[Assertion],
+    planner: &Planner,
 ) -> TokenStream {
     let allow = allowances();
     let mut items = TokenStream::new();
@@ -59,15 +62,14 @@ pub(crate) fn emit(
     let mut methods = TokenStream::new();
     let mut functions = TokenStream::new();
     if let Some(checked) = checked {
-        let layout = ParameterLayout::new(&checked.layers);
+        let layout = Arc::new(ParameterLayout::new(&checked.layers));
         // A plain function has no parameters, even in the block of a struct.
-        let none = ParameterLayout::default();
+        let none = Arc::default();
         let of = |function: &Function| if function.method { &layout } else { &none };
         let owner = if has_struct { format!("{}::", module.name) } else { String::new() };
-        let jobs: Vec<Job<'_>> =
-            checked.functions.iter().flat_map(|own| jobs_of(own, &owner, of(&own.function))).collect();
-        let names = jobs.iter().map(|job| &job.context.name);
-        let mut planned = names.zip(work::bodies(&jobs));
+        let jobs: Vec<Job> = checked.functions.iter().flat_map(|own| jobs_of(own, &owner, of(&own.function))).collect();
+        let names: Vec<String> = jobs.iter().map(|job| job.context.name.clone()).collect();
+        let mut planned = names.iter().zip(planner.bodies(jobs));
         for function in &checked.functions {
             let layout = of(&function.function);
             let table = summary::docs(checked, function);
@@ -133,13 +135,13 @@ fn suffixes(checked: &CheckedFunction) -> impl Iterator<Item = &'static str> {
 fn jobs_of<'a>(
     checked: &'a CheckedFunction,
     owner: &str,
-    layout: &'a ParameterLayout,
-) -> impl Iterator<Item = Job<'a>> {
+    layout: &'a Arc<ParameterLayout>,
+) -> impl Iterator<Item = Job> {
     let graphs = std::iter::once(&checked.evaluation).chain(&checked.training);
     graphs.zip(suffixes(checked)).map(move |(graph, suffix)| {
-        let context = plan::Context { name: format!("{owner}{}{suffix}", checked.function.name), layout };
-        crate::dump::print(&context.name, graph);
-        Job { graph, context }
+        let name = format!("{owner}{}{suffix}", checked.function.name);
+        crate::dump::print(&name, graph);
+        Job { graph: Arc::clone(graph), context: plan::Context { name, layout: Arc::clone(layout) } }
     })
 }
 
@@ -295,17 +297,16 @@ fn model(krate: &TokenStream, module: &Module, summary: &TokenStream, plans: &[I
 }
 
 fn module_plan(module: &Module, checked: &Checked, layout: &ParameterLayout) -> TokenStream {
-    let (mut layers, mut parameters) = (String::new(), String::new());
+    let (mut layers, mut parameters) = (Text::default(), Text::default());
     for layer in &checked.layers {
         let (path, description) = (&layer.path, (layer.layer.describe)(&layer.arguments.borrow()));
         let n = layer.weights().len();
-        let _ =
-            write!(layers, "graven::LayerPlan {{ name: {path:?}, description: {description:?}, parameters: {n} }},");
+        write!(layers, "graven::LayerPlan {{ name: {path:?}, description: {description:?}, parameters: {n} }},");
     }
     for entry in &layout.entries {
         let (name, offset, trained) = (&entry.name, entry.offset, entry.trained);
         let (dims, bound) = (&entry.description.dims, entry.description.bound as f32);
-        let _ = write!(
+        write!(
             parameters,
             "graven::ParameterPlan {{ name: {name:?}, dims: &{dims:?}, offset: {offset}, bound: {bound:?}f32, trained: {trained} }},"
         );

@@ -5,7 +5,6 @@
 //! token by token the same code takes five times as long.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use graven_kernels::LANES;
@@ -13,9 +12,11 @@ use graven_kernels::dim::{Dim, Dtype, Type, list};
 use graven_kernels::op::{Kernel, Layout, Value};
 use graven_kernels::pointwise::Formula;
 
+use super::Program;
 use super::formula::{RUST, operands, printed};
 use super::layout::ParameterLayout;
 use super::names::Names;
+use super::text::Text;
 use crate::graph::{Graph, Kind, Target};
 use crate::memory::{self, Arena};
 use crate::schedule::{Destination, Loop, Place, Schedule, Source, Step, call};
@@ -27,26 +28,28 @@ pub(super) const CUDA: bool = cfg!(feature = "cuda");
 const STEPS_PER_FUNCTION: usize = 64;
 
 /// What is known of a function beside its schedule.
-pub(super) struct Context<'a> {
+#[derive(Debug)]
+pub(super) struct Context {
     /// `Network::loss_grad`.
     pub(super) name: String,
     /// The layout of the parameters.
-    pub(super) layout: &'a ParameterLayout,
+    pub(super) layout: Arc<ParameterLayout>,
 }
 
 /// Everything of the body that gives the plan but its CUDA program.
-pub(super) fn code(schedule: &Schedule, context: &Context<'_>) -> String {
+pub(super) fn code(schedule: &Schedule, context: &Context) -> String {
     let symbols = schedule.graph.symbols();
     let mut emitter = Emitter {
         schedule,
         context,
         read: vec![false; symbols.len()],
         symbols,
-        names: Names::default(),
-        constants: String::new(),
+        // A buffer for each node and each gradient, a range for each parameter, sizes.
+        names: Names::with_capacity(3 * schedule.graph.nodes.len()),
+        constants: Text::default(),
         shared: HashMap::new(),
         parameters: vec![None; schedule.graph.nodes.len()],
-        functions: String::new(),
+        functions: Text::default(),
         kept: schedule.values.iter().enumerate().rev().map(|(index, (value, _))| (*value, index)).collect(),
         closures: Vec::new(),
         shapes: printed(schedule.graph.nodes.iter().map(|node| &node.ty)),
@@ -58,9 +61,9 @@ pub(super) fn code(schedule: &Schedule, context: &Context<'_>) -> String {
 }
 
 /// The CUDA program.
-pub(super) fn cuda(schedule: &Schedule, context: &Context<'_>) -> String {
+pub(super) fn cuda(schedule: &Schedule, program: &Program, context: &Context) -> String {
     let symbols = schedule.graph.symbols();
-    super::program(schedule).statics(context.layout, &|dim| size_data(dim, &symbols))
+    program.statics(&context.layout, &|dim| size_data(dim, &symbols))
 }
 
 /// A size as data of the plan.
@@ -72,17 +75,17 @@ fn size_data(dim: &Dim, symbols: &[String]) -> String {
 
 struct Emitter<'a> {
     schedule: &'a Schedule,
-    context: &'a Context<'a>,
+    context: &'a Context,
     symbols: Vec<String>,
     names: Names,
     /// Ranges and sizes.
-    constants: String,
+    constants: Text,
     /// The constants of parameter ranges.
     parameters: Vec<Option<Arc<str>>>,
     /// The names of constant sizes, by their text: both ways of a loop share them.
     shared: HashMap<String, String>,
     /// The code of tiles and whole operations.
-    functions: String,
+    functions: Text,
     /// Where the values stand that are kept.
     kept: HashMap<Value, usize>,
     /// Which symbols the function that is being written reads.
@@ -116,7 +119,7 @@ impl Emitter<'_> {
     fn range(&mut self, name: &str, doc: &str, start: usize, len: usize) -> String {
         let name = name.to_ascii_uppercase();
         let end = start + len;
-        let _ = writeln!(self.constants, "#[doc = {doc:?}] const {name}: graven::Range = {start}..{end};");
+        writeln!(self.constants, "#[doc = {doc:?}] const {name}: graven::Range = {start}..{end};");
         name
     }
 
@@ -184,7 +187,7 @@ impl Emitter<'_> {
             closure.into()
         } else {
             let name = self.names.give(&format!("{label}_formula"));
-            let _ = writeln!(
+            writeln!(
                 self.functions,
                 "fn {name}() -> impl Fn([f32; {n_inputs}]) -> f32 + Copy {{ std::convert::identity({closure}) }}"
             );
@@ -203,7 +206,7 @@ impl Emitter<'_> {
         inputs: &[String],
         output: &str,
         scratch: Option<&str>,
-        code: &mut String,
+        code: &mut Text,
     ) {
         let (ty, literal) = &kernel.spec;
         let sizes = if self.note_symbols(literal) {
@@ -212,20 +215,19 @@ impl Emitter<'_> {
             name.clone()
         } else {
             let name = self.names.give(&format!("{label}_sizes")).to_ascii_uppercase();
-            let _ = writeln!(self.constants, "const {name}: kernels::{ty} = kernels::{literal};");
+            writeln!(self.constants, "const {name}: kernels::{ty} = kernels::{literal};");
             self.shared.insert(literal.clone(), name.clone());
             name
         };
         let [open, close] = if kernel.array { ["[", "]"] } else { ["", ""] };
-        let _ =
-            write!(code, "kernels::{}({cx}, &{sizes}, {open}{}{close}, {output}", kernel.function, inputs.join(", "));
+        write!(code, "kernels::{}({cx}, &{sizes}, {open}{}{close}, {output}", kernel.function, inputs.join(", "));
         if kernel.scratch.is_some() {
-            let _ = write!(code, ", {}", scratch.unwrap_or("&mut []"));
+            write!(code, ", {}", scratch.unwrap_or("&mut []"));
         }
         if let Some(closure) = self.closure(kernel, label, if kernel.array { inputs.len() } else { 0 }) {
-            let _ = write!(code, ", {closure}");
+            write!(code, ", {closure}");
         }
-        code.push_str(");");
+        write!(code, ");");
     }
 
     // Loops.
@@ -237,7 +239,8 @@ impl Emitter<'_> {
         let one = own.one.as_ref().map(|one| self.tile(one, &sums, &mut places));
         let one = one.map_or("None".to_owned(), |one| format!("Some({one})"));
         let extent = self.size_data(&own.extent);
-        let mut data = format!("graven::LoopPlan {{ extent: {extent}, tiles_per_chunk: {}", own.tiles_per_chunk);
+        let mut data = Text::default();
+        write!(data, "graven::LoopPlan {{ extent: {extent}, tiles_per_chunk: {}", own.tiles_per_chunk);
         for (field, places) in [
             ("reads", &places.reads),
             ("int_reads", &places.int_reads),
@@ -245,14 +248,14 @@ impl Emitter<'_> {
             ("int_writes", &places.int_writes),
         ] {
             let places: Vec<String> = places.iter().map(place_data).collect();
-            let _ = write!(data, ", {field}: &[{}]", places.join(", "));
+            write!(data, ", {field}: &[{}]", places.join(", "));
         }
-        let _ = write!(data, ", sums: {}, int_sums: {}", sums.floats, sums.ints);
+        write!(data, ", sums: {}, int_sums: {}", sums.floats, sums.ints);
         for (field, list) in [("results", &sums.results), ("int_results", &sums.int_results)] {
-            let _ = write!(data, ", {field}: &[{}]", list.join(", "));
+            write!(data, ", {field}: &[{}]", list.join(", "));
         }
-        let _ = write!(data, ", tile: {tile}, one: {one}, few: {} }}", own.few);
-        data
+        write!(data, ", tile: {tile}, one: {one}, few: {} }}", own.few);
+        data.into_string()
     }
 
     /// The code of a tile, and the plan that names it.
@@ -261,7 +264,7 @@ impl Emitter<'_> {
         let buffers = self.buffers(own, &arena);
         let mut steps = Vec::new();
         for part in own.steps.chunks(STEPS_PER_FUNCTION) {
-            let mut code = String::new();
+            let mut code = Text::default();
             part.iter().for_each(|step| self.step(own, &buffers, sums, places, step, &mut code));
             let bindings = self.bind_symbols("tile");
             let (label, doc) = if own.tile == 1 {
@@ -277,7 +280,7 @@ impl Emitter<'_> {
                 ("tile_of_samples", doc)
             };
             let name = self.names.give(label);
-            let _ = writeln!(
+            writeln!(
                 self.functions,
                 "#[doc = {doc:?}] #[inline(never)] fn {name}(tile: &mut graven::Tile<'_>) {{ {bindings} {code} }}"
             );
@@ -350,32 +353,18 @@ impl Emitter<'_> {
     }
 
     /// Adds the code of a step.
-    fn step(
-        &mut self,
-        own: &Loop,
-        buffers: &Buffers,
-        sums: &Sums,
-        places: &mut Places,
-        step: &Step,
-        code: &mut String,
-    ) {
+    fn step(&mut self, own: &Loop, buffers: &Buffers, sums: &Sums, places: &mut Places, step: &Step, code: &mut Text) {
         let dtype = |index: usize| memory::dtype(&self.schedule.graph, own, index);
         match step {
             Step::Load { from, to } => {
                 let (buffer, slot, dtype) = (&own.buffers[*to], &buffers.constants[*to], dtype(*to));
                 let (read, features) = (places.read(dtype, *from), buffer.features);
-                let _ =
-                    write!(code, "tile.load_{}{}({read}, {slot}, {features});", int(dtype), layout_name(buffer.layout));
+                write!(code, "tile.load_{}{}({read}, {slot}, {features});", int(dtype), layout_name(buffer.layout));
             }
             Step::Store { from, to } => {
                 let (buffer, slot, dtype) = (&own.buffers[*from], &buffers.constants[*from], dtype(*from));
                 let (write, features) = (places.write(dtype, *to), buffer.features);
-                let _ = write!(
-                    code,
-                    "tile.store_{}{}({slot}, {write}, {features});",
-                    int(dtype),
-                    layout_name(buffer.layout)
-                );
+                write!(code, "tile.store_{}{}({slot}, {write}, {features});", int(dtype), layout_name(buffer.layout));
             }
             Step::Convert { from, to } => {
                 let function = match own.buffers[*to].layout {
@@ -386,7 +375,7 @@ impl Emitter<'_> {
                 let (source_range, target_range) = (&buffers.constants[*from], &buffers.constants[*to]);
                 let features = own.buffers[*to].features;
                 let (arena, suffix) = if dtype(*to) == Dtype::F32 { ("floats", "") } else { ("ints", "_i64") };
-                let _ = write!(
+                write!(
                     code,
                     "let [{source}, {target}] = graven::disjoint(tile.{arena}, [{source_range}, {target_range}]);\
                      kernels::cpu::layout::{function}{suffix}(&tile.cx, {features}, {source}, {target});"
@@ -441,7 +430,7 @@ impl Emitter<'_> {
     }
 
     /// Adds a line of docs: `conv1: conv2d, [N, 1, 28, 28] -> [N, 6, 24, 24], 86400 multiply-adds a sample`.
-    fn describe(&self, value: Value, label: &str, code: &mut String) {
+    fn describe(&self, value: Value, label: &str, code: &mut Text) {
         let node = self.graph().node(value);
         let types: Vec<Type> = node.inputs.iter().map(|input| self.graph().node(*input).ty.clone()).collect();
         let (op, cost) = match &node.kind {
@@ -450,7 +439,7 @@ impl Emitter<'_> {
         };
         let inputs: Vec<&str> = node.inputs.iter().map(|input| &*self.shapes[input.0]).collect();
         let (inputs, output) = (inputs.join(" and "), &self.shapes[value.0]);
-        let _ = write!(code, "#[doc = \" `{label}`: {op}, {inputs} -> {output}, {cost} multiply-adds a sample.\"] ");
+        write!(code, "#[doc = \" `{label}`: {op}, {inputs} -> {output}, {cost} multiply-adds a sample.\"] ");
     }
 
     // Whole operations.
@@ -458,12 +447,12 @@ impl Emitter<'_> {
     fn whole(&mut self, stage: usize, values: &[Value]) -> Vec<String> {
         let mut functions = Vec::new();
         for values in values.chunks(STEPS_PER_FUNCTION) {
-            let mut code = String::new();
+            let mut code = Text::default();
             values.iter().for_each(|value| self.whole_call(*value, &mut code));
             let bindings = self.bind_symbols("whole");
             let name = self.names.give("whole_tensors");
             let doc = format!(" Operations of stage {stage} on complete tensors.");
-            let _ = writeln!(
+            writeln!(
                 self.functions,
                 "#[doc = {doc:?}] #[inline(never)] fn {name}(whole: &mut graven::Whole<'_>) {{ {bindings} {code} }}"
             );
@@ -480,7 +469,7 @@ impl Emitter<'_> {
     }
 
     /// Adds the code of an operation on complete tensors.
-    fn whole_call(&mut self, value: Value, code: &mut String) {
+    fn whole_call(&mut self, value: Value, code: &mut Text) {
         let node = self.schedule.graph.node(value);
         let output_index = self.kept(value);
         let sources: Vec<Value> = match &node.kind {
@@ -515,7 +504,7 @@ impl Emitter<'_> {
             format!("let [{}] = graven::disjoint(whole.{arena}, [{}]);", names.join(", "), slots.join(", "))
         };
         self.describe(value, &node.label, code);
-        let _ = write!(code, "{} {} ", borrow(Dtype::F32, "floats"), borrow(Dtype::I64, "ints"));
+        write!(code, "{} {} ", borrow(Dtype::F32, "floats"), borrow(Dtype::I64, "ints"));
         let output = format!("value_{output_index}");
         match &node.kind {
             Kind::Op(op) if !op.is_view() => {
@@ -523,12 +512,12 @@ impl Emitter<'_> {
                 let kernel = op.kernel(&call(self.graph(), value, Layout::Whole, 1, &batched, false));
                 let zero = if node.ty.dtype == Dtype::F32 { "0.0" } else { "0" };
                 if kernel.accumulates {
-                    let _ = write!(code, "{output}.fill({zero});");
+                    write!(code, "{output}.fill({zero});");
                 }
                 self.kernel_call(&kernel, &node.label, "&whole.cx", &arguments, &output, None, code);
             }
             _ => {
-                let _ = write!(code, "{output}.copy_from_slice({});", arguments[0]);
+                write!(code, "{output}.copy_from_slice({});", arguments[0]);
             }
         }
     }
@@ -637,7 +626,7 @@ fn find(places: &mut Vec<Place>, place: Place) -> usize {
 }
 
 /// Adds the line that borrows some buffers of a tile, if there are any.
-fn borrow(of: impl Iterator<Item = usize>, buffers: &Buffers, arena: &str, code: &mut String) {
+fn borrow(of: impl Iterator<Item = usize>, buffers: &Buffers, arena: &str, code: &mut Text) {
     let (mut variables, mut ranges) = (String::new(), String::new());
     for index in of {
         if !ranges.is_empty() {
@@ -648,7 +637,7 @@ fn borrow(of: impl Iterator<Item = usize>, buffers: &Buffers, arena: &str, code:
         ranges.push_str(&buffers.constants[index]);
     }
     if !ranges.is_empty() {
-        let _ = write!(code, "let [{variables}] = graven::disjoint(tile.{arena}, [{ranges}]);");
+        write!(code, "let [{variables}] = graven::disjoint(tile.{arena}, [{ranges}]);");
     }
 }
 

@@ -1,13 +1,11 @@
 //! What people read of a network: the data of `summary()`, the table in the docs of a method, and what an editor shows where
 //! a layer is called.
 
-use std::fmt::Write as _;
-
 use graven_kernels::dim::thousands;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 
-use super::text::tokens;
+use super::text::{Text, tokens};
 use crate::check::summary::{Row, parameters};
 use crate::check::{Checked, CheckedFunction, summarised};
 use crate::syntax::Module;
@@ -21,11 +19,11 @@ pub(super) fn plan(module: &Module, checked: &Checked) -> TokenStream {
     let graph = &function.evaluation;
     let inputs: Vec<(String, String)> =
         graph.inputs.iter().map(|input| (input.name.clone(), graph.node(input.value).ty.to_string())).collect();
-    let mut rows = String::new();
+    let mut rows = Text::default();
     for row in &function.rows {
         let layer = row.layer.map_or("", |layer| &checked.layers[layer].path);
         let Row { kind, input, output, parameters, again, multiply_adds, kept, .. } = row;
-        let _ = write!(
+        write!(
             rows,
             "graven::SummaryRow {{ layer: {layer:?}, kind: {kind:?}, input: {input:?}, output: {output:?}, \
              parameters: {parameters}, shared: {again}, multiply_adds: {multiply_adds}, kept_bytes: {kept} }},"
@@ -69,19 +67,18 @@ pub(super) fn docs(checked: &Checked, function: &CheckedFunction) -> TokenStream
         return TokenStream::new();
     }
     let cell = |n: u64| if n == 0 { String::new() } else { thousands(n) };
-    let mut docs = "///\n/// | layer | input | output | parameters | bytes | multiply-adds |\n\
-                    /// | - | - | - | -: | -: | -: |\n"
-        .to_owned();
+    let mut docs = Text::default();
+    writeln!(docs, "///\n/// | layer | input | output | parameters | bytes | multiply-adds |");
+    writeln!(docs, "/// | - | - | - | -: | -: | -: |");
     for row in &function.rows {
         let name = row.layer.map_or(&row.kind, |layer| &checked.layers[layer].path);
         let own = if row.again { 0 } else { row.parameters as u64 };
         let (Row { input, output, .. }, adds) = (row, cell(row.multiply_adds));
-        let _ =
-            writeln!(docs, "/// | `{name}` | `{input}` | `{output}` | {} | {} | {adds} |", cell(own), cell(4 * own));
+        writeln!(docs, "/// | `{name}` | `{input}` | `{output}` | {} | {} | {adds} |", cell(own), cell(4 * own));
     }
     let own = function.rows.iter().filter(|row| !row.again).map(|row| row.parameters as u64).sum();
     let adds = cell(multiply_adds(&function.rows));
-    let _ = writeln!(docs, "/// | total | | | {} | {} | {adds} |", cell(own), cell(4 * own));
+    writeln!(docs, "/// | total | | | {} | {} | {adds} |", cell(own), cell(4 * own));
     tokens(&docs)
 }
 

@@ -98,16 +98,16 @@ pub fn pack(lives: &[Life]) -> (Vec<usize>, usize) {
     let mut order: Vec<usize> = (0..lives.len()).collect();
     order.sort_by_key(|index| (std::cmp::Reverse(lives[*index].len), *index));
     let (mut offsets, mut total) = (vec![0; lives.len()], 0);
-    // What is placed already, by offset: (first element, end, first step, last step). Plain loops over plain numbers: the
-    // compiler runs unoptimised, and this is quadratic in the number of buffers.
+    // What is placed already, by offset: (first element, end, first step, last step). A plain loop over a slice of plain
+    // numbers: the compiler runs unoptimised, and this is quadratic in the number of buffers.
     let mut placed: Vec<[usize; 4]> = Vec::new();
     for index in order {
         let Life { len, first, last } = lives[index];
         let mut offset = 0;
-        let mut index_of_placed = 0;
-        while index_of_placed < placed.len() {
-            let [start, end, other_first, other_last] = placed[index_of_placed];
-            index_of_placed += 1;
+        let (others, mut position) = (placed.as_slice(), 0);
+        while position < others.len() {
+            let [start, end, other_first, other_last] = others[position];
+            position += 1;
             if first <= other_last && other_first <= last {
                 if offset + len <= start {
                     break;

@@ -154,10 +154,20 @@ def memory(python: str, binary: str) -> list[dict]:
     return [{"memory": name, "peak_resident_mb": round(size, 1)} for name, size in found if size is not None]
 
 
+def works(names: str) -> list[str]:
+    """Work items with commas between them."""
+    unknown = [name for name in names.split(",") if name not in WORKS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no item is called {', '.join(unknown)}; there are {', '.join(WORKS)}")
+    return names.split(",")
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default=",".join(WORKS), help="work items, with commas between them")
+    parser.add_argument(
+        "--only", type=works, default=list(WORKS), metavar="ITEM,..", help=f"some of: {', '.join(WORKS)}"
+    )
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--venv", type=pathlib.Path, help="an environment for the peers, made if it is not there")
     parser.add_argument("--no-compile", action="store_true", help="without torch.compile, which takes minutes")
@@ -170,7 +180,7 @@ def measure_all(peers: list[Peer], arguments: argparse.Namespace) -> dict[tuple,
     """For (work, threads, peer), the answers of all rounds."""
     threads = [int(number) for number in arguments.threads.split(",")]
     works = [("peak", 1, 200), *(("sgemm", number, 10) for number in threads)]
-    works += [(work, number, WORKS[work].repeats) for work in arguments.only.split(",") for number in threads]
+    works += [(work, number, WORKS[work].repeats) for work in arguments.only for number in threads]
     measured: dict[tuple, list[dict]] = {}
     for _ in range(arguments.rounds):
         for work, number, repeats in works:

@@ -585,27 +585,28 @@ unsafe fn weight_tile<L: Lanes, const O: usize, const T: usize>(
 ) {
     // SAFETY: the tile is valid by the contract; `wrapping` steps, because the pointers of a row stand behind it in the end.
     unsafe {
-        let mut taps = [0; T];
+        // One pointer for each tap and one offset for all: with sums of offsets, registers run out and the sums are moved about.
+        let mut taps = [input; T];
         for (t, tap) in taps.iter_mut().enumerate() {
-            *tap = walk.tap(first_tap + t);
+            *tap = input.wrapping_add(walk.tap(first_tap + t));
         }
         let mut sums = [[L::splat(0.0); T]; O];
         for y in 0..walk.rows {
             let mut grad_output = grad_output.wrapping_add(y * walk.grad_output[1]);
-            let mut input = input.wrapping_add(y * walk.input[0]);
+            let mut offset = y * walk.input[0];
             for _ in 0..walk.columns {
                 let mut gradients = [L::splat(0.0); O];
                 for (o, slot) in gradients.iter_mut().enumerate() {
                     *slot = L::load(grad_output.add(o * walk.grad_output[0]));
                 }
                 for (t, tap) in taps.into_iter().enumerate() {
-                    let element = L::load(input.add(tap));
+                    let element = L::load(tap.add(offset));
                     for o in 0..O {
                         sums[o][t] = gradients[o].fma(element, sums[o][t]);
                     }
                 }
                 grad_output = grad_output.wrapping_add(LANES);
-                input = input.wrapping_add(walk.input[1]);
+                offset += walk.input[1];
             }
         }
         for (o, sums) in sums.into_iter().enumerate() {

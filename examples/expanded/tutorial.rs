@@ -48,18 +48,20 @@ const _: () = {
         const RELU_2: graven::Range = 0..12288;
         /// `max_pool2d`, [12, 4, 4, 16].
         const MAX_POOL2D_2: graven::Range = 12288..15360;
-        /// `fc1`, [120, 16].
-        const FC1: graven::Range = 0..1920;
-        /// `relu`, [120, 16].
-        const RELU_3: graven::Range = 1920..3840;
-        /// `fc2`, [60, 16].
-        const FC2: graven::Range = 0..960;
-        /// `relu`, [60, 16].
-        const RELU_4: graven::Range = 960..1920;
-        /// `out`, [10, 16].
-        const OUT: graven::Range = 0..160;
-        /// `out`, [10, 16].
-        const OUT_2: graven::Range = 160..320;
+        /// `max_pool2d`, [16, 12, 4, 4].
+        const MAX_POOL2D_ROWS: graven::Range = 0..3072;
+        /// `fc1`, [16, 120].
+        const FC1_ROWS: graven::Range = 3072..4992;
+        /// `relu`, [16, 120].
+        const RELU_ROWS: graven::Range = 0..1920;
+        /// `fc2`, [16, 60].
+        const FC2_ROWS: graven::Range = 1920..2880;
+        /// `relu`, [16, 60].
+        const RELU_ROWS_2: graven::Range = 0..960;
+        /// `out`, [16, 10].
+        const OUT_ROWS: graven::Range = 960..1120;
+        /// `out`, [16, 10].
+        const OUT_ROWS_2: graven::Range = 0..160;
         /// Parameter `conv1.weight`, [6, 1, 5, 5].
         const CONV1_WEIGHT: graven::Range = 0..150;
         const CONV1_SIZES: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
@@ -117,7 +119,7 @@ const _: () = {
         /// Parameter `fc1.weight`, [120, 192].
         const FC1_WEIGHT: graven::Range = 2000..25040;
         const FC1_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 1,
+            vectors: 16,
             in_features: 192,
             out_features: 120,
             transposed: false,
@@ -125,13 +127,13 @@ const _: () = {
         /// Parameter `fc1.bias`, [120].
         const FC1_BIAS: graven::Range = 25040..25160;
         const RELU_SIZES_3: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [120, 16],
-            strides: [[16, 1], [1, 0]],
+            dims: [16, 120],
+            strides: [[120, 1], [0, 1]],
         };
         /// Parameter `fc2.weight`, [60, 120].
         const FC2_WEIGHT: graven::Range = 25168..32368;
         const FC2_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 1,
+            vectors: 16,
             in_features: 120,
             out_features: 60,
             transposed: false,
@@ -139,13 +141,13 @@ const _: () = {
         /// Parameter `fc2.bias`, [60].
         const FC2_BIAS: graven::Range = 32368..32428;
         const RELU_SIZES_4: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [60, 16],
-            strides: [[16, 1], [1, 0]],
+            dims: [16, 60],
+            strides: [[60, 1], [0, 1]],
         };
         /// Parameter `out.weight`, [10, 60].
         const OUT_WEIGHT: graven::Range = 32432..33032;
         const OUT_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 1,
+            vectors: 16,
             in_features: 60,
             out_features: 10,
             transposed: false,
@@ -153,8 +155,8 @@ const _: () = {
         /// Parameter `out.bias`, [10].
         const OUT_BIAS: graven::Range = 33040..33050;
         const OUT_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [10, 16],
-            strides: [[16, 1], [1, 0]],
+            dims: [16, 10],
+            strides: [[10, 1], [0, 1]],
         };
         /// Scratch memory of `conv1`.
         const CONV1_SCRATCH_2: graven::Range = 3456..6832;
@@ -196,15 +198,33 @@ const _: () = {
             dims: [12, 64],
             strides: [[64, 1], [1, 0]],
         };
+        const FC1_SIZES_2: kernels::linear::Sizes = kernels::linear::Sizes {
+            vectors: 1,
+            in_features: 192,
+            out_features: 120,
+            transposed: false,
+        };
         const RELU_SIZES_7: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
             dims: [120],
             strides: [[1], [1]],
+        };
+        const FC2_SIZES_2: kernels::linear::Sizes = kernels::linear::Sizes {
+            vectors: 1,
+            in_features: 120,
+            out_features: 60,
+            transposed: false,
         };
         const RELU_SIZES_8: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
             dims: [60],
             strides: [[1], [1]],
         };
-        const OUT_SIZES_3: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
+        const OUT_SIZES_3: kernels::linear::Sizes = kernels::linear::Sizes {
+            vectors: 1,
+            in_features: 60,
+            out_features: 10,
+            transposed: false,
+        };
+        const OUT_SIZES_4: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
             dims: [10],
             strides: [[1], [1]],
         };
@@ -279,61 +299,89 @@ const _: () = {
                 relu_2,
                 max_pool2d_2,
             );
+            let [max_pool2d_2, max_pool2d_rows] = graven::disjoint(
+                tile.floats,
+                [MAX_POOL2D_2, MAX_POOL2D_ROWS],
+            );
+            kernels::cpu::layout::rows_from_samples(
+                &tile.cx,
+                192,
+                max_pool2d_2,
+                max_pool2d_rows,
+            );
             /// `fc1`: linear, [N, 192] and [120, 192] -> [N, 120], 23040 multiply-adds a sample.
-            let [max_pool2d_2, fc1] = graven::disjoint(tile.floats, [MAX_POOL2D_2, FC1]);
+            let [max_pool2d_rows, fc1_rows] = graven::disjoint(
+                tile.floats,
+                [MAX_POOL2D_ROWS, FC1_ROWS],
+            );
             kernels::linear::forward(
                 &tile.cx,
                 &FC1_SIZES,
-                max_pool2d_2,
+                max_pool2d_rows,
                 &tile.parameters[FC1_WEIGHT],
-                fc1,
+                fc1_rows,
             );
             /// `relu`: relu(add(a, b)), [N, 120] and [120] -> [N, 120], 240 multiply-adds a sample.
-            let [fc1, relu_3] = graven::disjoint(tile.floats, [FC1, RELU_3]);
+            let [fc1_rows, relu_rows] = graven::disjoint(
+                tile.floats,
+                [FC1_ROWS, RELU_ROWS],
+            );
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_SIZES_3,
-                [fc1, &tile.parameters[FC1_BIAS]],
-                relu_3,
+                [fc1_rows, &tile.parameters[FC1_BIAS]],
+                relu_rows,
                 relu_formula(),
             );
             /// `fc2`: linear, [N, 120] and [60, 120] -> [N, 60], 7200 multiply-adds a sample.
-            let [relu_3, fc2] = graven::disjoint(tile.floats, [RELU_3, FC2]);
+            let [relu_rows, fc2_rows] = graven::disjoint(
+                tile.floats,
+                [RELU_ROWS, FC2_ROWS],
+            );
             kernels::linear::forward(
                 &tile.cx,
                 &FC2_SIZES,
-                relu_3,
+                relu_rows,
                 &tile.parameters[FC2_WEIGHT],
-                fc2,
+                fc2_rows,
             );
             /// `relu`: relu(add(a, b)), [N, 60] and [60] -> [N, 60], 120 multiply-adds a sample.
-            let [fc2, relu_4] = graven::disjoint(tile.floats, [FC2, RELU_4]);
+            let [fc2_rows, relu_rows_2] = graven::disjoint(
+                tile.floats,
+                [FC2_ROWS, RELU_ROWS_2],
+            );
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_SIZES_4,
-                [fc2, &tile.parameters[FC2_BIAS]],
-                relu_4,
+                [fc2_rows, &tile.parameters[FC2_BIAS]],
+                relu_rows_2,
                 relu_formula(),
             );
             /// `out`: linear, [N, 60] and [10, 60] -> [N, 10], 600 multiply-adds a sample.
-            let [relu_4, out] = graven::disjoint(tile.floats, [RELU_4, OUT]);
+            let [relu_rows_2, out_rows] = graven::disjoint(
+                tile.floats,
+                [RELU_ROWS_2, OUT_ROWS],
+            );
             kernels::linear::forward(
                 &tile.cx,
                 &OUT_SIZES,
-                relu_4,
+                relu_rows_2,
                 &tile.parameters[OUT_WEIGHT],
-                out,
+                out_rows,
             );
             /// `out`: add(a, b), [N, 10] and [10] -> [N, 10], 10 multiply-adds a sample.
-            let [out, out_2] = graven::disjoint(tile.floats, [OUT, OUT_2]);
+            let [out_rows, out_rows_2] = graven::disjoint(
+                tile.floats,
+                [OUT_ROWS, OUT_ROWS_2],
+            );
             kernels::cpu::map::map(
                 &tile.cx,
                 &OUT_SIZES_2,
-                [out, &tile.parameters[OUT_BIAS]],
-                out_2,
+                [out_rows, &tile.parameters[OUT_BIAS]],
+                out_rows_2,
                 out_formula(),
             );
-            tile.store_samples(OUT_2, 0, 10);
+            tile.store_rows(OUT_ROWS_2, 0, 10);
         }
         /// One sample passes through every operation of the loop, when there are only a few.
         #[inline(never)]
@@ -417,9 +465,9 @@ const _: () = {
                 tile.floats,
                 [MAX_POOL2D_ONE_2, FC1_ONE],
             );
-            kernels::linear::forward_rows(
+            kernels::linear::forward(
                 &tile.cx,
-                &FC1_SIZES,
+                &FC1_SIZES_2,
                 max_pool2d_one_2,
                 &tile.parameters[FC1_WEIGHT],
                 fc1_one,
@@ -441,9 +489,9 @@ const _: () = {
                 tile.floats,
                 [RELU_ONE_3, FC2_ONE],
             );
-            kernels::linear::forward_rows(
+            kernels::linear::forward(
                 &tile.cx,
-                &FC2_SIZES,
+                &FC2_SIZES_2,
                 relu_one_3,
                 &tile.parameters[FC2_WEIGHT],
                 fc2_one,
@@ -465,9 +513,9 @@ const _: () = {
                 tile.floats,
                 [RELU_ONE_4, OUT_ONE],
             );
-            kernels::linear::forward_rows(
+            kernels::linear::forward(
                 &tile.cx,
-                &OUT_SIZES,
+                &OUT_SIZES_3,
                 relu_one_4,
                 &tile.parameters[OUT_WEIGHT],
                 out_one,
@@ -479,7 +527,7 @@ const _: () = {
             );
             kernels::cpu::map::map(
                 &tile.cx,
-                &OUT_SIZES_3,
+                &OUT_SIZES_4,
                 [out_one, &tile.parameters[OUT_BIAS]],
                 out_one_2,
                 out_formula(),
@@ -595,24 +643,26 @@ const _: () = {
         const RELU_2: graven::Range = 0..12288;
         /// `max_pool2d`, [12, 4, 4, 16].
         const MAX_POOL2D_2: graven::Range = 12288..15360;
-        /// `fc1`, [120, 16].
-        const FC1: graven::Range = 0..1920;
-        /// `relu`, [120, 16].
-        const RELU_3: graven::Range = 1920..3840;
-        /// `fc2`, [60, 16].
-        const FC2: graven::Range = 0..960;
-        /// `relu`, [60, 16].
-        const RELU_4: graven::Range = 960..1920;
-        /// `out`, [10, 16].
-        const OUT: graven::Range = 0..160;
-        /// `out`, [10, 16].
-        const OUT_2: graven::Range = 160..320;
+        /// `max_pool2d`, [16, 12, 4, 4].
+        const MAX_POOL2D_ROWS: graven::Range = 0..3072;
+        /// `fc1`, [16, 120].
+        const FC1_ROWS: graven::Range = 3072..4992;
+        /// `relu`, [16, 120].
+        const RELU_ROWS: graven::Range = 0..1920;
+        /// `fc2`, [16, 60].
+        const FC2_ROWS: graven::Range = 1920..2880;
+        /// `relu`, [16, 60].
+        const RELU_ROWS_2: graven::Range = 0..960;
+        /// `out`, [16, 10].
+        const OUT_ROWS: graven::Range = 960..1120;
+        /// `out`, [16, 10].
+        const OUT_ROWS_2: graven::Range = 0..160;
         /// `labels`, [16].
-        const LABELS: graven::Range = 0..16;
+        const LABELS_ROWS: graven::Range = 0..16;
         /// `cross_entropy`, [16].
-        const CROSS_ENTROPY: graven::Range = 0..16;
+        const CROSS_ENTROPY_ROWS: graven::Range = 160..176;
         /// `correct`, [16].
-        const CORRECT: graven::Range = 16..32;
+        const CORRECT_ROWS: graven::Range = 16..32;
         /// Parameter `conv1.weight`, [6, 1, 5, 5].
         const CONV1_WEIGHT: graven::Range = 0..150;
         const CONV1_SIZES: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
@@ -670,7 +720,7 @@ const _: () = {
         /// Parameter `fc1.weight`, [120, 192].
         const FC1_WEIGHT: graven::Range = 2000..25040;
         const FC1_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 1,
+            vectors: 16,
             in_features: 192,
             out_features: 120,
             transposed: false,
@@ -678,13 +728,13 @@ const _: () = {
         /// Parameter `fc1.bias`, [120].
         const FC1_BIAS: graven::Range = 25040..25160;
         const RELU_SIZES_3: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [120, 16],
-            strides: [[16, 1], [1, 0]],
+            dims: [16, 120],
+            strides: [[120, 1], [0, 1]],
         };
         /// Parameter `fc2.weight`, [60, 120].
         const FC2_WEIGHT: graven::Range = 25168..32368;
         const FC2_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 1,
+            vectors: 16,
             in_features: 120,
             out_features: 60,
             transposed: false,
@@ -692,13 +742,13 @@ const _: () = {
         /// Parameter `fc2.bias`, [60].
         const FC2_BIAS: graven::Range = 32368..32428;
         const RELU_SIZES_4: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [60, 16],
-            strides: [[16, 1], [1, 0]],
+            dims: [16, 60],
+            strides: [[60, 1], [0, 1]],
         };
         /// Parameter `out.weight`, [10, 60].
         const OUT_WEIGHT: graven::Range = 32432..33032;
         const OUT_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 1,
+            vectors: 16,
             in_features: 60,
             out_features: 10,
             transposed: false,
@@ -706,13 +756,13 @@ const _: () = {
         /// Parameter `out.bias`, [10].
         const OUT_BIAS: graven::Range = 33040..33050;
         const OUT_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [10, 16],
-            strides: [[16, 1], [1, 0]],
+            dims: [16, 10],
+            strides: [[10, 1], [0, 1]],
         };
         const CROSS_ENTROPY_SIZES: kernels::softmax::Axis = kernels::softmax::Axis {
-            outer: 1,
+            outer: 16,
             size: 10,
-            inner: 16,
+            inner: 1,
         };
         const CROSS_ENTROPY_SIZES_2: kernels::reduce::Sum<1> = kernels::reduce::Sum {
             dims: [16],
@@ -722,7 +772,7 @@ const _: () = {
         const CORRECT_SIZES: kernels::argmax::Count = kernels::argmax::Count {
             samples: 16,
             features: 1,
-            samples_last: true,
+            samples_last: false,
             tile: true,
         };
         const CROSS_ENTROPY_SIZES_3: kernels::cpu::map::Map<1, 0> = kernels::cpu::map::Map {
@@ -800,93 +850,132 @@ const _: () = {
                 relu_2,
                 max_pool2d_2,
             );
+            let [max_pool2d_2, max_pool2d_rows] = graven::disjoint(
+                tile.floats,
+                [MAX_POOL2D_2, MAX_POOL2D_ROWS],
+            );
+            kernels::cpu::layout::rows_from_samples(
+                &tile.cx,
+                192,
+                max_pool2d_2,
+                max_pool2d_rows,
+            );
             /// `fc1`: linear, [N, 192] and [120, 192] -> [N, 120], 23040 multiply-adds a sample.
-            let [max_pool2d_2, fc1] = graven::disjoint(tile.floats, [MAX_POOL2D_2, FC1]);
+            let [max_pool2d_rows, fc1_rows] = graven::disjoint(
+                tile.floats,
+                [MAX_POOL2D_ROWS, FC1_ROWS],
+            );
             kernels::linear::forward(
                 &tile.cx,
                 &FC1_SIZES,
-                max_pool2d_2,
+                max_pool2d_rows,
                 &tile.parameters[FC1_WEIGHT],
-                fc1,
+                fc1_rows,
             );
             /// `relu`: relu(add(a, b)), [N, 120] and [120] -> [N, 120], 240 multiply-adds a sample.
-            let [fc1, relu_3] = graven::disjoint(tile.floats, [FC1, RELU_3]);
+            let [fc1_rows, relu_rows] = graven::disjoint(
+                tile.floats,
+                [FC1_ROWS, RELU_ROWS],
+            );
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_SIZES_3,
-                [fc1, &tile.parameters[FC1_BIAS]],
-                relu_3,
+                [fc1_rows, &tile.parameters[FC1_BIAS]],
+                relu_rows,
                 relu_formula(),
             );
             /// `fc2`: linear, [N, 120] and [60, 120] -> [N, 60], 7200 multiply-adds a sample.
-            let [relu_3, fc2] = graven::disjoint(tile.floats, [RELU_3, FC2]);
+            let [relu_rows, fc2_rows] = graven::disjoint(
+                tile.floats,
+                [RELU_ROWS, FC2_ROWS],
+            );
             kernels::linear::forward(
                 &tile.cx,
                 &FC2_SIZES,
-                relu_3,
+                relu_rows,
                 &tile.parameters[FC2_WEIGHT],
-                fc2,
+                fc2_rows,
             );
             /// `relu`: relu(add(a, b)), [N, 60] and [60] -> [N, 60], 120 multiply-adds a sample.
-            let [fc2, relu_4] = graven::disjoint(tile.floats, [FC2, RELU_4]);
+            let [fc2_rows, relu_rows_2] = graven::disjoint(
+                tile.floats,
+                [FC2_ROWS, RELU_ROWS_2],
+            );
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_SIZES_4,
-                [fc2, &tile.parameters[FC2_BIAS]],
-                relu_4,
+                [fc2_rows, &tile.parameters[FC2_BIAS]],
+                relu_rows_2,
                 relu_formula(),
             );
             /// `out`: linear, [N, 60] and [10, 60] -> [N, 10], 600 multiply-adds a sample.
-            let [relu_4, out] = graven::disjoint(tile.floats, [RELU_4, OUT]);
+            let [relu_rows_2, out_rows] = graven::disjoint(
+                tile.floats,
+                [RELU_ROWS_2, OUT_ROWS],
+            );
             kernels::linear::forward(
                 &tile.cx,
                 &OUT_SIZES,
-                relu_4,
+                relu_rows_2,
                 &tile.parameters[OUT_WEIGHT],
-                out,
+                out_rows,
             );
             /// `out`: add(a, b), [N, 10] and [10] -> [N, 10], 10 multiply-adds a sample.
-            let [out, out_2] = graven::disjoint(tile.floats, [OUT, OUT_2]);
+            let [out_rows, out_rows_2] = graven::disjoint(
+                tile.floats,
+                [OUT_ROWS, OUT_ROWS_2],
+            );
             kernels::cpu::map::map(
                 &tile.cx,
                 &OUT_SIZES_2,
-                [out, &tile.parameters[OUT_BIAS]],
-                out_2,
+                [out_rows, &tile.parameters[OUT_BIAS]],
+                out_rows_2,
                 out_formula(),
             );
-            tile.load_int_samples(0, LABELS, 1);
+            tile.load_int_rows(0, LABELS_ROWS, 1);
             /// `cross_entropy`: cross_entropy, [N, 10] and [N] of i64 -> [N], 80 multiply-adds a sample.
-            let [out_2, cross_entropy] = graven::disjoint(
+            let [out_rows_2, cross_entropy_rows] = graven::disjoint(
                 tile.floats,
-                [OUT_2, CROSS_ENTROPY],
+                [OUT_ROWS_2, CROSS_ENTROPY_ROWS],
             );
-            let [labels] = graven::disjoint(tile.ints, [LABELS]);
+            let [labels_rows] = graven::disjoint(tile.ints, [LABELS_ROWS]);
             kernels::cross_entropy::forward(
                 &tile.cx,
                 &CROSS_ENTROPY_SIZES,
-                out_2,
-                labels,
-                cross_entropy,
+                out_rows_2,
+                labels_rows,
+                cross_entropy_rows,
             );
             /// `cross_entropy`: sum, [N] -> [], 1 multiply-adds a sample.
-            let [cross_entropy] = graven::disjoint(tile.floats, [CROSS_ENTROPY]);
+            let [cross_entropy_rows] = graven::disjoint(
+                tile.floats,
+                [CROSS_ENTROPY_ROWS],
+            );
             kernels::reduce::sum_into(
                 &tile.cx,
                 &CROSS_ENTROPY_SIZES_2,
-                cross_entropy,
+                cross_entropy_rows,
                 &mut tile.sums[CROSS_ENTROPY_SUM],
             );
             /// `correct`: argmax, [N, 10] -> [N] of i64, 10 multiply-adds a sample.
-            let [out_2] = graven::disjoint(tile.floats, [OUT_2]);
-            let [correct] = graven::disjoint(tile.ints, [CORRECT]);
-            kernels::argmax::argmax(&tile.cx, &CROSS_ENTROPY_SIZES, out_2, correct);
+            let [out_rows_2] = graven::disjoint(tile.floats, [OUT_ROWS_2]);
+            let [correct_rows] = graven::disjoint(tile.ints, [CORRECT_ROWS]);
+            kernels::argmax::argmax(
+                &tile.cx,
+                &CROSS_ENTROPY_SIZES,
+                out_rows_2,
+                correct_rows,
+            );
             /// `correct`: count_equal, [N] of i64 and [N] of i64 -> [] of i64, 1 multiply-adds a sample.
-            let [labels, correct] = graven::disjoint(tile.ints, [LABELS, CORRECT]);
+            let [labels_rows, correct_rows] = graven::disjoint(
+                tile.ints,
+                [LABELS_ROWS, CORRECT_ROWS],
+            );
             kernels::argmax::count_equal(
                 &tile.cx,
                 &CORRECT_SIZES,
-                correct,
-                labels,
+                correct_rows,
+                labels_rows,
                 &mut tile.int_sums[CORRECT_SUM],
             );
         }
@@ -1076,54 +1165,48 @@ const _: () = {
         const RELU_2: graven::Range = 12288..24576;
         /// `max_pool2d`, [12, 4, 4, 16].
         const MAX_POOL2D_2: graven::Range = 24576..27648;
-        /// `fc1`, [120, 16].
-        const FC1: graven::Range = 0..1920;
-        /// `relu`, [120, 16].
-        const RELU_3: graven::Range = 1920..3840;
-        /// `fc2`, [60, 16].
-        const FC2: graven::Range = 0..960;
-        /// `relu`, [60, 16].
-        const RELU_4: graven::Range = 960..1920;
-        /// `out`, [10, 16].
-        const OUT: graven::Range = 0..160;
-        /// `out`, [10, 16].
-        const OUT_2: graven::Range = 160..320;
-        /// `labels`, [16].
-        const LABELS: graven::Range = 0..16;
-        /// `cross_entropy`, [16].
-        const CROSS_ENTROPY: graven::Range = 0..16;
-        /// `correct`, [16].
-        const CORRECT: graven::Range = 16..32;
-        /// `cross_entropy_grad`, [16].
-        const CROSS_ENTROPY_GRAD: graven::Range = 0..16;
-        /// `cross_entropy_grad`, [10, 16].
-        const CROSS_ENTROPY_GRAD_2: graven::Range = 3840..4000;
-        /// `out_grad`, [60, 16].
-        const OUT_GRAD: graven::Range = 0..960;
-        /// `cross_entropy_grad`, [16, 10].
-        const CROSS_ENTROPY_GRAD_ROWS: graven::Range = 4800..4960;
-        /// `relu`, [16, 60].
-        const RELU_ROWS: graven::Range = 3840..4800;
-        /// `relu_grad`, [60, 16].
-        const RELU_GRAD: graven::Range = 3840..4800;
-        /// `fc2_grad`, [120, 16].
-        const FC2_GRAD: graven::Range = 0..1920;
-        /// `relu_grad`, [16, 60].
-        const RELU_GRAD_ROWS: graven::Range = 5760..6720;
-        /// `relu`, [16, 120].
-        const RELU_ROWS_2: graven::Range = 3840..5760;
-        /// `relu_grad`, [120, 16].
-        const RELU_GRAD_2: graven::Range = 3840..5760;
-        /// `fc1_grad`, [192, 16].
-        const FC1_GRAD: graven::Range = 27648..30720;
-        /// `relu_grad`, [16, 120].
-        const RELU_GRAD_ROWS_2: graven::Range = 5760..7680;
         /// `max_pool2d`, [16, 12, 4, 4].
         const MAX_POOL2D_ROWS: graven::Range = 0..3072;
+        /// `fc1`, [16, 120].
+        const FC1_ROWS: graven::Range = 3072..4992;
+        /// `relu`, [16, 120].
+        const RELU_ROWS: graven::Range = 4992..6912;
+        /// `fc2`, [16, 60].
+        const FC2_ROWS: graven::Range = 3072..4032;
+        /// `relu`, [16, 60].
+        const RELU_ROWS_2: graven::Range = 4032..4992;
+        /// `out`, [16, 10].
+        const OUT_ROWS: graven::Range = 3072..3232;
+        /// `out`, [16, 10].
+        const OUT_ROWS_2: graven::Range = 3232..3392;
+        /// `labels`, [16].
+        const LABELS_ROWS: graven::Range = 0..16;
+        /// `cross_entropy`, [16].
+        const CROSS_ENTROPY_ROWS: graven::Range = 3072..3088;
+        /// `correct`, [16].
+        const CORRECT_ROWS: graven::Range = 16..32;
+        /// `cross_entropy_grad`, [16].
+        const CROSS_ENTROPY_GRAD: graven::Range = 3072..3088;
+        /// `cross_entropy_grad`, [16].
+        const CROSS_ENTROPY_GRAD_ROWS: graven::Range = 3088..3104;
+        /// `cross_entropy_grad`, [16, 10].
+        const CROSS_ENTROPY_GRAD_ROWS_2: graven::Range = 6912..7072;
+        /// `out_grad`, [16, 60].
+        const OUT_GRAD_ROWS: graven::Range = 3072..4032;
+        /// `relu_grad`, [16, 60].
+        const RELU_GRAD_ROWS: graven::Range = 6912..7872;
+        /// `fc2_grad`, [16, 120].
+        const FC2_GRAD_ROWS: graven::Range = 3072..4992;
+        /// `relu_grad`, [16, 120].
+        const RELU_GRAD_ROWS_2: graven::Range = 6912..8832;
+        /// `fc1_grad`, [16, 192].
+        const FC1_GRAD_ROWS: graven::Range = 3072..6144;
+        /// `fc1_grad`, [192, 16].
+        const FC1_GRAD: graven::Range = 27648..30720;
         /// `max_pool2d_grad`, [12, 8, 8, 16].
         const MAX_POOL2D_GRAD: graven::Range = 0..12288;
         /// `relu_grad`, [12, 8, 8, 16].
-        const RELU_GRAD_3: graven::Range = 138240..150528;
+        const RELU_GRAD: graven::Range = 138240..150528;
         /// Scratch memory of `conv2_grad`.
         const CONV2_GRAD_SCRATCH: graven::Range = 0..50960;
         /// `conv2_grad`, [6, 12, 12, 16].
@@ -1131,7 +1214,7 @@ const _: () = {
         /// `max_pool2d_grad`, [6, 24, 24, 16].
         const MAX_POOL2D_GRAD_2: graven::Range = 0..55296;
         /// `relu_grad`, [6, 24, 24, 16].
-        const RELU_GRAD_4: graven::Range = 110592..165888;
+        const RELU_GRAD_2: graven::Range = 110592..165888;
         /// Parameter `conv1.weight`, [6, 1, 5, 5].
         const CONV1_WEIGHT: graven::Range = 0..150;
         const CONV1_SIZES: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
@@ -1189,7 +1272,7 @@ const _: () = {
         /// Parameter `fc1.weight`, [120, 192].
         const FC1_WEIGHT: graven::Range = 2000..25040;
         const FC1_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 1,
+            vectors: 16,
             in_features: 192,
             out_features: 120,
             transposed: false,
@@ -1197,13 +1280,13 @@ const _: () = {
         /// Parameter `fc1.bias`, [120].
         const FC1_BIAS: graven::Range = 25040..25160;
         const RELU_SIZES_3: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [120, 16],
-            strides: [[16, 1], [1, 0]],
+            dims: [16, 120],
+            strides: [[120, 1], [0, 1]],
         };
         /// Parameter `fc2.weight`, [60, 120].
         const FC2_WEIGHT: graven::Range = 25168..32368;
         const FC2_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 1,
+            vectors: 16,
             in_features: 120,
             out_features: 60,
             transposed: false,
@@ -1211,13 +1294,13 @@ const _: () = {
         /// Parameter `fc2.bias`, [60].
         const FC2_BIAS: graven::Range = 32368..32428;
         const RELU_SIZES_4: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [60, 16],
-            strides: [[16, 1], [1, 0]],
+            dims: [16, 60],
+            strides: [[60, 1], [0, 1]],
         };
         /// Parameter `out.weight`, [10, 60].
         const OUT_WEIGHT: graven::Range = 32432..33032;
         const OUT_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 1,
+            vectors: 16,
             in_features: 60,
             out_features: 10,
             transposed: false,
@@ -1225,13 +1308,13 @@ const _: () = {
         /// Parameter `out.bias`, [10].
         const OUT_BIAS: graven::Range = 33040..33050;
         const OUT_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [10, 16],
-            strides: [[16, 1], [1, 0]],
+            dims: [16, 10],
+            strides: [[10, 1], [0, 1]],
         };
         const CROSS_ENTROPY_SIZES: kernels::softmax::Axis = kernels::softmax::Axis {
-            outer: 1,
+            outer: 16,
             size: 10,
-            inner: 16,
+            inner: 1,
         };
         const CROSS_ENTROPY_SIZES_2: kernels::reduce::Sum<1> = kernels::reduce::Sum {
             dims: [16],
@@ -1241,7 +1324,7 @@ const _: () = {
         const CORRECT_SIZES: kernels::argmax::Count = kernels::argmax::Count {
             samples: 16,
             features: 1,
-            samples_last: true,
+            samples_last: false,
             tile: true,
         };
         const CROSS_ENTROPY_GRAD_SIZES: kernels::cpu::map::Map<0, 1> = kernels::cpu::map::Map {
@@ -1249,12 +1332,12 @@ const _: () = {
             strides: [],
         };
         const OUT_GRAD_SIZES: kernels::reduce::Sum<2> = kernels::reduce::Sum {
-            dims: [10, 16],
-            summed: [false, true],
-            samples: Some(1),
+            dims: [16, 10],
+            summed: [true, false],
+            samples: Some(0),
         };
         const OUT_GRAD_SIZES_2: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 1,
+            vectors: 16,
             in_features: 10,
             out_features: 60,
             transposed: true,
@@ -1269,12 +1352,12 @@ const _: () = {
             strides: [[1], [1]],
         };
         const FC2_GRAD_SIZES: kernels::reduce::Sum<2> = kernels::reduce::Sum {
-            dims: [60, 16],
-            summed: [false, true],
-            samples: Some(1),
+            dims: [16, 60],
+            summed: [true, false],
+            samples: Some(0),
         };
         const FC2_GRAD_SIZES_2: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 1,
+            vectors: 16,
             in_features: 60,
             out_features: 120,
             transposed: true,
@@ -1289,12 +1372,12 @@ const _: () = {
             strides: [[1], [1]],
         };
         const FC1_GRAD_SIZES: kernels::reduce::Sum<2> = kernels::reduce::Sum {
-            dims: [120, 16],
-            summed: [false, true],
-            samples: Some(1),
+            dims: [16, 120],
+            summed: [true, false],
+            samples: Some(0),
         };
         const FC1_GRAD_SIZES_2: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 1,
+            vectors: 16,
             in_features: 120,
             out_features: 192,
             transposed: true,
@@ -1404,93 +1487,132 @@ const _: () = {
                 relu_2,
                 max_pool2d_2,
             );
+            let [max_pool2d_2, max_pool2d_rows] = graven::disjoint(
+                tile.floats,
+                [MAX_POOL2D_2, MAX_POOL2D_ROWS],
+            );
+            kernels::cpu::layout::rows_from_samples(
+                &tile.cx,
+                192,
+                max_pool2d_2,
+                max_pool2d_rows,
+            );
             /// `fc1`: linear, [N, 192] and [120, 192] -> [N, 120], 23040 multiply-adds a sample.
-            let [max_pool2d_2, fc1] = graven::disjoint(tile.floats, [MAX_POOL2D_2, FC1]);
+            let [max_pool2d_rows, fc1_rows] = graven::disjoint(
+                tile.floats,
+                [MAX_POOL2D_ROWS, FC1_ROWS],
+            );
             kernels::linear::forward(
                 &tile.cx,
                 &FC1_SIZES,
-                max_pool2d_2,
+                max_pool2d_rows,
                 &tile.parameters[FC1_WEIGHT],
-                fc1,
+                fc1_rows,
             );
             /// `relu`: relu(add(a, b)), [N, 120] and [120] -> [N, 120], 240 multiply-adds a sample.
-            let [fc1, relu_3] = graven::disjoint(tile.floats, [FC1, RELU_3]);
+            let [fc1_rows, relu_rows] = graven::disjoint(
+                tile.floats,
+                [FC1_ROWS, RELU_ROWS],
+            );
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_SIZES_3,
-                [fc1, &tile.parameters[FC1_BIAS]],
-                relu_3,
+                [fc1_rows, &tile.parameters[FC1_BIAS]],
+                relu_rows,
                 relu_formula(),
             );
             /// `fc2`: linear, [N, 120] and [60, 120] -> [N, 60], 7200 multiply-adds a sample.
-            let [relu_3, fc2] = graven::disjoint(tile.floats, [RELU_3, FC2]);
+            let [relu_rows, fc2_rows] = graven::disjoint(
+                tile.floats,
+                [RELU_ROWS, FC2_ROWS],
+            );
             kernels::linear::forward(
                 &tile.cx,
                 &FC2_SIZES,
-                relu_3,
+                relu_rows,
                 &tile.parameters[FC2_WEIGHT],
-                fc2,
+                fc2_rows,
             );
             /// `relu`: relu(add(a, b)), [N, 60] and [60] -> [N, 60], 120 multiply-adds a sample.
-            let [fc2, relu_4] = graven::disjoint(tile.floats, [FC2, RELU_4]);
+            let [fc2_rows, relu_rows_2] = graven::disjoint(
+                tile.floats,
+                [FC2_ROWS, RELU_ROWS_2],
+            );
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_SIZES_4,
-                [fc2, &tile.parameters[FC2_BIAS]],
-                relu_4,
+                [fc2_rows, &tile.parameters[FC2_BIAS]],
+                relu_rows_2,
                 relu_formula(),
             );
             /// `out`: linear, [N, 60] and [10, 60] -> [N, 10], 600 multiply-adds a sample.
-            let [relu_4, out] = graven::disjoint(tile.floats, [RELU_4, OUT]);
+            let [relu_rows_2, out_rows] = graven::disjoint(
+                tile.floats,
+                [RELU_ROWS_2, OUT_ROWS],
+            );
             kernels::linear::forward(
                 &tile.cx,
                 &OUT_SIZES,
-                relu_4,
+                relu_rows_2,
                 &tile.parameters[OUT_WEIGHT],
-                out,
+                out_rows,
             );
             /// `out`: add(a, b), [N, 10] and [10] -> [N, 10], 10 multiply-adds a sample.
-            let [out, out_2] = graven::disjoint(tile.floats, [OUT, OUT_2]);
+            let [out_rows, out_rows_2] = graven::disjoint(
+                tile.floats,
+                [OUT_ROWS, OUT_ROWS_2],
+            );
             kernels::cpu::map::map(
                 &tile.cx,
                 &OUT_SIZES_2,
-                [out, &tile.parameters[OUT_BIAS]],
-                out_2,
+                [out_rows, &tile.parameters[OUT_BIAS]],
+                out_rows_2,
                 out_formula(),
             );
-            tile.load_int_samples(0, LABELS, 1);
+            tile.load_int_rows(0, LABELS_ROWS, 1);
             /// `cross_entropy`: cross_entropy, [N, 10] and [N] of i64 -> [N], 80 multiply-adds a sample.
-            let [out_2, cross_entropy] = graven::disjoint(
+            let [out_rows_2, cross_entropy_rows] = graven::disjoint(
                 tile.floats,
-                [OUT_2, CROSS_ENTROPY],
+                [OUT_ROWS_2, CROSS_ENTROPY_ROWS],
             );
-            let [labels] = graven::disjoint(tile.ints, [LABELS]);
+            let [labels_rows] = graven::disjoint(tile.ints, [LABELS_ROWS]);
             kernels::cross_entropy::forward(
                 &tile.cx,
                 &CROSS_ENTROPY_SIZES,
-                out_2,
-                labels,
-                cross_entropy,
+                out_rows_2,
+                labels_rows,
+                cross_entropy_rows,
             );
             /// `cross_entropy`: sum, [N] -> [], 1 multiply-adds a sample.
-            let [cross_entropy] = graven::disjoint(tile.floats, [CROSS_ENTROPY]);
+            let [cross_entropy_rows] = graven::disjoint(
+                tile.floats,
+                [CROSS_ENTROPY_ROWS],
+            );
             kernels::reduce::sum_into(
                 &tile.cx,
                 &CROSS_ENTROPY_SIZES_2,
-                cross_entropy,
+                cross_entropy_rows,
                 &mut tile.sums[CROSS_ENTROPY_SUM],
             );
             /// `correct`: argmax, [N, 10] -> [N] of i64, 10 multiply-adds a sample.
-            let [out_2] = graven::disjoint(tile.floats, [OUT_2]);
-            let [correct] = graven::disjoint(tile.ints, [CORRECT]);
-            kernels::argmax::argmax(&tile.cx, &CROSS_ENTROPY_SIZES, out_2, correct);
+            let [out_rows_2] = graven::disjoint(tile.floats, [OUT_ROWS_2]);
+            let [correct_rows] = graven::disjoint(tile.ints, [CORRECT_ROWS]);
+            kernels::argmax::argmax(
+                &tile.cx,
+                &CROSS_ENTROPY_SIZES,
+                out_rows_2,
+                correct_rows,
+            );
             /// `correct`: count_equal, [N] of i64 and [N] of i64 -> [] of i64, 1 multiply-adds a sample.
-            let [labels, correct] = graven::disjoint(tile.ints, [LABELS, CORRECT]);
+            let [labels_rows, correct_rows] = graven::disjoint(
+                tile.ints,
+                [LABELS_ROWS, CORRECT_ROWS],
+            );
             kernels::argmax::count_equal(
                 &tile.cx,
                 &CORRECT_SIZES,
-                correct,
-                labels,
+                correct_rows,
+                labels_rows,
                 &mut tile.int_sums[CORRECT_SUM],
             );
             /// `cross_entropy_grad`: mul'(1, 1 / N),  -> [N], 1 multiply-adds a sample.
@@ -1506,182 +1628,145 @@ const _: () = {
                 #[inline(always)]
                 |[]: [f32; 0]| 1.0 * (1.0 / N as f32),
             );
-            /// `cross_entropy_grad`: cross_entropy_grad, [N, 10] and [N] of i64 and [N] -> [N, 10], 80 multiply-adds a sample.
-            let [out_2, cross_entropy_grad, cross_entropy_grad_2] = graven::disjoint(
+            let [cross_entropy_grad, cross_entropy_grad_rows] = graven::disjoint(
                 tile.floats,
-                [OUT_2, CROSS_ENTROPY_GRAD, CROSS_ENTROPY_GRAD_2],
+                [CROSS_ENTROPY_GRAD, CROSS_ENTROPY_GRAD_ROWS],
             );
-            let [labels] = graven::disjoint(tile.ints, [LABELS]);
+            kernels::cpu::layout::rows_from_samples(
+                &tile.cx,
+                1,
+                cross_entropy_grad,
+                cross_entropy_grad_rows,
+            );
+            /// `cross_entropy_grad`: cross_entropy_grad, [N, 10] and [N] of i64 and [N] -> [N, 10], 80 multiply-adds a sample.
+            let [out_rows_2, cross_entropy_grad_rows, cross_entropy_grad_rows_2] = graven::disjoint(
+                tile.floats,
+                [OUT_ROWS_2, CROSS_ENTROPY_GRAD_ROWS, CROSS_ENTROPY_GRAD_ROWS_2],
+            );
+            let [labels_rows] = graven::disjoint(tile.ints, [LABELS_ROWS]);
             kernels::cross_entropy::grad(
                 &tile.cx,
                 &CROSS_ENTROPY_SIZES,
-                out_2,
-                labels,
-                cross_entropy_grad,
-                cross_entropy_grad_2,
+                out_rows_2,
+                labels_rows,
+                cross_entropy_grad_rows,
+                cross_entropy_grad_rows_2,
             );
             /// `out_grad`: sum, [N, 10] -> [10], 10 multiply-adds a sample.
-            let [cross_entropy_grad_2] = graven::disjoint(
+            let [cross_entropy_grad_rows_2] = graven::disjoint(
                 tile.floats,
-                [CROSS_ENTROPY_GRAD_2],
+                [CROSS_ENTROPY_GRAD_ROWS_2],
             );
             kernels::reduce::sum_into(
                 &tile.cx,
                 &OUT_GRAD_SIZES,
-                cross_entropy_grad_2,
+                cross_entropy_grad_rows_2,
                 &mut tile.sums[OUT_GRAD_SUM],
             );
             /// `out_grad`: linear, [N, 10] and [10, 60] -> [N, 60], 600 multiply-adds a sample.
-            let [cross_entropy_grad_2, out_grad] = graven::disjoint(
+            let [cross_entropy_grad_rows_2, out_grad_rows] = graven::disjoint(
                 tile.floats,
-                [CROSS_ENTROPY_GRAD_2, OUT_GRAD],
+                [CROSS_ENTROPY_GRAD_ROWS_2, OUT_GRAD_ROWS],
             );
             kernels::linear::forward(
                 &tile.cx,
                 &OUT_GRAD_SIZES_2,
-                cross_entropy_grad_2,
+                cross_entropy_grad_rows_2,
                 &tile.parameters[OUT_WEIGHT],
-                out_grad,
+                out_grad_rows,
             );
-            let [cross_entropy_grad_2, cross_entropy_grad_rows] = graven::disjoint(
-                tile.floats,
-                [CROSS_ENTROPY_GRAD_2, CROSS_ENTROPY_GRAD_ROWS],
-            );
-            kernels::cpu::layout::rows_from_samples(
-                &tile.cx,
-                10,
-                cross_entropy_grad_2,
-                cross_entropy_grad_rows,
-            );
-            let [relu_4, relu_rows] = graven::disjoint(tile.floats, [RELU_4, RELU_ROWS]);
-            kernels::cpu::layout::rows_from_samples(&tile.cx, 60, relu_4, relu_rows);
             /// `out_grad`: outer_sum, [N, 10] and [N, 60] -> [10, 60], 600 multiply-adds a sample.
-            let [cross_entropy_grad_rows, relu_rows] = graven::disjoint(
+            let [relu_rows_2, cross_entropy_grad_rows_2] = graven::disjoint(
                 tile.floats,
-                [CROSS_ENTROPY_GRAD_ROWS, RELU_ROWS],
+                [RELU_ROWS_2, CROSS_ENTROPY_GRAD_ROWS_2],
             );
             kernels::linear::grad_weight(
                 &tile.cx,
                 &OUT_GRAD_SIZES_3,
-                cross_entropy_grad_rows,
-                relu_rows,
+                cross_entropy_grad_rows_2,
+                relu_rows_2,
                 &mut tile.sums[OUT_GRAD_SUM_2],
             );
             /// `relu_grad`: relu'(a, b), [N, 60] and [N, 60] -> [N, 60], 60 multiply-adds a sample.
-            let [relu_4, out_grad, relu_grad] = graven::disjoint(
+            let [relu_rows_2, out_grad_rows, relu_grad_rows] = graven::disjoint(
                 tile.floats,
-                [RELU_4, OUT_GRAD, RELU_GRAD],
+                [RELU_ROWS_2, OUT_GRAD_ROWS, RELU_GRAD_ROWS],
             );
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_GRAD_SIZES,
-                [out_grad, relu_4],
-                relu_grad,
+                [out_grad_rows, relu_rows_2],
+                relu_grad_rows,
                 relu_grad_formula(),
             );
             /// `fc2_grad`: sum, [N, 60] -> [60], 60 multiply-adds a sample.
-            let [relu_grad] = graven::disjoint(tile.floats, [RELU_GRAD]);
+            let [relu_grad_rows] = graven::disjoint(tile.floats, [RELU_GRAD_ROWS]);
             kernels::reduce::sum_into(
                 &tile.cx,
                 &FC2_GRAD_SIZES,
-                relu_grad,
+                relu_grad_rows,
                 &mut tile.sums[FC2_GRAD_SUM],
             );
             /// `fc2_grad`: linear, [N, 60] and [60, 120] -> [N, 120], 7200 multiply-adds a sample.
-            let [relu_grad, fc2_grad] = graven::disjoint(
+            let [relu_grad_rows, fc2_grad_rows] = graven::disjoint(
                 tile.floats,
-                [RELU_GRAD, FC2_GRAD],
+                [RELU_GRAD_ROWS, FC2_GRAD_ROWS],
             );
             kernels::linear::forward(
                 &tile.cx,
                 &FC2_GRAD_SIZES_2,
-                relu_grad,
-                &tile.parameters[FC2_WEIGHT],
-                fc2_grad,
-            );
-            let [relu_grad, relu_grad_rows] = graven::disjoint(
-                tile.floats,
-                [RELU_GRAD, RELU_GRAD_ROWS],
-            );
-            kernels::cpu::layout::rows_from_samples(
-                &tile.cx,
-                60,
-                relu_grad,
                 relu_grad_rows,
+                &tile.parameters[FC2_WEIGHT],
+                fc2_grad_rows,
             );
-            let [relu_3, relu_rows_2] = graven::disjoint(
-                tile.floats,
-                [RELU_3, RELU_ROWS_2],
-            );
-            kernels::cpu::layout::rows_from_samples(&tile.cx, 120, relu_3, relu_rows_2);
             /// `fc2_grad`: outer_sum, [N, 60] and [N, 120] -> [60, 120], 7200 multiply-adds a sample.
-            let [relu_grad_rows, relu_rows_2] = graven::disjoint(
+            let [relu_rows, relu_grad_rows] = graven::disjoint(
                 tile.floats,
-                [RELU_GRAD_ROWS, RELU_ROWS_2],
+                [RELU_ROWS, RELU_GRAD_ROWS],
             );
             kernels::linear::grad_weight(
                 &tile.cx,
                 &FC2_GRAD_SIZES_3,
                 relu_grad_rows,
-                relu_rows_2,
+                relu_rows,
                 &mut tile.sums[FC2_GRAD_SUM_2],
             );
             /// `relu_grad`: relu'(a, b), [N, 120] and [N, 120] -> [N, 120], 120 multiply-adds a sample.
-            let [relu_3, fc2_grad, relu_grad_2] = graven::disjoint(
+            let [relu_rows, fc2_grad_rows, relu_grad_rows_2] = graven::disjoint(
                 tile.floats,
-                [RELU_3, FC2_GRAD, RELU_GRAD_2],
+                [RELU_ROWS, FC2_GRAD_ROWS, RELU_GRAD_ROWS_2],
             );
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_GRAD_SIZES_2,
-                [fc2_grad, relu_3],
-                relu_grad_2,
+                [fc2_grad_rows, relu_rows],
+                relu_grad_rows_2,
                 relu_grad_formula(),
             );
             /// `fc1_grad`: sum, [N, 120] -> [120], 120 multiply-adds a sample.
-            let [relu_grad_2] = graven::disjoint(tile.floats, [RELU_GRAD_2]);
+            let [relu_grad_rows_2] = graven::disjoint(tile.floats, [RELU_GRAD_ROWS_2]);
             kernels::reduce::sum_into(
                 &tile.cx,
                 &FC1_GRAD_SIZES,
-                relu_grad_2,
+                relu_grad_rows_2,
                 &mut tile.sums[FC1_GRAD_SUM],
             );
             /// `fc1_grad`: linear, [N, 120] and [120, 192] -> [N, 192], 23040 multiply-adds a sample.
-            let [relu_grad_2, fc1_grad] = graven::disjoint(
+            let [relu_grad_rows_2, fc1_grad_rows] = graven::disjoint(
                 tile.floats,
-                [RELU_GRAD_2, FC1_GRAD],
+                [RELU_GRAD_ROWS_2, FC1_GRAD_ROWS],
             );
             kernels::linear::forward(
                 &tile.cx,
                 &FC1_GRAD_SIZES_2,
-                relu_grad_2,
-                &tile.parameters[FC1_WEIGHT],
-                fc1_grad,
-            );
-            let [relu_grad_2, relu_grad_rows_2] = graven::disjoint(
-                tile.floats,
-                [RELU_GRAD_2, RELU_GRAD_ROWS_2],
-            );
-            kernels::cpu::layout::rows_from_samples(
-                &tile.cx,
-                120,
-                relu_grad_2,
                 relu_grad_rows_2,
-            );
-            let [max_pool2d_2, max_pool2d_rows] = graven::disjoint(
-                tile.floats,
-                [MAX_POOL2D_2, MAX_POOL2D_ROWS],
-            );
-            kernels::cpu::layout::rows_from_samples(
-                &tile.cx,
-                192,
-                max_pool2d_2,
-                max_pool2d_rows,
+                &tile.parameters[FC1_WEIGHT],
+                fc1_grad_rows,
             );
             /// `fc1_grad`: outer_sum, [N, 120] and [N, 192] -> [120, 192], 23040 multiply-adds a sample.
-            let [relu_grad_rows_2, max_pool2d_rows] = graven::disjoint(
+            let [max_pool2d_rows, relu_grad_rows_2] = graven::disjoint(
                 tile.floats,
-                [RELU_GRAD_ROWS_2, MAX_POOL2D_ROWS],
+                [MAX_POOL2D_ROWS, RELU_GRAD_ROWS_2],
             );
             kernels::linear::grad_weight(
                 &tile.cx,
@@ -1689,6 +1774,16 @@ const _: () = {
                 relu_grad_rows_2,
                 max_pool2d_rows,
                 &mut tile.sums[FC1_GRAD_SUM_2],
+            );
+            let [fc1_grad_rows, fc1_grad] = graven::disjoint(
+                tile.floats,
+                [FC1_GRAD_ROWS, FC1_GRAD],
+            );
+            kernels::cpu::layout::samples_from_rows(
+                &tile.cx,
+                192,
+                fc1_grad_rows,
+                fc1_grad,
             );
             /// `max_pool2d_grad`: max_pool2d_grad, [N, 12, 8, 8] and [N, 12, 4, 4] and [N, 12, 4, 4] -> [N, 12, 8, 8], 768 multiply-adds a sample.
             let [relu_2, max_pool2d_2, fc1_grad, max_pool2d_grad] = graven::disjoint(
@@ -1704,47 +1799,47 @@ const _: () = {
                 max_pool2d_grad,
             );
             /// `relu_grad`: relu'(a, b), [N, 12, 8, 8] and [N, 12, 8, 8] -> [N, 12, 8, 8], 768 multiply-adds a sample.
-            let [relu_2, max_pool2d_grad, relu_grad_3] = graven::disjoint(
+            let [relu_2, max_pool2d_grad, relu_grad] = graven::disjoint(
                 tile.floats,
-                [RELU_2, MAX_POOL2D_GRAD, RELU_GRAD_3],
+                [RELU_2, MAX_POOL2D_GRAD, RELU_GRAD],
             );
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_GRAD_SIZES_3,
                 [max_pool2d_grad, relu_2],
-                relu_grad_3,
+                relu_grad,
                 relu_grad_formula(),
             );
             /// `conv2_grad`: sum, [N, 12, 8, 8] -> [12], 768 multiply-adds a sample.
-            let [relu_grad_3] = graven::disjoint(tile.floats, [RELU_GRAD_3]);
+            let [relu_grad] = graven::disjoint(tile.floats, [RELU_GRAD]);
             kernels::reduce::sum_into(
                 &tile.cx,
                 &CONV2_GRAD_SIZES,
-                relu_grad_3,
+                relu_grad,
                 &mut tile.sums[CONV2_GRAD_SUM],
             );
             /// `conv2_grad`: conv2d_grad_input, [N, 12, 8, 8] and [12, 6, 5, 5] -> [N, 6, 12, 12], 115200 multiply-adds a sample.
-            let [relu_grad_3, conv2_grad_scratch, conv2_grad] = graven::disjoint(
+            let [relu_grad, conv2_grad_scratch, conv2_grad] = graven::disjoint(
                 tile.floats,
-                [RELU_GRAD_3, CONV2_GRAD_SCRATCH, CONV2_GRAD],
+                [RELU_GRAD, CONV2_GRAD_SCRATCH, CONV2_GRAD],
             );
             kernels::conv2d::grad_input(
                 &tile.cx,
                 &CONV2_SIZES,
-                relu_grad_3,
+                relu_grad,
                 &tile.parameters[CONV2_WEIGHT],
                 conv2_grad,
                 conv2_grad_scratch,
             );
             /// `conv2_grad`: conv2d_grad_weight, [N, 12, 8, 8] and [N, 6, 12, 12] -> [12, 6, 5, 5], 115200 multiply-adds a sample.
-            let [max_pool2d, relu_grad_3] = graven::disjoint(
+            let [max_pool2d, relu_grad] = graven::disjoint(
                 tile.floats,
-                [MAX_POOL2D, RELU_GRAD_3],
+                [MAX_POOL2D, RELU_GRAD],
             );
             kernels::conv2d::grad_weight(
                 &tile.cx,
                 &CONV2_SIZES,
-                relu_grad_3,
+                relu_grad,
                 max_pool2d,
                 &mut tile.sums[CONV2_GRAD_SUM_2],
                 &mut [],
@@ -1763,34 +1858,34 @@ const _: () = {
                 max_pool2d_grad_2,
             );
             /// `relu_grad`: relu'(a, b), [N, 6, 24, 24] and [N, 6, 24, 24] -> [N, 6, 24, 24], 3456 multiply-adds a sample.
-            let [relu, max_pool2d_grad_2, relu_grad_4] = graven::disjoint(
+            let [relu, max_pool2d_grad_2, relu_grad_2] = graven::disjoint(
                 tile.floats,
-                [RELU, MAX_POOL2D_GRAD_2, RELU_GRAD_4],
+                [RELU, MAX_POOL2D_GRAD_2, RELU_GRAD_2],
             );
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_GRAD_SIZES_4,
                 [max_pool2d_grad_2, relu],
-                relu_grad_4,
+                relu_grad_2,
                 relu_grad_formula(),
             );
             /// `conv1_grad`: sum, [N, 6, 24, 24] -> [6], 3456 multiply-adds a sample.
-            let [relu_grad_4] = graven::disjoint(tile.floats, [RELU_GRAD_4]);
+            let [relu_grad_2] = graven::disjoint(tile.floats, [RELU_GRAD_2]);
             kernels::reduce::sum_into(
                 &tile.cx,
                 &CONV1_GRAD_SIZES,
-                relu_grad_4,
+                relu_grad_2,
                 &mut tile.sums[CONV1_GRAD_SUM],
             );
             /// `conv1_grad`: conv2d_grad_weight, [N, 6, 24, 24] and [N, 1, 28, 28] -> [6, 1, 5, 5], 86400 multiply-adds a sample.
-            let [images, relu_grad_4] = graven::disjoint(
+            let [images, relu_grad_2] = graven::disjoint(
                 tile.floats,
-                [IMAGES, RELU_GRAD_4],
+                [IMAGES, RELU_GRAD_2],
             );
             kernels::conv2d::grad_weight(
                 &tile.cx,
                 &CONV1_SIZES,
-                relu_grad_4,
+                relu_grad_2,
                 images,
                 &mut tile.sums[CONV1_GRAD_SUM_2],
                 &mut [],

@@ -57,29 +57,24 @@ fn conv(isa: Isa, channels: [usize; 2], kernel_size: usize, padding: usize, size
 
 fn linear(isa: Isa, in_features: usize, out_features: usize) {
     let cx = Context { count: LANES, ..Context::whole(isa, 0) };
-    let samples = linear::Sizes { vectors: 1, in_features, out_features, transposed: false };
-    let back = linear::Sizes { vectors: 1, in_features: out_features, out_features: in_features, transposed: true };
-    let (rows, rows_back) = (linear::Sizes { vectors: LANES, ..samples }, linear::Sizes { vectors: LANES, ..back });
+    let sizes = linear::Sizes { vectors: LANES, in_features, out_features, transposed: false };
+    let back = linear::Sizes { in_features: out_features, out_features: in_features, transposed: true, ..sizes };
     let grad = linear::GradSizes { vectors: 1, rows: out_features, columns: in_features };
     let (mut input, mut weight, mut output) =
         (ramp(in_features * LANES), ramp(in_features * out_features), ramp(out_features * LANES));
     let gflop = (2 * in_features * out_features * LANES) as f64 * 1e-9;
     let rates = [
-        seconds(|| linear::forward(&cx, &samples, &input, &weight, &mut output)),
+        seconds(|| linear::forward(&cx, &sizes, &input, &weight, &mut output)),
         seconds(|| linear::forward(&cx, &back, &output, &weight, &mut input)),
-        seconds(|| linear::forward_rows(&cx, &rows, &input, &weight, &mut output)),
-        seconds(|| linear::forward_rows(&cx, &rows_back, &output, &weight, &mut input)),
         seconds(|| linear::grad_weight(&cx, &grad, &output, &input, &mut weight)),
     ]
     .map(|seconds| gflop / seconds);
     println!(
-        "{:>9} linear {in_features} -> {out_features}: samples {:6.1}, transposed {:6.1}, rows {:6.1}, transposed {:6.1}, grad_weight {:6.1} GFLOP/s",
+        "{:>9} linear {in_features} -> {out_features}: forward {:6.1}, grad_input {:6.1}, grad_weight {:6.1} GFLOP/s",
         isa.name(),
         rates[0],
         rates[1],
         rates[2],
-        rates[3],
-        rates[4],
     );
 }
 

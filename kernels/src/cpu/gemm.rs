@@ -67,11 +67,16 @@ const fn fits<L: Lanes>(r: usize, c: usize) -> bool {
     (r <= L::TILE[0] && c <= L::TILE[1]) || (c == 1 && r <= L::VECTOR_TILE)
 }
 
-/// Calls `f` with row, rows, column, columns of every tile. The columns are outside: those of `rhs` stay in the cache while
-/// the rows go by.
+/// Calls `f` with row, rows, column, columns of every tile, none of them larger than `largest` unless there is one column. The
+/// columns are outside: those of `rhs` stay in the cache while the rows go by.
 #[inline(always)]
-fn each_tile<L: Lanes>(rows: usize, columns: usize, mut f: impl FnMut(usize, usize, usize, usize)) {
-    let largest = if columns == 1 { [L::VECTOR_TILE, 1] } else { L::TILE };
+fn each_tile<L: Lanes>(
+    rows: usize,
+    columns: usize,
+    largest: [usize; 2],
+    mut f: impl FnMut(usize, usize, usize, usize),
+) {
+    let largest = if columns == 1 { [L::VECTOR_TILE, 1] } else { largest };
     let (row_tiles, column_tiles) = (tiles(rows, largest[0]), tiles(columns, largest[1]));
     for j in 0..column_tiles {
         let (c, c_end) = (tile_start(j, columns, column_tiles), tile_start(j + 1, columns, column_tiles));
@@ -91,6 +96,7 @@ unsafe fn splats_in<L: Lanes>(product: &Product, n: usize, lhs: *const f32, rhs:
     each_tile::<L>(
         product.rows,
         product.columns,
+        L::TILE,
         #[inline(always)]
         |r, rows, c, columns| {
             // SAFETY: the tile lies in the product, whose elements the caller vouches for.
@@ -120,6 +126,7 @@ unsafe fn vectors_in<L: Lanes>(product: &Product, lhs: *const f32, rhs: *const f
     each_tile::<L>(
         product.rows,
         product.columns,
+        L::TILE,
         #[inline(always)]
         |r, rows, c, columns| {
             // SAFETY: the tile lies in the product, whose elements the caller vouches for.
@@ -143,6 +150,8 @@ unsafe fn dots_in<L: Lanes>(product: &Product, lhs: *const f32, rhs: *const f32,
     each_tile::<L>(
         product.rows,
         product.columns,
+        // As many sums as are added up at once, if there are registers for them.
+        [L::TILE[0], L::TILE[1].min(LANES / L::TILE[0])],
         #[inline(always)]
         |r, rows, c, columns| {
             // SAFETY: the tile lies in the product, whose elements the caller vouches for.
@@ -315,29 +324,56 @@ unsafe fn dot_tile<L: Lanes, const R: usize, const C: usize>(
     // SAFETY: as in `splat_tile`; the last step along k reads only the floats that are left.
     unsafe {
         let mut sums = [[L::splat(0.0); C]; R];
-        let mut k = 0;
-        while k < product.depth {
-            let n = product.depth - k;
+        let whole = product.depth / LANES * LANES;
+        for k in (0..whole).step_by(LANES) {
             let mut factors = [L::splat(0.0); R];
             for (r, factor) in factors.iter_mut().enumerate() {
-                *factor = L::load_up_to(lhs.add(r * product.lhs[0] + k), n);
+                *factor = L::load(lhs.add(r * product.lhs[0] + k));
             }
             for c in 0..C {
-                let vector = L::load_up_to(rhs.add(c * product.rhs[0] + k), n);
+                let vector = L::load(rhs.add(c * product.rhs[0] + k));
                 for r in 0..R {
                     sums[r][c] = factors[r].fma(vector, sums[r][c]);
                 }
             }
-            k += LANES;
         }
-        for (r, sums) in sums.into_iter().enumerate() {
-            for (c, sum) in sums.into_iter().enumerate() {
+        if whole < product.depth {
+            let n = product.depth - whole;
+            let mut factors = [L::splat(0.0); R];
+            for (r, factor) in factors.iter_mut().enumerate() {
+                *factor = L::load_first(lhs.add(r * product.lhs[0] + whole), n, 0.0);
+            }
+            for c in 0..C {
+                let vector = L::load_first(rhs.add(c * product.rhs[0] + whole), n, 0.0);
+                for r in 0..R {
+                    sums[r][c] = factors[r].fma(vector, sums[r][c]);
+                }
+            }
+        }
+        let mut totals = [0.0; LANES];
+        if R * C > FEW_SUMS {
+            let mut all = [L::splat(0.0); LANES];
+            for i in 0..R * C {
+                all[i] = sums[i / C][i % C];
+            }
+            totals = L::sums(all).to_array();
+        } else {
+            for i in 0..R * C {
+                totals[i] = sums[i / C][i % C].sum();
+            }
+        }
+        for r in 0..R {
+            for c in 0..C {
                 let to = output.add(r * product.output[0] + c * product.output[1]);
-                *to = if product.accumulate { *to + sum.sum() } else { sum.sum() };
+                let total = totals[r * C + c];
+                *to = if product.accumulate { *to + total } else { total };
             }
         }
     }
 }
+
+/// Up to so many vectors, adding the lanes of each is cheaper than adding those of 16 at once.
+const FEW_SUMS: usize = 6;
 
 /// # Safety
 /// The R x C vectors of the output from the pointer on are valid; the set of `L` is enabled.
@@ -406,7 +442,7 @@ pub(crate) unsafe fn row_dots(isa: Isa, [m, k, n]: [usize; 3], lhs: *const f32, 
 /// Up to so many rows, reading the other matrix again for each is cheaper than adding lanes one by one.
 const FEW_ROWS: usize = 2;
 
-instantiate!(pub(crate) unsafe fn splats = splats_in(product: &Product, n: usize, lhs: *const f32, rhs: *const f32, output: *mut f32));
+instantiate!(unsafe fn splats = splats_in(product: &Product, n: usize, lhs: *const f32, rhs: *const f32, output: *mut f32));
 instantiate!(pub(crate) unsafe fn vectors = vectors_in(product: &Product, lhs: *const f32, rhs: *const f32, output: *mut f32));
 instantiate!(unsafe fn matrix_vector = matrix_vector_in(n: usize, k: usize, matrix: *const f32, vector: *const f32, output: *mut f32));
 instantiate!(unsafe fn dots = dots_in(product: &Product, lhs: *const f32, rhs: *const f32, output: *mut f32));

@@ -450,6 +450,31 @@ impl Lanes for Avx512 {
         }
     }
     #[inline(always)]
+    unsafe fn sums(vectors: [Self; LANES]) -> Self {
+        // Two vectors become one with half the lanes of each, four times: less than half the shuffles of a transpose.
+        unsafe {
+            let mut left = [_mm512_setzero_ps(); 8];
+            for i in 0..8 {
+                let (a, b) = (vectors[2 * i].0, vectors[2 * i + 1].0);
+                left[i] = _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xEE>(a, b));
+            }
+            for i in 0..4 {
+                let (a, b) = (left[2 * i], left[2 * i + 1]);
+                left[i] = _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xDD>(a, b));
+            }
+            for i in 0..2 {
+                let (a, b) = (_mm512_castps_pd(left[2 * i]), _mm512_castps_pd(left[2 * i + 1]));
+                let (low, high) = (_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b));
+                left[i] = _mm512_add_ps(_mm512_castpd_ps(low), _mm512_castpd_ps(high));
+            }
+            let (a, b) = (left[0], left[1]);
+            let sums = _mm512_add_ps(_mm512_shuffle_ps::<0x88>(a, b), _mm512_shuffle_ps::<0xDD>(a, b));
+            // Quarter j holds the sums of the vectors j, j + 4, j + 8, j + 12.
+            let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+            Avx512(_mm512_permutexvar_ps(order, sums))
+        }
+    }
+    #[inline(always)]
     unsafe fn sum(self) -> f32 {
         unsafe {
             let (low, high) = (_mm512_castps512_ps256(self.0), _mm512_extractf32x8_ps::<1>(self.0));

@@ -1,40 +1,17 @@
 //! CPU kernels of products with a matrix of weights. All of them are register tiles of [`gemm`](crate::cpu::gemm).
 
 use super::{GradSizes, Sizes};
-use crate::LANES;
-use crate::cpu::gemm::{self, Product};
+use crate::cpu::gemm;
 use crate::cpu::{Context, walk};
-
-/// The product of a tile in the `samples` layout.
-///
-/// input [vectors, in_features, 16], weight [out_features, in_features] (or its transpose) -> output
-/// [vectors, out_features, 16].
-///
-/// Panics if a slice does not have its size.
-pub fn forward(cx: &Context, sizes: &Sizes, input: &[f32], weight: &[f32], output: &mut [f32]) {
-    let Sizes { vectors, in_features, out_features, transposed } = *sizes;
-    check(sizes, "forward", LANES, input.len(), weight.len(), output.len());
-    let product = Product {
-        rows: out_features,
-        columns: vectors,
-        depth: in_features,
-        lhs: if transposed { [1, out_features] } else { [in_features, 1] },
-        rhs: [in_features * LANES, LANES],
-        output: [LANES, out_features * LANES],
-        accumulate: false,
-    };
-    // SAFETY: `check` has compared the lengths with the sizes.
-    unsafe { gemm::splats(cx.isa, &product, LANES, weight.as_ptr(), input.as_ptr(), output.as_mut_ptr()) };
-}
 
 /// The product of plain rows: a tile in the `rows` layout, or a complete tensor.
 ///
 /// input [vectors, in_features], weight [out_features, in_features] (or its transpose) -> output [vectors, out_features].
 ///
 /// Panics if a slice does not have its size.
-pub fn forward_rows(cx: &Context, sizes: &Sizes, input: &[f32], weight: &[f32], output: &mut [f32]) {
+pub fn forward(cx: &Context, sizes: &Sizes, input: &[f32], weight: &[f32], output: &mut [f32]) {
     let Sizes { vectors, in_features, out_features, transposed } = *sizes;
-    check(sizes, "forward_rows", 1, input.len(), weight.len(), output.len());
+    check(sizes, input.len(), weight.len(), output.len());
     let sizes = [vectors, in_features, out_features];
     // SAFETY: `check` has compared the lengths with the sizes.
     unsafe {
@@ -75,23 +52,15 @@ pub fn grad_weight(cx: &Context, sizes: &GradSizes, lhs: &[f32], rhs: &[f32], gr
 }
 
 #[track_caller]
-fn check(sizes: &Sizes, kernel: &str, lanes: usize, input: usize, weight: usize, output: usize) {
+fn check(sizes: &Sizes, input: usize, weight: usize, output: usize) {
     let Sizes { vectors, in_features, out_features, .. } = *sizes;
-    assert_eq!(
-        input,
-        walk::product(&[vectors, in_features, lanes]),
-        "linear::{kernel}: the input does not fit {sizes:?}"
-    );
+    assert_eq!(input, walk::product(&[vectors, in_features]), "linear::forward: the input does not fit {sizes:?}");
     assert_eq!(
         weight,
         walk::product(&[in_features, out_features]),
-        "linear::{kernel}: the weight does not fit {sizes:?}"
+        "linear::forward: the weight does not fit {sizes:?}"
     );
-    assert_eq!(
-        output,
-        walk::product(&[vectors, out_features, lanes]),
-        "linear::{kernel}: the output does not fit {sizes:?}"
-    );
+    assert_eq!(output, walk::product(&[vectors, out_features]), "linear::forward: the output does not fit {sizes:?}");
 }
 
 #[cfg(test)]

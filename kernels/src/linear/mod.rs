@@ -17,7 +17,7 @@ pub const CUDA: &str = include_str!("cuda.cu");
 /// The sizes of one product: `vectors` inputs of `in_features` become as many outputs of `out_features`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
-    /// How many vectors are multiplied: those of one sample in the `samples` layout, all of them in `rows`.
+    /// How many vectors are multiplied.
     pub vectors: usize,
     /// Elements of one input vector.
     pub in_features: usize,
@@ -118,12 +118,11 @@ impl Op for LinearOp {
             "vectors: {all}, in_features: {in_features}, out_features: {out_features}, transposed: {}",
             self.transposed
         );
-        let function = if call.layout == Layout::Samples { "linear::forward" } else { "linear::forward_rows" };
-        Kernel::new(function, "linear::Sizes", &fields)
+        Kernel::new("linear::forward", "linear::Sizes", &fields)
     }
 
     fn layouts(&self) -> Layouts {
-        Layouts::Only(Layout::Samples)
+        Layouts::Only(Layout::Rows)
     }
 
     fn cuda(&self, inputs: &[Type], output: &Type) -> Vec<Part> {

@@ -657,12 +657,16 @@ const _: () = {
         const OUT_ROWS: graven::Range = 960..1120;
         /// `out`, [16, 10].
         const OUT_ROWS_2: graven::Range = 0..160;
+        /// `out`, [10, 16].
+        const OUT: graven::Range = 160..320;
         /// `labels`, [16].
-        const LABELS_ROWS: graven::Range = 0..16;
+        const LABELS: graven::Range = 0..16;
         /// `cross_entropy`, [16].
-        const CROSS_ENTROPY_ROWS: graven::Range = 160..176;
+        const CROSS_ENTROPY: graven::Range = 320..336;
         /// `correct`, [16].
-        const CORRECT_ROWS: graven::Range = 16..32;
+        const CORRECT_ROWS: graven::Range = 0..16;
+        /// `labels`, [16].
+        const LABELS_ROWS: graven::Range = 16..32;
         /// Parameter `conv1.weight`, [6, 1, 5, 5].
         const CONV1_WEIGHT: graven::Range = 0..150;
         const CONV1_SIZES: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
@@ -760,16 +764,21 @@ const _: () = {
             strides: [[10, 1], [0, 1]],
         };
         const CROSS_ENTROPY_SIZES: kernels::softmax::Axis = kernels::softmax::Axis {
-            outer: 16,
+            outer: 1,
             size: 10,
-            inner: 1,
+            inner: 16,
         };
         const CROSS_ENTROPY_SIZES_2: kernels::reduce::Sum<1> = kernels::reduce::Sum {
             dims: [16],
             summed: [true],
             samples: Some(0),
         };
-        const CORRECT_SIZES: kernels::argmax::Count = kernels::argmax::Count {
+        const CORRECT_SIZES: kernels::softmax::Axis = kernels::softmax::Axis {
+            outer: 16,
+            size: 10,
+            inner: 1,
+        };
+        const CORRECT_SIZES_2: kernels::argmax::Count = kernels::argmax::Count {
             samples: 16,
             features: 1,
             samples_last: false,
@@ -932,48 +941,43 @@ const _: () = {
                 out_rows_2,
                 out_formula(),
             );
-            tile.load_int_rows(0, LABELS_ROWS, 1);
+            let [out_rows_2, out] = graven::disjoint(tile.floats, [OUT_ROWS_2, OUT]);
+            kernels::cpu::layout::samples_from_rows(&tile.cx, 10, out_rows_2, out);
+            tile.load_int_samples(0, LABELS, 1);
             /// `cross_entropy`: cross_entropy, [N, 10] and [N] of i64 -> [N], 80 multiply-adds a sample.
-            let [out_rows_2, cross_entropy_rows] = graven::disjoint(
+            let [out, cross_entropy] = graven::disjoint(
                 tile.floats,
-                [OUT_ROWS_2, CROSS_ENTROPY_ROWS],
+                [OUT, CROSS_ENTROPY],
             );
-            let [labels_rows] = graven::disjoint(tile.ints, [LABELS_ROWS]);
+            let [labels] = graven::disjoint(tile.ints, [LABELS]);
             kernels::cross_entropy::forward(
                 &tile.cx,
                 &CROSS_ENTROPY_SIZES,
-                out_rows_2,
-                labels_rows,
-                cross_entropy_rows,
+                out,
+                labels,
+                cross_entropy,
             );
             /// `cross_entropy`: sum, [N] -> [], 1 multiply-adds a sample.
-            let [cross_entropy_rows] = graven::disjoint(
-                tile.floats,
-                [CROSS_ENTROPY_ROWS],
-            );
+            let [cross_entropy] = graven::disjoint(tile.floats, [CROSS_ENTROPY]);
             kernels::reduce::sum_into(
                 &tile.cx,
                 &CROSS_ENTROPY_SIZES_2,
-                cross_entropy_rows,
+                cross_entropy,
                 &mut tile.sums[CROSS_ENTROPY_SUM],
             );
             /// `correct`: argmax, [N, 10] -> [N] of i64, 10 multiply-adds a sample.
             let [out_rows_2] = graven::disjoint(tile.floats, [OUT_ROWS_2]);
             let [correct_rows] = graven::disjoint(tile.ints, [CORRECT_ROWS]);
-            kernels::argmax::argmax(
-                &tile.cx,
-                &CROSS_ENTROPY_SIZES,
-                out_rows_2,
-                correct_rows,
-            );
+            kernels::argmax::argmax(&tile.cx, &CORRECT_SIZES, out_rows_2, correct_rows);
+            tile.load_int_rows(0, LABELS_ROWS, 1);
             /// `correct`: count_equal, [N] of i64 and [N] of i64 -> [] of i64, 1 multiply-adds a sample.
-            let [labels_rows, correct_rows] = graven::disjoint(
+            let [correct_rows, labels_rows] = graven::disjoint(
                 tile.ints,
-                [LABELS_ROWS, CORRECT_ROWS],
+                [CORRECT_ROWS, LABELS_ROWS],
             );
             kernels::argmax::count_equal(
                 &tile.cx,
-                &CORRECT_SIZES,
+                &CORRECT_SIZES_2,
                 correct_rows,
                 labels_rows,
                 &mut tile.int_sums[CORRECT_SUM],
@@ -1179,18 +1183,22 @@ const _: () = {
         const OUT_ROWS: graven::Range = 3072..3232;
         /// `out`, [16, 10].
         const OUT_ROWS_2: graven::Range = 3232..3392;
+        /// `out`, [10, 16].
+        const OUT: graven::Range = 3072..3232;
         /// `labels`, [16].
-        const LABELS_ROWS: graven::Range = 0..16;
+        const LABELS: graven::Range = 0..16;
         /// `cross_entropy`, [16].
-        const CROSS_ENTROPY_ROWS: graven::Range = 3072..3088;
+        const CROSS_ENTROPY: graven::Range = 3392..3408;
         /// `correct`, [16].
         const CORRECT_ROWS: graven::Range = 16..32;
+        /// `labels`, [16].
+        const LABELS_ROWS: graven::Range = 32..48;
         /// `cross_entropy_grad`, [16].
-        const CROSS_ENTROPY_GRAD: graven::Range = 3072..3088;
-        /// `cross_entropy_grad`, [16].
-        const CROSS_ENTROPY_GRAD_ROWS: graven::Range = 3088..3104;
+        const CROSS_ENTROPY_GRAD: graven::Range = 3392..3408;
+        /// `cross_entropy_grad`, [10, 16].
+        const CROSS_ENTROPY_GRAD_2: graven::Range = 3232..3392;
         /// `cross_entropy_grad`, [16, 10].
-        const CROSS_ENTROPY_GRAD_ROWS_2: graven::Range = 6912..7072;
+        const CROSS_ENTROPY_GRAD_ROWS: graven::Range = 6912..7072;
         /// `out_grad`, [16, 60].
         const OUT_GRAD_ROWS: graven::Range = 3072..4032;
         /// `relu_grad`, [16, 60].
@@ -1312,16 +1320,21 @@ const _: () = {
             strides: [[10, 1], [0, 1]],
         };
         const CROSS_ENTROPY_SIZES: kernels::softmax::Axis = kernels::softmax::Axis {
-            outer: 16,
+            outer: 1,
             size: 10,
-            inner: 1,
+            inner: 16,
         };
         const CROSS_ENTROPY_SIZES_2: kernels::reduce::Sum<1> = kernels::reduce::Sum {
             dims: [16],
             summed: [true],
             samples: Some(0),
         };
-        const CORRECT_SIZES: kernels::argmax::Count = kernels::argmax::Count {
+        const CORRECT_SIZES: kernels::softmax::Axis = kernels::softmax::Axis {
+            outer: 16,
+            size: 10,
+            inner: 1,
+        };
+        const CORRECT_SIZES_2: kernels::argmax::Count = kernels::argmax::Count {
             samples: 16,
             features: 1,
             samples_last: false,
@@ -1332,9 +1345,9 @@ const _: () = {
             strides: [],
         };
         const OUT_GRAD_SIZES: kernels::reduce::Sum<2> = kernels::reduce::Sum {
-            dims: [16, 10],
-            summed: [true, false],
-            samples: Some(0),
+            dims: [10, 16],
+            summed: [false, true],
+            samples: Some(1),
         };
         const OUT_GRAD_SIZES_2: kernels::linear::Sizes = kernels::linear::Sizes {
             vectors: 16,
@@ -1569,48 +1582,43 @@ const _: () = {
                 out_rows_2,
                 out_formula(),
             );
-            tile.load_int_rows(0, LABELS_ROWS, 1);
+            let [out_rows_2, out] = graven::disjoint(tile.floats, [OUT_ROWS_2, OUT]);
+            kernels::cpu::layout::samples_from_rows(&tile.cx, 10, out_rows_2, out);
+            tile.load_int_samples(0, LABELS, 1);
             /// `cross_entropy`: cross_entropy, [N, 10] and [N] of i64 -> [N], 80 multiply-adds a sample.
-            let [out_rows_2, cross_entropy_rows] = graven::disjoint(
+            let [out, cross_entropy] = graven::disjoint(
                 tile.floats,
-                [OUT_ROWS_2, CROSS_ENTROPY_ROWS],
+                [OUT, CROSS_ENTROPY],
             );
-            let [labels_rows] = graven::disjoint(tile.ints, [LABELS_ROWS]);
+            let [labels] = graven::disjoint(tile.ints, [LABELS]);
             kernels::cross_entropy::forward(
                 &tile.cx,
                 &CROSS_ENTROPY_SIZES,
-                out_rows_2,
-                labels_rows,
-                cross_entropy_rows,
+                out,
+                labels,
+                cross_entropy,
             );
             /// `cross_entropy`: sum, [N] -> [], 1 multiply-adds a sample.
-            let [cross_entropy_rows] = graven::disjoint(
-                tile.floats,
-                [CROSS_ENTROPY_ROWS],
-            );
+            let [cross_entropy] = graven::disjoint(tile.floats, [CROSS_ENTROPY]);
             kernels::reduce::sum_into(
                 &tile.cx,
                 &CROSS_ENTROPY_SIZES_2,
-                cross_entropy_rows,
+                cross_entropy,
                 &mut tile.sums[CROSS_ENTROPY_SUM],
             );
             /// `correct`: argmax, [N, 10] -> [N] of i64, 10 multiply-adds a sample.
             let [out_rows_2] = graven::disjoint(tile.floats, [OUT_ROWS_2]);
             let [correct_rows] = graven::disjoint(tile.ints, [CORRECT_ROWS]);
-            kernels::argmax::argmax(
-                &tile.cx,
-                &CROSS_ENTROPY_SIZES,
-                out_rows_2,
-                correct_rows,
-            );
+            kernels::argmax::argmax(&tile.cx, &CORRECT_SIZES, out_rows_2, correct_rows);
+            tile.load_int_rows(0, LABELS_ROWS, 1);
             /// `correct`: count_equal, [N] of i64 and [N] of i64 -> [] of i64, 1 multiply-adds a sample.
-            let [labels_rows, correct_rows] = graven::disjoint(
+            let [correct_rows, labels_rows] = graven::disjoint(
                 tile.ints,
-                [LABELS_ROWS, CORRECT_ROWS],
+                [CORRECT_ROWS, LABELS_ROWS],
             );
             kernels::argmax::count_equal(
                 &tile.cx,
-                &CORRECT_SIZES,
+                &CORRECT_SIZES_2,
                 correct_rows,
                 labels_rows,
                 &mut tile.int_sums[CORRECT_SUM],
@@ -1628,62 +1636,62 @@ const _: () = {
                 #[inline(always)]
                 |[]: [f32; 0]| 1.0 * (1.0 / N as f32),
             );
-            let [cross_entropy_grad, cross_entropy_grad_rows] = graven::disjoint(
-                tile.floats,
-                [CROSS_ENTROPY_GRAD, CROSS_ENTROPY_GRAD_ROWS],
-            );
-            kernels::cpu::layout::rows_from_samples(
-                &tile.cx,
-                1,
-                cross_entropy_grad,
-                cross_entropy_grad_rows,
-            );
             /// `cross_entropy_grad`: cross_entropy_grad, [N, 10] and [N] of i64 and [N] -> [N, 10], 80 multiply-adds a sample.
-            let [out_rows_2, cross_entropy_grad_rows, cross_entropy_grad_rows_2] = graven::disjoint(
+            let [out, cross_entropy_grad, cross_entropy_grad_2] = graven::disjoint(
                 tile.floats,
-                [OUT_ROWS_2, CROSS_ENTROPY_GRAD_ROWS, CROSS_ENTROPY_GRAD_ROWS_2],
+                [OUT, CROSS_ENTROPY_GRAD, CROSS_ENTROPY_GRAD_2],
             );
-            let [labels_rows] = graven::disjoint(tile.ints, [LABELS_ROWS]);
+            let [labels] = graven::disjoint(tile.ints, [LABELS]);
             kernels::cross_entropy::grad(
                 &tile.cx,
                 &CROSS_ENTROPY_SIZES,
-                out_rows_2,
-                labels_rows,
-                cross_entropy_grad_rows,
-                cross_entropy_grad_rows_2,
+                out,
+                labels,
+                cross_entropy_grad,
+                cross_entropy_grad_2,
             );
             /// `out_grad`: sum, [N, 10] -> [10], 10 multiply-adds a sample.
-            let [cross_entropy_grad_rows_2] = graven::disjoint(
+            let [cross_entropy_grad_2] = graven::disjoint(
                 tile.floats,
-                [CROSS_ENTROPY_GRAD_ROWS_2],
+                [CROSS_ENTROPY_GRAD_2],
             );
             kernels::reduce::sum_into(
                 &tile.cx,
                 &OUT_GRAD_SIZES,
-                cross_entropy_grad_rows_2,
+                cross_entropy_grad_2,
                 &mut tile.sums[OUT_GRAD_SUM],
             );
-            /// `out_grad`: linear, [N, 10] and [10, 60] -> [N, 60], 600 multiply-adds a sample.
-            let [cross_entropy_grad_rows_2, out_grad_rows] = graven::disjoint(
+            let [cross_entropy_grad_2, cross_entropy_grad_rows] = graven::disjoint(
                 tile.floats,
-                [CROSS_ENTROPY_GRAD_ROWS_2, OUT_GRAD_ROWS],
+                [CROSS_ENTROPY_GRAD_2, CROSS_ENTROPY_GRAD_ROWS],
+            );
+            kernels::cpu::layout::rows_from_samples(
+                &tile.cx,
+                10,
+                cross_entropy_grad_2,
+                cross_entropy_grad_rows,
+            );
+            /// `out_grad`: linear, [N, 10] and [10, 60] -> [N, 60], 600 multiply-adds a sample.
+            let [cross_entropy_grad_rows, out_grad_rows] = graven::disjoint(
+                tile.floats,
+                [CROSS_ENTROPY_GRAD_ROWS, OUT_GRAD_ROWS],
             );
             kernels::linear::forward(
                 &tile.cx,
                 &OUT_GRAD_SIZES_2,
-                cross_entropy_grad_rows_2,
+                cross_entropy_grad_rows,
                 &tile.parameters[OUT_WEIGHT],
                 out_grad_rows,
             );
             /// `out_grad`: outer_sum, [N, 10] and [N, 60] -> [10, 60], 600 multiply-adds a sample.
-            let [relu_rows_2, cross_entropy_grad_rows_2] = graven::disjoint(
+            let [relu_rows_2, cross_entropy_grad_rows] = graven::disjoint(
                 tile.floats,
-                [RELU_ROWS_2, CROSS_ENTROPY_GRAD_ROWS_2],
+                [RELU_ROWS_2, CROSS_ENTROPY_GRAD_ROWS],
             );
             kernels::linear::grad_weight(
                 &tile.cx,
                 &OUT_GRAD_SIZES_3,
-                cross_entropy_grad_rows_2,
+                cross_entropy_grad_rows,
                 relu_rows_2,
                 &mut tile.sums[OUT_GRAD_SUM_2],
             );
@@ -2053,7 +2061,7 @@ const _: () = {
                             ],
                             tile: graven::TilePlan {
                                 floats: 178432,
-                                ints: 32,
+                                ints: 48,
                                 steps: &[tile_of_samples],
                             },
                             one: None,

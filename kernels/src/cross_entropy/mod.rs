@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::cuda::{Part, Source};
 use crate::dim::{Dtype, Type};
-use crate::op::{Array, Batching, Builder, Call, Differentiated, Kernel, Mistake, Op, Operand, Value};
+use crate::op::{Array, Batching, Builder, Call, Differentiated, Kernel, Layout, Layouts, Mistake, Op, Operand, Value};
 use crate::softmax::{axis_fields, axis_literal, row_parts};
 
 /// The device functions, see [`cuda`](crate::cuda).
@@ -85,6 +85,11 @@ impl Op for CrossEntropyOp {
 
     fn batching(&self, inputs: &[Operand], _: &Type) -> Batching {
         if inputs.iter().all(|input| input.batched) { Batching::PerSample } else { Batching::Whole }
+    }
+
+    fn layouts(&self) -> Layouts {
+        // With lanes over samples nothing is added across lanes, and a few classes fill them as well as many.
+        Layouts::Only(Layout::Samples)
     }
 
     fn kernel(&self, call: &Call) -> Kernel {

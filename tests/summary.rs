@@ -15,6 +15,7 @@ mod networks;
 
 use networks::{Residual, Tutorial};
 
+// In training relu runs behind max_pool2d: the pooling keeps what it reads, its result and that of relu.
 #[test]
 fn the_table_of_the_tutorial_network() {
     let expected = "\
@@ -22,12 +23,12 @@ Tutorial::forward: t [N, 1, 28, 28]
 -------------------------------------------------------------------------------------
 layer  type        output          parameters  multiply-adds  bytes kept for backward
 -------------------------------------------------------------------------------------
-conv1  Conv2d      [N, 6, 24, 24]         156         89,856                        -
-       relu        [N, 6, 24, 24]           -          3,456                   13,824
-       max_pool2d  [N, 6, 12, 12]           -          3,456                    3,456
-conv2  Conv2d      [N, 12, 8, 8]        1,812        115,968                        -
-       relu        [N, 12, 8, 8]            -            768                    3,072
-       max_pool2d  [N, 12, 4, 4]            -            768                      768
+conv1  Conv2d      [N, 6, 24, 24]         156         89,856                   13,824
+       relu        [N, 6, 24, 24]           -          3,456                        -
+       max_pool2d  [N, 6, 12, 12]           -          3,456                    6,912
+conv2  Conv2d      [N, 12, 8, 8]        1,812        115,968                    3,072
+       relu        [N, 12, 8, 8]            -            768                        -
+       max_pool2d  [N, 12, 4, 4]            -            768                    1,536
        reshape     [N, 192]                 -              -                        -
 fc1    Linear      [N, 120]            23,160         23,160                        -
        relu        [N, 120]                 -            120                      480
@@ -35,7 +36,7 @@ fc2    Linear      [N, 60]              7,260          7,260                    
        relu        [N, 60]                  -             60                      240
 out    Linear      [N, 10]                610            610                        -
 -------------------------------------------------------------------------------------
-total                                  32,998        245,482                   21,840
+total                                  32,998        245,482                   26,064
 32,998 parameters in 131,992 bytes, all of them trained; multiply-adds and bytes kept are those of one sample";
     assert_eq!(Tutorial::summary().to_string(), expected);
 }

@@ -36,28 +36,28 @@ const _: () = {
         const CONV1_SCRATCH: graven::Range = 67840..68000;
         /// `conv1`, [6, 24, 24, 16].
         const CONV1: graven::Range = 0..55296;
-        /// `relu`, [6, 24, 24, 16].
-        const RELU: graven::Range = 55296..110592;
         /// `max_pool2d`, [6, 12, 12, 16].
-        const MAX_POOL2D: graven::Range = 0..13824;
+        const MAX_POOL2D: graven::Range = 55296..69120;
+        /// `relu`, [6, 12, 12, 16].
+        const RELU: graven::Range = 0..13824;
         /// Scratch memory of `conv2`.
         const CONV2_SCRATCH: graven::Range = 26112..27920;
         /// `conv2`, [12, 8, 8, 16].
         const CONV2: graven::Range = 13824..26112;
-        /// `relu`, [12, 8, 8, 16].
-        const RELU_2: graven::Range = 0..12288;
         /// `max_pool2d`, [12, 4, 4, 16].
-        const MAX_POOL2D_2: graven::Range = 12288..15360;
-        /// `max_pool2d`, [16, 12, 4, 4].
-        const MAX_POOL2D_ROWS: graven::Range = 0..3072;
+        const MAX_POOL2D_2: graven::Range = 0..3072;
+        /// `relu`, [12, 4, 4, 16].
+        const RELU_2: graven::Range = 3072..6144;
+        /// `relu`, [16, 12, 4, 4].
+        const RELU_ROWS: graven::Range = 0..3072;
         /// `fc1`, [16, 120].
         const FC1_ROWS: graven::Range = 3072..4992;
         /// `relu`, [16, 120].
-        const RELU_ROWS: graven::Range = 0..1920;
+        const RELU_ROWS_2: graven::Range = 0..1920;
         /// `fc2`, [16, 60].
         const FC2_ROWS: graven::Range = 1920..2880;
         /// `relu`, [16, 60].
-        const RELU_ROWS_2: graven::Range = 0..960;
+        const RELU_ROWS_3: graven::Range = 0..960;
         /// `out`, [16, 10].
         const OUT_ROWS: graven::Range = 960..1120;
         /// `out`, [16, 10].
@@ -75,12 +75,6 @@ const _: () = {
             dilation: [1, 1],
             groups: 1,
         };
-        /// Parameter `conv1.bias`, [6].
-        const CONV1_BIAS: graven::Range = 160..166;
-        const RELU_SIZES: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [6, 9216],
-            strides: [[9216, 1], [1, 0]],
-        };
         const MAX_POOL2D_SIZES: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
             channels: 6,
             height: 24,
@@ -88,6 +82,12 @@ const _: () = {
             kernel_size: [2, 2],
             stride: [2, 2],
             padding: [0, 0],
+        };
+        /// Parameter `conv1.bias`, [6].
+        const CONV1_BIAS: graven::Range = 160..166;
+        const RELU_SIZES: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [6, 2304],
+            strides: [[2304, 1], [1, 0]],
         };
         /// Parameter `conv2.weight`, [12, 6, 5, 5].
         const CONV2_WEIGHT: graven::Range = 176..1976;
@@ -102,12 +102,6 @@ const _: () = {
             dilation: [1, 1],
             groups: 1,
         };
-        /// Parameter `conv2.bias`, [12].
-        const CONV2_BIAS: graven::Range = 1984..1996;
-        const RELU_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [12, 1024],
-            strides: [[1024, 1], [1, 0]],
-        };
         const MAX_POOL2D_SIZES_2: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
             channels: 12,
             height: 8,
@@ -115,6 +109,12 @@ const _: () = {
             kernel_size: [2, 2],
             stride: [2, 2],
             padding: [0, 0],
+        };
+        /// Parameter `conv2.bias`, [12].
+        const CONV2_BIAS: graven::Range = 1984..1996;
+        const RELU_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [12, 256],
+            strides: [[256, 1], [1, 0]],
         };
         /// Parameter `fc1.weight`, [120, 192].
         const FC1_WEIGHT: graven::Range = 2000..25040;
@@ -162,41 +162,41 @@ const _: () = {
         const CONV1_SCRATCH_2: graven::Range = 3456..6832;
         /// `conv1`, [1, 6, 24, 24].
         const CONV1_ONE: graven::Range = 0..3456;
-        /// `relu`, [1, 6, 24, 24].
-        const RELU_ONE: graven::Range = 3456..6912;
         /// Scratch memory of `max_pool2d`.
-        const MAX_POOL2D_SCRATCH: graven::Range = 0..1760;
+        const MAX_POOL2D_SCRATCH: graven::Range = 3456..5216;
         /// `max_pool2d`, [1, 6, 12, 12].
-        const MAX_POOL2D_ONE: graven::Range = 6912..7776;
+        const MAX_POOL2D_ONE: graven::Range = 5216..6080;
+        /// `relu`, [1, 6, 12, 12].
+        const RELU_ONE: graven::Range = 2896..3760;
         /// Scratch memory of `conv2`.
         const CONV2_SCRATCH_2: graven::Range = 0..2896;
         /// `conv2`, [1, 12, 8, 8].
-        const CONV2_ONE: graven::Range = 2896..3664;
-        /// `relu`, [1, 12, 8, 8].
-        const RELU_ONE_2: graven::Range = 0..768;
+        const CONV2_ONE: graven::Range = 3760..4528;
         /// Scratch memory of `max_pool2d`.
-        const MAX_POOL2D_SCRATCH_2: graven::Range = 768..1184;
+        const MAX_POOL2D_SCRATCH_2: graven::Range = 0..416;
         /// `max_pool2d`, [1, 12, 4, 4].
-        const MAX_POOL2D_ONE_2: graven::Range = 1184..1376;
+        const MAX_POOL2D_ONE_2: graven::Range = 416..608;
+        /// `relu`, [1, 12, 4, 4].
+        const RELU_ONE_2: graven::Range = 0..192;
         /// `fc1`, [1, 120].
-        const FC1_ONE: graven::Range = 0..120;
+        const FC1_ONE: graven::Range = 192..312;
         /// `relu`, [1, 120].
-        const RELU_ONE_3: graven::Range = 128..248;
+        const RELU_ONE_3: graven::Range = 0..120;
         /// `fc2`, [1, 60].
-        const FC2_ONE: graven::Range = 0..60;
+        const FC2_ONE: graven::Range = 128..188;
         /// `relu`, [1, 60].
-        const RELU_ONE_4: graven::Range = 64..124;
+        const RELU_ONE_4: graven::Range = 0..60;
         /// `out`, [1, 10].
-        const OUT_ONE: graven::Range = 0..10;
+        const OUT_ONE: graven::Range = 64..74;
         /// `out`, [1, 10].
-        const OUT_ONE_2: graven::Range = 16..26;
+        const OUT_ONE_2: graven::Range = 0..10;
         const RELU_SIZES_5: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [6, 576],
-            strides: [[576, 1], [1, 0]],
+            dims: [6, 144],
+            strides: [[144, 1], [1, 0]],
         };
         const RELU_SIZES_6: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [12, 64],
-            strides: [[64, 1], [1, 0]],
+            dims: [12, 16],
+            strides: [[16, 1], [1, 0]],
         };
         const FC1_SIZES_2: kernels::linear::Sizes = kernels::linear::Sizes {
             vectors: 1,
@@ -254,118 +254,113 @@ const _: () = {
                 conv1,
                 conv1_scratch,
             );
-            /// `relu`: relu(add(a, b)), [N, 6, 24, 24] and [6, 1, 1] -> [N, 6, 24, 24], 6912 multiply-adds a sample.
-            let [conv1, relu] = graven::disjoint(tile.floats, [CONV1, RELU]);
+            /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
+            let [conv1, max_pool2d] = graven::disjoint(tile.floats, [CONV1, MAX_POOL2D]);
+            kernels::pool2d::max_forward(&tile.cx, &MAX_POOL2D_SIZES, conv1, max_pool2d);
+            /// `relu`: relu(add(a, b)), [N, 6, 12, 12] and [6, 1, 1] -> [N, 6, 12, 12], 1728 multiply-adds a sample.
+            let [max_pool2d, relu] = graven::disjoint(tile.floats, [MAX_POOL2D, RELU]);
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_SIZES,
-                [conv1, &tile.parameters[CONV1_BIAS]],
+                [max_pool2d, &tile.parameters[CONV1_BIAS]],
                 relu,
                 relu_formula(),
             );
-            /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
-            let [relu, max_pool2d] = graven::disjoint(tile.floats, [RELU, MAX_POOL2D]);
-            kernels::pool2d::max_forward(&tile.cx, &MAX_POOL2D_SIZES, relu, max_pool2d);
             /// `conv2`: conv2d, [N, 6, 12, 12] and [12, 6, 5, 5] -> [N, 12, 8, 8], 115200 multiply-adds a sample.
-            let [max_pool2d, conv2_scratch, conv2] = graven::disjoint(
+            let [relu, conv2_scratch, conv2] = graven::disjoint(
                 tile.floats,
-                [MAX_POOL2D, CONV2_SCRATCH, CONV2],
+                [RELU, CONV2_SCRATCH, CONV2],
             );
             kernels::conv2d::forward(
                 &tile.cx,
                 &CONV2_SIZES,
-                max_pool2d,
+                relu,
                 &tile.parameters[CONV2_WEIGHT],
                 conv2,
                 conv2_scratch,
             );
-            /// `relu`: relu(add(a, b)), [N, 12, 8, 8] and [12, 1, 1] -> [N, 12, 8, 8], 1536 multiply-adds a sample.
-            let [conv2, relu_2] = graven::disjoint(tile.floats, [CONV2, RELU_2]);
-            kernels::cpu::map::map(
-                &tile.cx,
-                &RELU_SIZES_2,
-                [conv2, &tile.parameters[CONV2_BIAS]],
-                relu_2,
-                relu_formula(),
-            );
             /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
-            let [relu_2, max_pool2d_2] = graven::disjoint(
+            let [conv2, max_pool2d_2] = graven::disjoint(
                 tile.floats,
-                [RELU_2, MAX_POOL2D_2],
+                [CONV2, MAX_POOL2D_2],
             );
             kernels::pool2d::max_forward(
                 &tile.cx,
                 &MAX_POOL2D_SIZES_2,
-                relu_2,
+                conv2,
                 max_pool2d_2,
             );
-            let [max_pool2d_2, max_pool2d_rows] = graven::disjoint(
+            /// `relu`: relu(add(a, b)), [N, 12, 4, 4] and [12, 1, 1] -> [N, 12, 4, 4], 384 multiply-adds a sample.
+            let [max_pool2d_2, relu_2] = graven::disjoint(
                 tile.floats,
-                [MAX_POOL2D_2, MAX_POOL2D_ROWS],
+                [MAX_POOL2D_2, RELU_2],
             );
-            kernels::cpu::layout::rows_from_samples(
+            kernels::cpu::map::map(
                 &tile.cx,
-                192,
-                max_pool2d_2,
-                max_pool2d_rows,
+                &RELU_SIZES_2,
+                [max_pool2d_2, &tile.parameters[CONV2_BIAS]],
+                relu_2,
+                relu_formula(),
             );
+            let [relu_2, relu_rows] = graven::disjoint(tile.floats, [RELU_2, RELU_ROWS]);
+            kernels::cpu::layout::rows_from_samples(&tile.cx, 192, relu_2, relu_rows);
             /// `fc1`: linear, [N, 192] and [120, 192] -> [N, 120], 23040 multiply-adds a sample.
-            let [max_pool2d_rows, fc1_rows] = graven::disjoint(
+            let [relu_rows, fc1_rows] = graven::disjoint(
                 tile.floats,
-                [MAX_POOL2D_ROWS, FC1_ROWS],
+                [RELU_ROWS, FC1_ROWS],
             );
             kernels::linear::forward(
                 &tile.cx,
                 &FC1_SIZES,
-                max_pool2d_rows,
+                relu_rows,
                 &tile.parameters[FC1_WEIGHT],
                 fc1_rows,
             );
             /// `relu`: relu(add(a, b)), [N, 120] and [120] -> [N, 120], 240 multiply-adds a sample.
-            let [fc1_rows, relu_rows] = graven::disjoint(
+            let [fc1_rows, relu_rows_2] = graven::disjoint(
                 tile.floats,
-                [FC1_ROWS, RELU_ROWS],
+                [FC1_ROWS, RELU_ROWS_2],
             );
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_SIZES_3,
                 [fc1_rows, &tile.parameters[FC1_BIAS]],
-                relu_rows,
+                relu_rows_2,
                 relu_formula(),
             );
             /// `fc2`: linear, [N, 120] and [60, 120] -> [N, 60], 7200 multiply-adds a sample.
-            let [relu_rows, fc2_rows] = graven::disjoint(
+            let [relu_rows_2, fc2_rows] = graven::disjoint(
                 tile.floats,
-                [RELU_ROWS, FC2_ROWS],
+                [RELU_ROWS_2, FC2_ROWS],
             );
             kernels::linear::forward(
                 &tile.cx,
                 &FC2_SIZES,
-                relu_rows,
+                relu_rows_2,
                 &tile.parameters[FC2_WEIGHT],
                 fc2_rows,
             );
             /// `relu`: relu(add(a, b)), [N, 60] and [60] -> [N, 60], 120 multiply-adds a sample.
-            let [fc2_rows, relu_rows_2] = graven::disjoint(
+            let [fc2_rows, relu_rows_3] = graven::disjoint(
                 tile.floats,
-                [FC2_ROWS, RELU_ROWS_2],
+                [FC2_ROWS, RELU_ROWS_3],
             );
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_SIZES_4,
                 [fc2_rows, &tile.parameters[FC2_BIAS]],
-                relu_rows_2,
+                relu_rows_3,
                 relu_formula(),
             );
             /// `out`: linear, [N, 60] and [10, 60] -> [N, 10], 600 multiply-adds a sample.
-            let [relu_rows_2, out_rows] = graven::disjoint(
+            let [relu_rows_3, out_rows] = graven::disjoint(
                 tile.floats,
-                [RELU_ROWS_2, OUT_ROWS],
+                [RELU_ROWS_3, OUT_ROWS],
             );
             kernels::linear::forward(
                 &tile.cx,
                 &OUT_SIZES,
-                relu_rows_2,
+                relu_rows_3,
                 &tile.parameters[OUT_WEIGHT],
                 out_rows,
             );
@@ -399,76 +394,76 @@ const _: () = {
                 conv1_one,
                 conv1_scratch_2,
             );
-            /// `relu`: relu(add(a, b)), [N, 6, 24, 24] and [6, 1, 1] -> [N, 6, 24, 24], 6912 multiply-adds a sample.
-            let [conv1_one, relu_one] = graven::disjoint(
-                tile.floats,
-                [CONV1_ONE, RELU_ONE],
-            );
-            kernels::cpu::map::map(
-                &tile.cx,
-                &RELU_SIZES_5,
-                [conv1_one, &tile.parameters[CONV1_BIAS]],
-                relu_one,
-                relu_formula(),
-            );
             /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
-            let [relu_one, max_pool2d_scratch, max_pool2d_one] = graven::disjoint(
+            let [conv1_one, max_pool2d_scratch, max_pool2d_one] = graven::disjoint(
                 tile.floats,
-                [RELU_ONE, MAX_POOL2D_SCRATCH, MAX_POOL2D_ONE],
+                [CONV1_ONE, MAX_POOL2D_SCRATCH, MAX_POOL2D_ONE],
             );
             kernels::pool2d::max_rows(
                 &tile.cx,
                 &MAX_POOL2D_SIZES,
-                relu_one,
+                conv1_one,
                 max_pool2d_one,
                 max_pool2d_scratch,
             );
-            /// `conv2`: conv2d, [N, 6, 12, 12] and [12, 6, 5, 5] -> [N, 12, 8, 8], 115200 multiply-adds a sample.
-            let [max_pool2d_one, conv2_scratch_2, conv2_one] = graven::disjoint(
+            /// `relu`: relu(add(a, b)), [N, 6, 12, 12] and [6, 1, 1] -> [N, 6, 12, 12], 1728 multiply-adds a sample.
+            let [max_pool2d_one, relu_one] = graven::disjoint(
                 tile.floats,
-                [MAX_POOL2D_ONE, CONV2_SCRATCH_2, CONV2_ONE],
+                [MAX_POOL2D_ONE, RELU_ONE],
+            );
+            kernels::cpu::map::map(
+                &tile.cx,
+                &RELU_SIZES_5,
+                [max_pool2d_one, &tile.parameters[CONV1_BIAS]],
+                relu_one,
+                relu_formula(),
+            );
+            /// `conv2`: conv2d, [N, 6, 12, 12] and [12, 6, 5, 5] -> [N, 12, 8, 8], 115200 multiply-adds a sample.
+            let [relu_one, conv2_scratch_2, conv2_one] = graven::disjoint(
+                tile.floats,
+                [RELU_ONE, CONV2_SCRATCH_2, CONV2_ONE],
             );
             kernels::conv2d::forward_rows(
                 &tile.cx,
                 &CONV2_SIZES,
-                max_pool2d_one,
+                relu_one,
                 &tile.parameters[CONV2_WEIGHT],
                 conv2_one,
                 conv2_scratch_2,
             );
-            /// `relu`: relu(add(a, b)), [N, 12, 8, 8] and [12, 1, 1] -> [N, 12, 8, 8], 1536 multiply-adds a sample.
-            let [conv2_one, relu_one_2] = graven::disjoint(
-                tile.floats,
-                [CONV2_ONE, RELU_ONE_2],
-            );
-            kernels::cpu::map::map(
-                &tile.cx,
-                &RELU_SIZES_6,
-                [conv2_one, &tile.parameters[CONV2_BIAS]],
-                relu_one_2,
-                relu_formula(),
-            );
             /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
-            let [relu_one_2, max_pool2d_scratch_2, max_pool2d_one_2] = graven::disjoint(
+            let [conv2_one, max_pool2d_scratch_2, max_pool2d_one_2] = graven::disjoint(
                 tile.floats,
-                [RELU_ONE_2, MAX_POOL2D_SCRATCH_2, MAX_POOL2D_ONE_2],
+                [CONV2_ONE, MAX_POOL2D_SCRATCH_2, MAX_POOL2D_ONE_2],
             );
             kernels::pool2d::max_rows(
                 &tile.cx,
                 &MAX_POOL2D_SIZES_2,
-                relu_one_2,
+                conv2_one,
                 max_pool2d_one_2,
                 max_pool2d_scratch_2,
             );
-            /// `fc1`: linear, [N, 192] and [120, 192] -> [N, 120], 23040 multiply-adds a sample.
-            let [max_pool2d_one_2, fc1_one] = graven::disjoint(
+            /// `relu`: relu(add(a, b)), [N, 12, 4, 4] and [12, 1, 1] -> [N, 12, 4, 4], 384 multiply-adds a sample.
+            let [max_pool2d_one_2, relu_one_2] = graven::disjoint(
                 tile.floats,
-                [MAX_POOL2D_ONE_2, FC1_ONE],
+                [MAX_POOL2D_ONE_2, RELU_ONE_2],
+            );
+            kernels::cpu::map::map(
+                &tile.cx,
+                &RELU_SIZES_6,
+                [max_pool2d_one_2, &tile.parameters[CONV2_BIAS]],
+                relu_one_2,
+                relu_formula(),
+            );
+            /// `fc1`: linear, [N, 192] and [120, 192] -> [N, 120], 23040 multiply-adds a sample.
+            let [relu_one_2, fc1_one] = graven::disjoint(
+                tile.floats,
+                [RELU_ONE_2, FC1_ONE],
             );
             kernels::linear::forward(
                 &tile.cx,
                 &FC1_SIZES_2,
-                max_pool2d_one_2,
+                relu_one_2,
                 &tile.parameters[FC1_WEIGHT],
                 fc1_one,
             );
@@ -598,12 +593,12 @@ const _: () = {
                             results: &[],
                             int_results: &[],
                             tile: graven::TilePlan {
-                                floats: 110592,
+                                floats: 69120,
                                 ints: 0,
                                 steps: &[tile_of_samples],
                             },
                             one: Some(graven::TilePlan {
-                                floats: 7776,
+                                floats: 6832,
                                 ints: 0,
                                 steps: &[one_sample],
                             }),
@@ -631,28 +626,28 @@ const _: () = {
         const CONV1_SCRATCH: graven::Range = 67840..68000;
         /// `conv1`, [6, 24, 24, 16].
         const CONV1: graven::Range = 0..55296;
-        /// `relu`, [6, 24, 24, 16].
-        const RELU: graven::Range = 55296..110592;
         /// `max_pool2d`, [6, 12, 12, 16].
-        const MAX_POOL2D: graven::Range = 0..13824;
+        const MAX_POOL2D: graven::Range = 55296..69120;
+        /// `relu`, [6, 12, 12, 16].
+        const RELU: graven::Range = 0..13824;
         /// Scratch memory of `conv2`.
         const CONV2_SCRATCH: graven::Range = 26112..27920;
         /// `conv2`, [12, 8, 8, 16].
         const CONV2: graven::Range = 13824..26112;
-        /// `relu`, [12, 8, 8, 16].
-        const RELU_2: graven::Range = 0..12288;
         /// `max_pool2d`, [12, 4, 4, 16].
-        const MAX_POOL2D_2: graven::Range = 12288..15360;
-        /// `max_pool2d`, [16, 12, 4, 4].
-        const MAX_POOL2D_ROWS: graven::Range = 0..3072;
+        const MAX_POOL2D_2: graven::Range = 0..3072;
+        /// `relu`, [12, 4, 4, 16].
+        const RELU_2: graven::Range = 3072..6144;
+        /// `relu`, [16, 12, 4, 4].
+        const RELU_ROWS: graven::Range = 0..3072;
         /// `fc1`, [16, 120].
         const FC1_ROWS: graven::Range = 3072..4992;
         /// `relu`, [16, 120].
-        const RELU_ROWS: graven::Range = 0..1920;
+        const RELU_ROWS_2: graven::Range = 0..1920;
         /// `fc2`, [16, 60].
         const FC2_ROWS: graven::Range = 1920..2880;
         /// `relu`, [16, 60].
-        const RELU_ROWS_2: graven::Range = 0..960;
+        const RELU_ROWS_3: graven::Range = 0..960;
         /// `out`, [16, 10].
         const OUT_ROWS: graven::Range = 960..1120;
         /// `out`, [16, 10].
@@ -680,12 +675,6 @@ const _: () = {
             dilation: [1, 1],
             groups: 1,
         };
-        /// Parameter `conv1.bias`, [6].
-        const CONV1_BIAS: graven::Range = 160..166;
-        const RELU_SIZES: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [6, 9216],
-            strides: [[9216, 1], [1, 0]],
-        };
         const MAX_POOL2D_SIZES: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
             channels: 6,
             height: 24,
@@ -693,6 +682,12 @@ const _: () = {
             kernel_size: [2, 2],
             stride: [2, 2],
             padding: [0, 0],
+        };
+        /// Parameter `conv1.bias`, [6].
+        const CONV1_BIAS: graven::Range = 160..166;
+        const RELU_SIZES: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [6, 2304],
+            strides: [[2304, 1], [1, 0]],
         };
         /// Parameter `conv2.weight`, [12, 6, 5, 5].
         const CONV2_WEIGHT: graven::Range = 176..1976;
@@ -707,12 +702,6 @@ const _: () = {
             dilation: [1, 1],
             groups: 1,
         };
-        /// Parameter `conv2.bias`, [12].
-        const CONV2_BIAS: graven::Range = 1984..1996;
-        const RELU_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [12, 1024],
-            strides: [[1024, 1], [1, 0]],
-        };
         const MAX_POOL2D_SIZES_2: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
             channels: 12,
             height: 8,
@@ -720,6 +709,12 @@ const _: () = {
             kernel_size: [2, 2],
             stride: [2, 2],
             padding: [0, 0],
+        };
+        /// Parameter `conv2.bias`, [12].
+        const CONV2_BIAS: graven::Range = 1984..1996;
+        const RELU_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [12, 256],
+            strides: [[256, 1], [1, 0]],
         };
         /// Parameter `fc1.weight`, [120, 192].
         const FC1_WEIGHT: graven::Range = 2000..25040;
@@ -814,118 +809,113 @@ const _: () = {
                 conv1,
                 conv1_scratch,
             );
-            /// `relu`: relu(add(a, b)), [N, 6, 24, 24] and [6, 1, 1] -> [N, 6, 24, 24], 6912 multiply-adds a sample.
-            let [conv1, relu] = graven::disjoint(tile.floats, [CONV1, RELU]);
+            /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
+            let [conv1, max_pool2d] = graven::disjoint(tile.floats, [CONV1, MAX_POOL2D]);
+            kernels::pool2d::max_forward(&tile.cx, &MAX_POOL2D_SIZES, conv1, max_pool2d);
+            /// `relu`: relu(add(a, b)), [N, 6, 12, 12] and [6, 1, 1] -> [N, 6, 12, 12], 1728 multiply-adds a sample.
+            let [max_pool2d, relu] = graven::disjoint(tile.floats, [MAX_POOL2D, RELU]);
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_SIZES,
-                [conv1, &tile.parameters[CONV1_BIAS]],
+                [max_pool2d, &tile.parameters[CONV1_BIAS]],
                 relu,
                 relu_formula(),
             );
-            /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
-            let [relu, max_pool2d] = graven::disjoint(tile.floats, [RELU, MAX_POOL2D]);
-            kernels::pool2d::max_forward(&tile.cx, &MAX_POOL2D_SIZES, relu, max_pool2d);
             /// `conv2`: conv2d, [N, 6, 12, 12] and [12, 6, 5, 5] -> [N, 12, 8, 8], 115200 multiply-adds a sample.
-            let [max_pool2d, conv2_scratch, conv2] = graven::disjoint(
+            let [relu, conv2_scratch, conv2] = graven::disjoint(
                 tile.floats,
-                [MAX_POOL2D, CONV2_SCRATCH, CONV2],
+                [RELU, CONV2_SCRATCH, CONV2],
             );
             kernels::conv2d::forward(
                 &tile.cx,
                 &CONV2_SIZES,
-                max_pool2d,
+                relu,
                 &tile.parameters[CONV2_WEIGHT],
                 conv2,
                 conv2_scratch,
             );
-            /// `relu`: relu(add(a, b)), [N, 12, 8, 8] and [12, 1, 1] -> [N, 12, 8, 8], 1536 multiply-adds a sample.
-            let [conv2, relu_2] = graven::disjoint(tile.floats, [CONV2, RELU_2]);
-            kernels::cpu::map::map(
-                &tile.cx,
-                &RELU_SIZES_2,
-                [conv2, &tile.parameters[CONV2_BIAS]],
-                relu_2,
-                relu_formula(),
-            );
             /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
-            let [relu_2, max_pool2d_2] = graven::disjoint(
+            let [conv2, max_pool2d_2] = graven::disjoint(
                 tile.floats,
-                [RELU_2, MAX_POOL2D_2],
+                [CONV2, MAX_POOL2D_2],
             );
             kernels::pool2d::max_forward(
                 &tile.cx,
                 &MAX_POOL2D_SIZES_2,
-                relu_2,
+                conv2,
                 max_pool2d_2,
             );
-            let [max_pool2d_2, max_pool2d_rows] = graven::disjoint(
+            /// `relu`: relu(add(a, b)), [N, 12, 4, 4] and [12, 1, 1] -> [N, 12, 4, 4], 384 multiply-adds a sample.
+            let [max_pool2d_2, relu_2] = graven::disjoint(
                 tile.floats,
-                [MAX_POOL2D_2, MAX_POOL2D_ROWS],
+                [MAX_POOL2D_2, RELU_2],
             );
-            kernels::cpu::layout::rows_from_samples(
+            kernels::cpu::map::map(
                 &tile.cx,
-                192,
-                max_pool2d_2,
-                max_pool2d_rows,
+                &RELU_SIZES_2,
+                [max_pool2d_2, &tile.parameters[CONV2_BIAS]],
+                relu_2,
+                relu_formula(),
             );
+            let [relu_2, relu_rows] = graven::disjoint(tile.floats, [RELU_2, RELU_ROWS]);
+            kernels::cpu::layout::rows_from_samples(&tile.cx, 192, relu_2, relu_rows);
             /// `fc1`: linear, [N, 192] and [120, 192] -> [N, 120], 23040 multiply-adds a sample.
-            let [max_pool2d_rows, fc1_rows] = graven::disjoint(
+            let [relu_rows, fc1_rows] = graven::disjoint(
                 tile.floats,
-                [MAX_POOL2D_ROWS, FC1_ROWS],
+                [RELU_ROWS, FC1_ROWS],
             );
             kernels::linear::forward(
                 &tile.cx,
                 &FC1_SIZES,
-                max_pool2d_rows,
+                relu_rows,
                 &tile.parameters[FC1_WEIGHT],
                 fc1_rows,
             );
             /// `relu`: relu(add(a, b)), [N, 120] and [120] -> [N, 120], 240 multiply-adds a sample.
-            let [fc1_rows, relu_rows] = graven::disjoint(
+            let [fc1_rows, relu_rows_2] = graven::disjoint(
                 tile.floats,
-                [FC1_ROWS, RELU_ROWS],
+                [FC1_ROWS, RELU_ROWS_2],
             );
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_SIZES_3,
                 [fc1_rows, &tile.parameters[FC1_BIAS]],
-                relu_rows,
+                relu_rows_2,
                 relu_formula(),
             );
             /// `fc2`: linear, [N, 120] and [60, 120] -> [N, 60], 7200 multiply-adds a sample.
-            let [relu_rows, fc2_rows] = graven::disjoint(
+            let [relu_rows_2, fc2_rows] = graven::disjoint(
                 tile.floats,
-                [RELU_ROWS, FC2_ROWS],
+                [RELU_ROWS_2, FC2_ROWS],
             );
             kernels::linear::forward(
                 &tile.cx,
                 &FC2_SIZES,
-                relu_rows,
+                relu_rows_2,
                 &tile.parameters[FC2_WEIGHT],
                 fc2_rows,
             );
             /// `relu`: relu(add(a, b)), [N, 60] and [60] -> [N, 60], 120 multiply-adds a sample.
-            let [fc2_rows, relu_rows_2] = graven::disjoint(
+            let [fc2_rows, relu_rows_3] = graven::disjoint(
                 tile.floats,
-                [FC2_ROWS, RELU_ROWS_2],
+                [FC2_ROWS, RELU_ROWS_3],
             );
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_SIZES_4,
                 [fc2_rows, &tile.parameters[FC2_BIAS]],
-                relu_rows_2,
+                relu_rows_3,
                 relu_formula(),
             );
             /// `out`: linear, [N, 60] and [10, 60] -> [N, 10], 600 multiply-adds a sample.
-            let [relu_rows_2, out_rows] = graven::disjoint(
+            let [relu_rows_3, out_rows] = graven::disjoint(
                 tile.floats,
-                [RELU_ROWS_2, OUT_ROWS],
+                [RELU_ROWS_3, OUT_ROWS],
             );
             kernels::linear::forward(
                 &tile.cx,
                 &OUT_SIZES,
-                relu_rows_2,
+                relu_rows_3,
                 &tile.parameters[OUT_WEIGHT],
                 out_rows,
             );
@@ -1104,7 +1094,7 @@ const _: () = {
                                 },
                             ],
                             tile: graven::TilePlan {
-                                floats: 110592,
+                                floats: 69120,
                                 ints: 32,
                                 steps: &[tile_of_samples],
                             },
@@ -1157,72 +1147,72 @@ const _: () = {
         const CONV1_SCRATCH: graven::Range = 55296..55456;
         /// `conv1`, [6, 24, 24, 16].
         const CONV1: graven::Range = 0..55296;
-        /// `relu`, [6, 24, 24, 16].
-        const RELU: graven::Range = 55296..110592;
         /// `max_pool2d`, [6, 12, 12, 16].
         const MAX_POOL2D: graven::Range = 110592..124416;
+        /// `relu`, [6, 12, 12, 16].
+        const RELU: graven::Range = 124416..138240;
         /// Scratch memory of `conv2`.
-        const CONV2_SCRATCH: graven::Range = 12288..14096;
+        const CONV2_SCRATCH: graven::Range = 67584..69392;
         /// `conv2`, [12, 8, 8, 16].
-        const CONV2: graven::Range = 0..12288;
-        /// `relu`, [12, 8, 8, 16].
-        const RELU_2: graven::Range = 12288..24576;
+        const CONV2: graven::Range = 55296..67584;
         /// `max_pool2d`, [12, 4, 4, 16].
-        const MAX_POOL2D_2: graven::Range = 24576..27648;
-        /// `max_pool2d`, [16, 12, 4, 4].
-        const MAX_POOL2D_ROWS: graven::Range = 0..3072;
+        const MAX_POOL2D_2: graven::Range = 67584..70656;
+        /// `relu`, [12, 4, 4, 16].
+        const RELU_2: graven::Range = 70656..73728;
+        /// `relu`, [16, 12, 4, 4].
+        const RELU_ROWS: graven::Range = 73728..76800;
         /// `fc1`, [16, 120].
-        const FC1_ROWS: graven::Range = 3072..4992;
+        const FC1_ROWS: graven::Range = 70656..72576;
         /// `relu`, [16, 120].
-        const RELU_ROWS: graven::Range = 4992..6912;
+        const RELU_ROWS_2: graven::Range = 76800..78720;
         /// `fc2`, [16, 60].
-        const FC2_ROWS: graven::Range = 3072..4032;
+        const FC2_ROWS: graven::Range = 70656..71616;
         /// `relu`, [16, 60].
-        const RELU_ROWS_2: graven::Range = 4032..4992;
+        const RELU_ROWS_3: graven::Range = 71616..72576;
         /// `out`, [16, 10].
-        const OUT_ROWS: graven::Range = 3072..3232;
+        const OUT_ROWS: graven::Range = 70656..70816;
         /// `out`, [16, 10].
-        const OUT_ROWS_2: graven::Range = 3232..3392;
+        const OUT_ROWS_2: graven::Range = 70816..70976;
         /// `out`, [10, 16].
-        const OUT: graven::Range = 3072..3232;
+        const OUT: graven::Range = 70656..70816;
         /// `labels`, [16].
         const LABELS: graven::Range = 0..16;
         /// `cross_entropy`, [16].
-        const CROSS_ENTROPY: graven::Range = 3392..3408;
+        const CROSS_ENTROPY: graven::Range = 70976..70992;
         /// `correct`, [16].
         const CORRECT_ROWS: graven::Range = 16..32;
         /// `labels`, [16].
         const LABELS_ROWS: graven::Range = 32..48;
         /// `cross_entropy_grad`, [16].
-        const CROSS_ENTROPY_GRAD: graven::Range = 3392..3408;
+        const CROSS_ENTROPY_GRAD: graven::Range = 70976..70992;
         /// `cross_entropy_grad`, [10, 16].
-        const CROSS_ENTROPY_GRAD_2: graven::Range = 3232..3392;
+        const CROSS_ENTROPY_GRAD_2: graven::Range = 70816..70976;
         /// `cross_entropy_grad`, [16, 10].
-        const CROSS_ENTROPY_GRAD_ROWS: graven::Range = 6912..7072;
+        const CROSS_ENTROPY_GRAD_ROWS: graven::Range = 72576..72736;
         /// `out_grad`, [16, 60].
-        const OUT_GRAD_ROWS: graven::Range = 3072..4032;
+        const OUT_GRAD_ROWS: graven::Range = 70656..71616;
         /// `relu_grad`, [16, 60].
-        const RELU_GRAD_ROWS: graven::Range = 6912..7872;
+        const RELU_GRAD_ROWS: graven::Range = 72576..73536;
         /// `fc2_grad`, [16, 120].
-        const FC2_GRAD_ROWS: graven::Range = 3072..4992;
+        const FC2_GRAD_ROWS: graven::Range = 70656..72576;
         /// `relu_grad`, [16, 120].
-        const RELU_GRAD_ROWS_2: graven::Range = 6912..8832;
+        const RELU_GRAD_ROWS_2: graven::Range = 78720..80640;
         /// `fc1_grad`, [16, 192].
-        const FC1_GRAD_ROWS: graven::Range = 3072..6144;
-        /// `fc1_grad`, [192, 16].
-        const FC1_GRAD: graven::Range = 27648..30720;
+        const FC1_GRAD_ROWS: graven::Range = 70656..73728;
+        /// `relu_grad`, [16, 12, 4, 4].
+        const RELU_GRAD_ROWS_3: graven::Range = 76800..79872;
+        /// `relu_grad`, [12, 4, 4, 16].
+        const RELU_GRAD: graven::Range = 70656..73728;
         /// `max_pool2d_grad`, [12, 8, 8, 16].
-        const MAX_POOL2D_GRAD: graven::Range = 0..12288;
-        /// `relu_grad`, [12, 8, 8, 16].
-        const RELU_GRAD: graven::Range = 138240..150528;
+        const MAX_POOL2D_GRAD: graven::Range = 152064..164352;
         /// Scratch memory of `conv2_grad`.
-        const CONV2_GRAD_SCRATCH: graven::Range = 0..50960;
+        const CONV2_GRAD_SCRATCH: graven::Range = 55296..106256;
         /// `conv2_grad`, [6, 12, 12, 16].
-        const CONV2_GRAD: graven::Range = 124416..138240;
+        const CONV2_GRAD: graven::Range = 138240..152064;
+        /// `relu_grad`, [6, 12, 12, 16].
+        const RELU_GRAD_2: graven::Range = 152064..165888;
         /// `max_pool2d_grad`, [6, 24, 24, 16].
-        const MAX_POOL2D_GRAD_2: graven::Range = 0..55296;
-        /// `relu_grad`, [6, 24, 24, 16].
-        const RELU_GRAD_2: graven::Range = 110592..165888;
+        const MAX_POOL2D_GRAD_2: graven::Range = 55296..110592;
         /// Parameter `conv1.weight`, [6, 1, 5, 5].
         const CONV1_WEIGHT: graven::Range = 0..150;
         const CONV1_SIZES: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
@@ -1236,12 +1226,6 @@ const _: () = {
             dilation: [1, 1],
             groups: 1,
         };
-        /// Parameter `conv1.bias`, [6].
-        const CONV1_BIAS: graven::Range = 160..166;
-        const RELU_SIZES: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [6, 9216],
-            strides: [[9216, 1], [1, 0]],
-        };
         const MAX_POOL2D_SIZES: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
             channels: 6,
             height: 24,
@@ -1249,6 +1233,12 @@ const _: () = {
             kernel_size: [2, 2],
             stride: [2, 2],
             padding: [0, 0],
+        };
+        /// Parameter `conv1.bias`, [6].
+        const CONV1_BIAS: graven::Range = 160..166;
+        const RELU_SIZES: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [6, 2304],
+            strides: [[2304, 1], [1, 0]],
         };
         /// Parameter `conv2.weight`, [12, 6, 5, 5].
         const CONV2_WEIGHT: graven::Range = 176..1976;
@@ -1263,12 +1253,6 @@ const _: () = {
             dilation: [1, 1],
             groups: 1,
         };
-        /// Parameter `conv2.bias`, [12].
-        const CONV2_BIAS: graven::Range = 1984..1996;
-        const RELU_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [12, 1024],
-            strides: [[1024, 1], [1, 0]],
-        };
         const MAX_POOL2D_SIZES_2: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
             channels: 12,
             height: 8,
@@ -1276,6 +1260,12 @@ const _: () = {
             kernel_size: [2, 2],
             stride: [2, 2],
             padding: [0, 0],
+        };
+        /// Parameter `conv2.bias`, [12].
+        const CONV2_BIAS: graven::Range = 1984..1996;
+        const RELU_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+            dims: [12, 256],
+            strides: [[256, 1], [1, 0]],
         };
         /// Parameter `fc1.weight`, [120, 192].
         const FC1_WEIGHT: graven::Range = 2000..25040;
@@ -1401,20 +1391,20 @@ const _: () = {
             columns: 192,
         };
         const RELU_GRAD_SIZES_3: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
-            dims: [12288],
+            dims: [3072],
             strides: [[1], [1]],
         };
         const CONV2_GRAD_SIZES: kernels::reduce::Sum<3> = kernels::reduce::Sum {
-            dims: [12, 64, 16],
-            summed: [false, true, true],
-            samples: Some(2),
+            dims: [16, 12, 16],
+            summed: [true, false, true],
+            samples: Some(0),
         };
         const RELU_GRAD_SIZES_4: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
-            dims: [55296],
+            dims: [13824],
             strides: [[1], [1]],
         };
         const CONV1_GRAD_SIZES: kernels::reduce::Sum<3> = kernels::reduce::Sum {
-            dims: [6, 576, 16],
+            dims: [6, 144, 16],
             summed: [false, true, true],
             samples: Some(2),
         };
@@ -1455,118 +1445,113 @@ const _: () = {
                 conv1,
                 conv1_scratch,
             );
-            /// `relu`: relu(add(a, b)), [N, 6, 24, 24] and [6, 1, 1] -> [N, 6, 24, 24], 6912 multiply-adds a sample.
-            let [conv1, relu] = graven::disjoint(tile.floats, [CONV1, RELU]);
+            /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
+            let [conv1, max_pool2d] = graven::disjoint(tile.floats, [CONV1, MAX_POOL2D]);
+            kernels::pool2d::max_forward(&tile.cx, &MAX_POOL2D_SIZES, conv1, max_pool2d);
+            /// `relu`: relu(add(a, b)), [N, 6, 12, 12] and [6, 1, 1] -> [N, 6, 12, 12], 1728 multiply-adds a sample.
+            let [max_pool2d, relu] = graven::disjoint(tile.floats, [MAX_POOL2D, RELU]);
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_SIZES,
-                [conv1, &tile.parameters[CONV1_BIAS]],
+                [max_pool2d, &tile.parameters[CONV1_BIAS]],
                 relu,
                 relu_formula(),
             );
-            /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
-            let [relu, max_pool2d] = graven::disjoint(tile.floats, [RELU, MAX_POOL2D]);
-            kernels::pool2d::max_forward(&tile.cx, &MAX_POOL2D_SIZES, relu, max_pool2d);
             /// `conv2`: conv2d, [N, 6, 12, 12] and [12, 6, 5, 5] -> [N, 12, 8, 8], 115200 multiply-adds a sample.
-            let [max_pool2d, conv2_scratch, conv2] = graven::disjoint(
+            let [relu, conv2_scratch, conv2] = graven::disjoint(
                 tile.floats,
-                [MAX_POOL2D, CONV2_SCRATCH, CONV2],
+                [RELU, CONV2_SCRATCH, CONV2],
             );
             kernels::conv2d::forward(
                 &tile.cx,
                 &CONV2_SIZES,
-                max_pool2d,
+                relu,
                 &tile.parameters[CONV2_WEIGHT],
                 conv2,
                 conv2_scratch,
             );
-            /// `relu`: relu(add(a, b)), [N, 12, 8, 8] and [12, 1, 1] -> [N, 12, 8, 8], 1536 multiply-adds a sample.
-            let [conv2, relu_2] = graven::disjoint(tile.floats, [CONV2, RELU_2]);
-            kernels::cpu::map::map(
-                &tile.cx,
-                &RELU_SIZES_2,
-                [conv2, &tile.parameters[CONV2_BIAS]],
-                relu_2,
-                relu_formula(),
-            );
             /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
-            let [relu_2, max_pool2d_2] = graven::disjoint(
+            let [conv2, max_pool2d_2] = graven::disjoint(
                 tile.floats,
-                [RELU_2, MAX_POOL2D_2],
+                [CONV2, MAX_POOL2D_2],
             );
             kernels::pool2d::max_forward(
                 &tile.cx,
                 &MAX_POOL2D_SIZES_2,
-                relu_2,
+                conv2,
                 max_pool2d_2,
             );
-            let [max_pool2d_2, max_pool2d_rows] = graven::disjoint(
+            /// `relu`: relu(add(a, b)), [N, 12, 4, 4] and [12, 1, 1] -> [N, 12, 4, 4], 384 multiply-adds a sample.
+            let [max_pool2d_2, relu_2] = graven::disjoint(
                 tile.floats,
-                [MAX_POOL2D_2, MAX_POOL2D_ROWS],
+                [MAX_POOL2D_2, RELU_2],
             );
-            kernels::cpu::layout::rows_from_samples(
+            kernels::cpu::map::map(
                 &tile.cx,
-                192,
-                max_pool2d_2,
-                max_pool2d_rows,
+                &RELU_SIZES_2,
+                [max_pool2d_2, &tile.parameters[CONV2_BIAS]],
+                relu_2,
+                relu_formula(),
             );
+            let [relu_2, relu_rows] = graven::disjoint(tile.floats, [RELU_2, RELU_ROWS]);
+            kernels::cpu::layout::rows_from_samples(&tile.cx, 192, relu_2, relu_rows);
             /// `fc1`: linear, [N, 192] and [120, 192] -> [N, 120], 23040 multiply-adds a sample.
-            let [max_pool2d_rows, fc1_rows] = graven::disjoint(
+            let [relu_rows, fc1_rows] = graven::disjoint(
                 tile.floats,
-                [MAX_POOL2D_ROWS, FC1_ROWS],
+                [RELU_ROWS, FC1_ROWS],
             );
             kernels::linear::forward(
                 &tile.cx,
                 &FC1_SIZES,
-                max_pool2d_rows,
+                relu_rows,
                 &tile.parameters[FC1_WEIGHT],
                 fc1_rows,
             );
             /// `relu`: relu(add(a, b)), [N, 120] and [120] -> [N, 120], 240 multiply-adds a sample.
-            let [fc1_rows, relu_rows] = graven::disjoint(
+            let [fc1_rows, relu_rows_2] = graven::disjoint(
                 tile.floats,
-                [FC1_ROWS, RELU_ROWS],
+                [FC1_ROWS, RELU_ROWS_2],
             );
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_SIZES_3,
                 [fc1_rows, &tile.parameters[FC1_BIAS]],
-                relu_rows,
+                relu_rows_2,
                 relu_formula(),
             );
             /// `fc2`: linear, [N, 120] and [60, 120] -> [N, 60], 7200 multiply-adds a sample.
-            let [relu_rows, fc2_rows] = graven::disjoint(
+            let [relu_rows_2, fc2_rows] = graven::disjoint(
                 tile.floats,
-                [RELU_ROWS, FC2_ROWS],
+                [RELU_ROWS_2, FC2_ROWS],
             );
             kernels::linear::forward(
                 &tile.cx,
                 &FC2_SIZES,
-                relu_rows,
+                relu_rows_2,
                 &tile.parameters[FC2_WEIGHT],
                 fc2_rows,
             );
             /// `relu`: relu(add(a, b)), [N, 60] and [60] -> [N, 60], 120 multiply-adds a sample.
-            let [fc2_rows, relu_rows_2] = graven::disjoint(
+            let [fc2_rows, relu_rows_3] = graven::disjoint(
                 tile.floats,
-                [FC2_ROWS, RELU_ROWS_2],
+                [FC2_ROWS, RELU_ROWS_3],
             );
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_SIZES_4,
                 [fc2_rows, &tile.parameters[FC2_BIAS]],
-                relu_rows_2,
+                relu_rows_3,
                 relu_formula(),
             );
             /// `out`: linear, [N, 60] and [10, 60] -> [N, 10], 600 multiply-adds a sample.
-            let [relu_rows_2, out_rows] = graven::disjoint(
+            let [relu_rows_3, out_rows] = graven::disjoint(
                 tile.floats,
-                [RELU_ROWS_2, OUT_ROWS],
+                [RELU_ROWS_3, OUT_ROWS],
             );
             kernels::linear::forward(
                 &tile.cx,
                 &OUT_SIZES,
-                relu_rows_2,
+                relu_rows_3,
                 &tile.parameters[OUT_WEIGHT],
                 out_rows,
             );
@@ -1684,26 +1669,26 @@ const _: () = {
                 out_grad_rows,
             );
             /// `out_grad`: outer_sum, [N, 10] and [N, 60] -> [10, 60], 600 multiply-adds a sample.
-            let [relu_rows_2, cross_entropy_grad_rows] = graven::disjoint(
+            let [relu_rows_3, cross_entropy_grad_rows] = graven::disjoint(
                 tile.floats,
-                [RELU_ROWS_2, CROSS_ENTROPY_GRAD_ROWS],
+                [RELU_ROWS_3, CROSS_ENTROPY_GRAD_ROWS],
             );
             kernels::linear::grad_weight(
                 &tile.cx,
                 &OUT_GRAD_SIZES_3,
                 cross_entropy_grad_rows,
-                relu_rows_2,
+                relu_rows_3,
                 &mut tile.sums[OUT_GRAD_SUM_2],
             );
             /// `relu_grad`: relu'(a, b), [N, 60] and [N, 60] -> [N, 60], 60 multiply-adds a sample.
-            let [relu_rows_2, out_grad_rows, relu_grad_rows] = graven::disjoint(
+            let [relu_rows_3, out_grad_rows, relu_grad_rows] = graven::disjoint(
                 tile.floats,
-                [RELU_ROWS_2, OUT_GRAD_ROWS, RELU_GRAD_ROWS],
+                [RELU_ROWS_3, OUT_GRAD_ROWS, RELU_GRAD_ROWS],
             );
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_GRAD_SIZES,
-                [out_grad_rows, relu_rows_2],
+                [out_grad_rows, relu_rows_3],
                 relu_grad_rows,
                 relu_grad_formula(),
             );
@@ -1728,26 +1713,26 @@ const _: () = {
                 fc2_grad_rows,
             );
             /// `fc2_grad`: outer_sum, [N, 60] and [N, 120] -> [60, 120], 7200 multiply-adds a sample.
-            let [relu_rows, relu_grad_rows] = graven::disjoint(
+            let [relu_rows_2, relu_grad_rows] = graven::disjoint(
                 tile.floats,
-                [RELU_ROWS, RELU_GRAD_ROWS],
+                [RELU_ROWS_2, RELU_GRAD_ROWS],
             );
             kernels::linear::grad_weight(
                 &tile.cx,
                 &FC2_GRAD_SIZES_3,
                 relu_grad_rows,
-                relu_rows,
+                relu_rows_2,
                 &mut tile.sums[FC2_GRAD_SUM_2],
             );
             /// `relu_grad`: relu'(a, b), [N, 120] and [N, 120] -> [N, 120], 120 multiply-adds a sample.
-            let [relu_rows, fc2_grad_rows, relu_grad_rows_2] = graven::disjoint(
+            let [relu_rows_2, fc2_grad_rows, relu_grad_rows_2] = graven::disjoint(
                 tile.floats,
-                [RELU_ROWS, FC2_GRAD_ROWS, RELU_GRAD_ROWS_2],
+                [RELU_ROWS_2, FC2_GRAD_ROWS, RELU_GRAD_ROWS_2],
             );
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_GRAD_SIZES_2,
-                [fc2_grad_rows, relu_rows],
+                [fc2_grad_rows, relu_rows_2],
                 relu_grad_rows_2,
                 relu_grad_formula(),
             );
@@ -1772,112 +1757,99 @@ const _: () = {
                 fc1_grad_rows,
             );
             /// `fc1_grad`: outer_sum, [N, 120] and [N, 192] -> [120, 192], 23040 multiply-adds a sample.
-            let [max_pool2d_rows, relu_grad_rows_2] = graven::disjoint(
+            let [relu_rows, relu_grad_rows_2] = graven::disjoint(
                 tile.floats,
-                [MAX_POOL2D_ROWS, RELU_GRAD_ROWS_2],
+                [RELU_ROWS, RELU_GRAD_ROWS_2],
             );
             kernels::linear::grad_weight(
                 &tile.cx,
                 &FC1_GRAD_SIZES_3,
                 relu_grad_rows_2,
-                max_pool2d_rows,
+                relu_rows,
                 &mut tile.sums[FC1_GRAD_SUM_2],
             );
-            let [fc1_grad_rows, fc1_grad] = graven::disjoint(
+            /// `relu_grad`: relu'(a, b), [N, 12, 4, 4] and [N, 12, 4, 4] -> [N, 12, 4, 4], 192 multiply-adds a sample.
+            let [relu_rows, fc1_grad_rows, relu_grad_rows_3] = graven::disjoint(
                 tile.floats,
-                [FC1_GRAD_ROWS, FC1_GRAD],
-            );
-            kernels::cpu::layout::samples_from_rows(
-                &tile.cx,
-                192,
-                fc1_grad_rows,
-                fc1_grad,
-            );
-            /// `max_pool2d_grad`: max_pool2d_grad, [N, 12, 8, 8] and [N, 12, 4, 4] and [N, 12, 4, 4] -> [N, 12, 8, 8], 768 multiply-adds a sample.
-            let [relu_2, max_pool2d_2, fc1_grad, max_pool2d_grad] = graven::disjoint(
-                tile.floats,
-                [RELU_2, MAX_POOL2D_2, FC1_GRAD, MAX_POOL2D_GRAD],
-            );
-            kernels::pool2d::max_grad(
-                &tile.cx,
-                &MAX_POOL2D_SIZES_2,
-                relu_2,
-                max_pool2d_2,
-                fc1_grad,
-                max_pool2d_grad,
-            );
-            /// `relu_grad`: relu'(a, b), [N, 12, 8, 8] and [N, 12, 8, 8] -> [N, 12, 8, 8], 768 multiply-adds a sample.
-            let [relu_2, max_pool2d_grad, relu_grad] = graven::disjoint(
-                tile.floats,
-                [RELU_2, MAX_POOL2D_GRAD, RELU_GRAD],
+                [RELU_ROWS, FC1_GRAD_ROWS, RELU_GRAD_ROWS_3],
             );
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_GRAD_SIZES_3,
-                [max_pool2d_grad, relu_2],
-                relu_grad,
+                [fc1_grad_rows, relu_rows],
+                relu_grad_rows_3,
                 relu_grad_formula(),
             );
-            /// `conv2_grad`: sum, [N, 12, 8, 8] -> [12], 768 multiply-adds a sample.
-            let [relu_grad] = graven::disjoint(tile.floats, [RELU_GRAD]);
+            /// `conv2_grad`: sum, [N, 12, 4, 4] -> [12], 192 multiply-adds a sample.
+            let [relu_grad_rows_3] = graven::disjoint(tile.floats, [RELU_GRAD_ROWS_3]);
             kernels::reduce::sum_into(
                 &tile.cx,
                 &CONV2_GRAD_SIZES,
-                relu_grad,
+                relu_grad_rows_3,
                 &mut tile.sums[CONV2_GRAD_SUM],
             );
-            /// `conv2_grad`: conv2d_grad_input, [N, 12, 8, 8] and [12, 6, 5, 5] -> [N, 6, 12, 12], 115200 multiply-adds a sample.
-            let [relu_grad, conv2_grad_scratch, conv2_grad] = graven::disjoint(
+            let [relu_grad_rows_3, relu_grad] = graven::disjoint(
                 tile.floats,
-                [RELU_GRAD, CONV2_GRAD_SCRATCH, CONV2_GRAD],
+                [RELU_GRAD_ROWS_3, RELU_GRAD],
+            );
+            kernels::cpu::layout::samples_from_rows(
+                &tile.cx,
+                192,
+                relu_grad_rows_3,
+                relu_grad,
+            );
+            /// `max_pool2d_grad`: max_pool2d_grad, [N, 12, 8, 8] and [N, 12, 4, 4] and [N, 12, 4, 4] -> [N, 12, 8, 8], 768 multiply-adds a sample.
+            let [conv2, max_pool2d_2, relu_grad, max_pool2d_grad] = graven::disjoint(
+                tile.floats,
+                [CONV2, MAX_POOL2D_2, RELU_GRAD, MAX_POOL2D_GRAD],
+            );
+            kernels::pool2d::max_grad(
+                &tile.cx,
+                &MAX_POOL2D_SIZES_2,
+                conv2,
+                max_pool2d_2,
+                relu_grad,
+                max_pool2d_grad,
+            );
+            /// `conv2_grad`: conv2d_grad_input, [N, 12, 8, 8] and [12, 6, 5, 5] -> [N, 6, 12, 12], 115200 multiply-adds a sample.
+            let [max_pool2d_grad, conv2_grad_scratch, conv2_grad] = graven::disjoint(
+                tile.floats,
+                [MAX_POOL2D_GRAD, CONV2_GRAD_SCRATCH, CONV2_GRAD],
             );
             kernels::conv2d::grad_input(
                 &tile.cx,
                 &CONV2_SIZES,
-                relu_grad,
+                max_pool2d_grad,
                 &tile.parameters[CONV2_WEIGHT],
                 conv2_grad,
                 conv2_grad_scratch,
             );
             /// `conv2_grad`: conv2d_grad_weight, [N, 12, 8, 8] and [N, 6, 12, 12] -> [12, 6, 5, 5], 115200 multiply-adds a sample.
-            let [max_pool2d, relu_grad] = graven::disjoint(
+            let [relu, max_pool2d_grad] = graven::disjoint(
                 tile.floats,
-                [MAX_POOL2D, RELU_GRAD],
+                [RELU, MAX_POOL2D_GRAD],
             );
             kernels::conv2d::grad_weight(
                 &tile.cx,
                 &CONV2_SIZES,
-                relu_grad,
-                max_pool2d,
+                max_pool2d_grad,
+                relu,
                 &mut tile.sums[CONV2_GRAD_SUM_2],
                 &mut [],
             );
-            /// `max_pool2d_grad`: max_pool2d_grad, [N, 6, 24, 24] and [N, 6, 12, 12] and [N, 6, 12, 12] -> [N, 6, 24, 24], 3456 multiply-adds a sample.
-            let [relu, max_pool2d, conv2_grad, max_pool2d_grad_2] = graven::disjoint(
+            /// `relu_grad`: relu'(a, b), [N, 6, 12, 12] and [N, 6, 12, 12] -> [N, 6, 12, 12], 864 multiply-adds a sample.
+            let [relu, conv2_grad, relu_grad_2] = graven::disjoint(
                 tile.floats,
-                [RELU, MAX_POOL2D, CONV2_GRAD, MAX_POOL2D_GRAD_2],
-            );
-            kernels::pool2d::max_grad(
-                &tile.cx,
-                &MAX_POOL2D_SIZES,
-                relu,
-                max_pool2d,
-                conv2_grad,
-                max_pool2d_grad_2,
-            );
-            /// `relu_grad`: relu'(a, b), [N, 6, 24, 24] and [N, 6, 24, 24] -> [N, 6, 24, 24], 3456 multiply-adds a sample.
-            let [relu, max_pool2d_grad_2, relu_grad_2] = graven::disjoint(
-                tile.floats,
-                [RELU, MAX_POOL2D_GRAD_2, RELU_GRAD_2],
+                [RELU, CONV2_GRAD, RELU_GRAD_2],
             );
             kernels::cpu::map::map(
                 &tile.cx,
                 &RELU_GRAD_SIZES_4,
-                [max_pool2d_grad_2, relu],
+                [conv2_grad, relu],
                 relu_grad_2,
                 relu_grad_formula(),
             );
-            /// `conv1_grad`: sum, [N, 6, 24, 24] -> [6], 3456 multiply-adds a sample.
+            /// `conv1_grad`: sum, [N, 6, 12, 12] -> [6], 864 multiply-adds a sample.
             let [relu_grad_2] = graven::disjoint(tile.floats, [RELU_GRAD_2]);
             kernels::reduce::sum_into(
                 &tile.cx,
@@ -1885,15 +1857,28 @@ const _: () = {
                 relu_grad_2,
                 &mut tile.sums[CONV1_GRAD_SUM],
             );
-            /// `conv1_grad`: conv2d_grad_weight, [N, 6, 24, 24] and [N, 1, 28, 28] -> [6, 1, 5, 5], 86400 multiply-adds a sample.
-            let [images, relu_grad_2] = graven::disjoint(
+            /// `max_pool2d_grad`: max_pool2d_grad, [N, 6, 24, 24] and [N, 6, 12, 12] and [N, 6, 12, 12] -> [N, 6, 24, 24], 3456 multiply-adds a sample.
+            let [conv1, max_pool2d, relu_grad_2, max_pool2d_grad_2] = graven::disjoint(
                 tile.floats,
-                [IMAGES, RELU_GRAD_2],
+                [CONV1, MAX_POOL2D, RELU_GRAD_2, MAX_POOL2D_GRAD_2],
+            );
+            kernels::pool2d::max_grad(
+                &tile.cx,
+                &MAX_POOL2D_SIZES,
+                conv1,
+                max_pool2d,
+                relu_grad_2,
+                max_pool2d_grad_2,
+            );
+            /// `conv1_grad`: conv2d_grad_weight, [N, 6, 24, 24] and [N, 1, 28, 28] -> [6, 1, 5, 5], 86400 multiply-adds a sample.
+            let [images, max_pool2d_grad_2] = graven::disjoint(
+                tile.floats,
+                [IMAGES, MAX_POOL2D_GRAD_2],
             );
             kernels::conv2d::grad_weight(
                 &tile.cx,
                 &CONV1_SIZES,
-                relu_grad_2,
+                max_pool2d_grad_2,
                 images,
                 &mut tile.sums[CONV1_GRAD_SUM_2],
                 &mut [],
@@ -2407,7 +2392,7 @@ const _: () = {
                     parameters: 156,
                     shared: false,
                     multiply_adds: 89856,
-                    kept_bytes: 0,
+                    kept_bytes: 13824,
                 },
                 graven::SummaryRow {
                     layer: "",
@@ -2417,7 +2402,7 @@ const _: () = {
                     parameters: 0,
                     shared: false,
                     multiply_adds: 3456,
-                    kept_bytes: 13824,
+                    kept_bytes: 0,
                 },
                 graven::SummaryRow {
                     layer: "",
@@ -2427,7 +2412,7 @@ const _: () = {
                     parameters: 0,
                     shared: false,
                     multiply_adds: 3456,
-                    kept_bytes: 3456,
+                    kept_bytes: 6912,
                 },
                 graven::SummaryRow {
                     layer: "conv2",
@@ -2437,7 +2422,7 @@ const _: () = {
                     parameters: 1812,
                     shared: false,
                     multiply_adds: 115968,
-                    kept_bytes: 0,
+                    kept_bytes: 3072,
                 },
                 graven::SummaryRow {
                     layer: "",
@@ -2447,7 +2432,7 @@ const _: () = {
                     parameters: 0,
                     shared: false,
                     multiply_adds: 768,
-                    kept_bytes: 3072,
+                    kept_bytes: 0,
                 },
                 graven::SummaryRow {
                     layer: "",
@@ -2457,7 +2442,7 @@ const _: () = {
                     parameters: 0,
                     shared: false,
                     multiply_adds: 768,
-                    kept_bytes: 768,
+                    kept_bytes: 1536,
                 },
                 graven::SummaryRow {
                     layer: "",

@@ -431,6 +431,12 @@ pub trait Op: fmt::Debug + Send + Sync {
         [0, 0]
     }
 
+    /// The axis, if each element of the result is the largest of some elements of the input that differ only on this axis and
+    /// those behind it. What keeps the order of numbers may then happen behind the operation instead of before.
+    fn largest_from(&self) -> Option<usize> {
+        None
+    }
+
     /// For pointwise operations, what happens to an element.
     fn formula(&self) -> Option<&Formula> {
         None

@@ -25,6 +25,8 @@ pub struct Row {
     pub uses: &'static [usize],
     /// The formula on f64.
     pub evaluate: fn(&[f64]) -> f64,
+    /// Whether the result never falls when a parameter grows, any of them.
+    pub rising: bool,
     /// For each parameter the derivative times `grad`. Its own parameters are named after what they stand for: a parameter
     /// of the operation, `y` for its result, `grad` for the gradient of the result. None where there is none.
     pub derivatives: &'static [Option<Row>],
@@ -38,6 +40,7 @@ impl fmt::Debug for Row {
 }
 
 macro_rules! row {
+    (rising $($row:tt)*) => { Row { rising: true, ..row!($($row)*) } };
     ($name:literal, |$($parameter:ident),*| $formula:expr $(, $derivative:tt)* $(,)?) => {
         Row {
             name: $name,
@@ -48,6 +51,7 @@ macro_rules! row {
                 let [$($parameter),*] = *values else { unreachable!("a formula is evaluated with as many values as it has parameters") };
                 $formula
             },
+            rising: false,
             derivatives: &[$(derivative!($name, $derivative)),*],
         }
     };
@@ -62,13 +66,13 @@ macro_rules! derivative {
 
 /// The rows. `x`, `a`, `b` are elements of the inputs.
 pub static ROWS: &[Row] = &[
-    row!("identity", |x| x, (|grad| grad)),
-    row!("add", |a, b| a + b, (|grad| grad), (|grad| grad)),
+    row!(rising "identity", |x| x, (|grad| grad)),
+    row!(rising "add", |a, b| a + b, (|grad| grad), (|grad| grad)),
     row!("sub", |a, b| a - b, (|grad| grad), (|grad| -grad)),
     row!("mul", |a, b| a * b, (|grad, b| grad * b), (|grad, a| grad * a)),
     row!("div", |a, b| a / b, (|grad, b| grad / b), (|grad, y, b| -grad * y / b)),
     row!("neg", |x| -x, (|grad| -grad)),
-    row!("relu", |x| max(x, 0.0), (|grad, y| select(y > 0.0, grad, 0.0))),
+    row!(rising "relu", |x| max(x, 0.0), (|grad, y| select(y > 0.0, grad, 0.0))),
     row!(
         "leaky_relu",
         |x, slope| select(x > 0.0, x, x * slope),
@@ -83,8 +87,8 @@ pub static ROWS: &[Row] = &[
             * (0.5 * (1.0 + erf(x * 0.707_106_781_186_547_5)) + x * 0.398_942_280_401_432_7 * exp(-0.5 * x * x)))
     ),
     row!("silu", |x| x * sigmoid(x), (|grad, x| grad * sigmoid(x) * (1.0 + x * (1.0 - sigmoid(x))))),
-    row!("sigmoid", |x| sigmoid(x), (|grad, y| grad * y * (1.0 - y))),
-    row!("tanh", |x| tanh(x), (|grad, y| grad * (1.0 - y * y))),
+    row!(rising "sigmoid", |x| sigmoid(x), (|grad, y| grad * y * (1.0 - y))),
+    row!(rising "tanh", |x| tanh(x), (|grad, y| grad * (1.0 - y * y))),
     row!("exp", |x| exp(x), (|grad, y| grad * y)),
     row!("log", |x| log(x), (|grad, x| grad / x)),
     row!("sqrt", |x| sqrt(x), (|grad, y| 0.5 * grad / y)),
@@ -161,6 +165,15 @@ impl Formula {
                     && arguments.iter().zip(others).all(|(own, other)| own.is(other))
             }
             _ => false,
+        }
+    }
+
+    /// Whether it keeps the order of numbers: if an operand grows, the result does not fall.
+    #[must_use]
+    pub fn rises(&self) -> bool {
+        match self {
+            Formula::Operand(_) | Formula::Scalar(_) => true,
+            Formula::Apply(row, arguments) => row.rising && arguments.iter().all(Formula::rises),
         }
     }
 
@@ -614,6 +627,24 @@ mod tests {
                 assert!(((derivative.evaluate)(&arguments) - numeric).abs() < 1e-7, "{name} at {x}");
             }
         }
+    }
+
+    #[test]
+    fn rising_rows_keep_the_order_of_numbers() {
+        let numbers: Vec<f64> = (-60..=60).map(|i| f64::from(i) / 10.0).collect();
+        for row in ROWS.iter().filter(|row| row.rising) {
+            for parameter in 0..row.parameters.len() {
+                for other in &numbers {
+                    let value = |x: f64| {
+                        let mut arguments = vec![*other; row.parameters.len()];
+                        arguments[parameter] = x;
+                        (row.evaluate)(&arguments)
+                    };
+                    assert!(numbers.is_sorted_by_key(|x| value(*x)), "{}", row.name);
+                }
+            }
+        }
+        assert!(ROWS.iter().filter(|row| row.rising).count() > 3);
     }
 
     #[test]

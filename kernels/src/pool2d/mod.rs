@@ -252,6 +252,10 @@ impl Op for Pool2dOp {
             .fold(1, |product, size| product.saturating_mul(size as u64))
     }
 
+    fn largest_from(&self) -> Option<usize> {
+        (self.kind == Kind::Max).then_some(2)
+    }
+
     fn unread(&self) -> [usize; 2] {
         let Sizes { height, width, kernel_size, stride, padding, .. } = self.sizes;
         // What the windows leave of the padded image begins in the padding.

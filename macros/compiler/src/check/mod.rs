@@ -26,6 +26,7 @@ use quote::ToTokens;
 use crate::diagnostics::Errors;
 use crate::grad::differentiate;
 use crate::graph::{Graph, Kind, MAX_ELEMENTS, Node, Target};
+use crate::schedule::{reorder, reordered};
 use crate::syntax::{Function, Module, parse_description};
 use body::Walked;
 use instance::{Instance, LayerInstance, instantiate};
@@ -220,7 +221,8 @@ fn training(
     if first.ty.rank() != 0 || first.ty.dtype != graven_kernels::dim::Dtype::F32 {
         return None;
     }
-    let (mut graph, _) = in_training(checked, instance, layers, errors)?;
+    let (graph, _) = in_training(checked, instance, layers, errors)?;
+    let mut graph = reordered(graph);
     let targets: Vec<(Target, Value)> = if function.method { parameters(&graph, layers) } else { inputs(&graph) };
     if targets.is_empty() {
         return None;
@@ -254,8 +256,10 @@ pub(crate) fn summarised(functions: &[CheckedFunction]) -> Option<usize> {
 /// Notes in the rows of a method what a training step keeps for its backward pass.
 fn note_kept(checked: &mut CheckedFunction, instance: &Rc<Instance>, layers: &[LayerInstance], errors: &mut Errors) {
     let Some((graph, calls)) = in_training(checked, instance, layers, errors) else { return };
+    let (graph, origins) = reorder(graph);
     let targets = parameters(&graph, layers);
-    for (row, kept) in checked.rows.iter_mut().zip(summary::kept(graph, &calls, &targets).unwrap_or_default()) {
+    for (row, kept) in checked.rows.iter_mut().zip(summary::kept(graph, &origins, &calls, &targets).unwrap_or_default())
+    {
         row.kept = kept;
     }
 }

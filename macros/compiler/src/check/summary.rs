@@ -126,9 +126,15 @@ fn unread(graph: &Graph, value: Value, call: &Call) -> Option<String> {
 /// Bytes of one sample that each call keeps for the backward pass: what it computed and a gradient reads, each value once.
 /// Arguments of the function and parameters are there anyway and do not count.
 ///
-/// `graph` is the function in training. It need not return a loss: the gradient of the sum of its results reads the same
-/// values as that of any loss of them. None if nothing in it can be trained.
-pub(crate) fn kept(mut graph: Graph, calls: &[Call], targets: &[(Target, Value)]) -> Option<Vec<u64>> {
+/// `graph` is the function in training, reordered; `origins` tells where its nodes stood before, when `calls` were noted. It
+/// need not return a loss: the gradient of the sum of its results reads the same values as that of any loss of them. None if
+/// nothing in it can be trained.
+pub(crate) fn kept(
+    mut graph: Graph,
+    origins: &[usize],
+    calls: &[Call],
+    targets: &[(Target, Value)],
+) -> Option<Vec<u64>> {
     let n_forward = graph.nodes.len();
     let mut total = None;
     for output in graph.outputs.clone() {
@@ -146,14 +152,18 @@ pub(crate) fn kept(mut graph: Graph, calls: &[Call], targets: &[(Target, Value)]
     graph.outputs = vec![total?];
     differentiate(&mut graph, targets).ok()?;
     let needed = needed(&graph, graph.gradients.iter().map(|(_, value)| *value));
-    let mut bytes = vec![0; n_forward];
+    let mut kept = vec![false; n_forward];
     for position in (n_forward..graph.nodes.len()).filter(|position| needed[*position]) {
         for input in &graph.nodes[position].inputs {
             let root = graph.root(*input);
             if root.0 < n_forward && matches!(graph.node(root).kind, Kind::Op(_)) {
-                bytes[root.0] = bytes_of(&graph, root);
+                kept[root.0] = true;
             }
         }
+    }
+    let mut bytes = vec![0; origins.last().map_or(0, |last| last + 1)];
+    for (position, origin) in origins.iter().enumerate().filter(|(position, _)| kept[*position]) {
+        bytes[*origin] += bytes_of(&graph, Value(position));
     }
     let starts = std::iter::once(0).chain(calls.iter().map(|call| call.end));
     Some(starts.zip(calls).map(|(start, call)| bytes[start..call.end].iter().sum()).collect())

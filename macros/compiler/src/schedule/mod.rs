@@ -19,6 +19,7 @@ use crate::graph::{Graph, Kind, Target};
 use place::Scheduled;
 pub use place::{Home, Place};
 pub use simplify::simplify;
+pub(crate) use simplify::{reorder, reordered};
 pub use verify::verify;
 
 /// A function, ready for planning its memory.

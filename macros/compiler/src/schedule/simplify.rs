@@ -1,5 +1,5 @@
 //! Simplify and fuse: equal nodes become one, chains of pointwise operations become one formula, numbers move into formulas,
-//! and what no result needs is dropped.
+//! and what no result needs is dropped. Before that, and before a graph is differentiated, operations change their order.
 
 use std::sync::Arc;
 
@@ -16,7 +16,66 @@ const MAX_OPERANDS: usize = 6;
 /// Applies all of them.
 #[must_use]
 pub fn simplify(graph: &Graph) -> Graph {
-    drop_unused(fuse(drop_unused(merge_equal(graph.clone()))))
+    drop_unused(fuse(drop_unused(merge_equal(reorder(graph.clone()).0))))
+}
+
+/// A graph with its operations in a better order, what is left over dropped.
+#[must_use]
+pub(crate) fn reordered(graph: Graph) -> Graph {
+    drop_unused(reorder(graph).0)
+}
+
+/// A formula that keeps the order of numbers moves behind the operation that picks the largest of them: it is applied to fewer
+/// elements, with the same results, and so is its gradient. What it was before stays, although nobody reads it.
+///
+/// Also for each node the position of the old node that it was made for.
+#[must_use]
+pub(crate) fn reorder(graph: Graph) -> (Graph, Vec<usize>) {
+    let n_reads = n_reads(&graph);
+    let mut reads: Vec<usize> = Vec::with_capacity(graph.nodes.len());
+    let mut origins: Vec<usize> = Vec::with_capacity(graph.nodes.len());
+    let graph = rebuild(graph, |new, position, node| {
+        let value = pick_first(new, &reads, node);
+        reads.resize(new.nodes.len(), 0);
+        reads[value.0] = n_reads[position];
+        origins.resize(new.nodes.len(), position);
+        value
+    });
+    (graph, origins)
+}
+
+/// Adds a node; if it picks the largest of some results of a formula, it picks among its operands, and the formula follows.
+fn pick_first(new: &mut Graph, reads: &[usize], node: Node) -> Value {
+    let moved = node.inputs.first().and_then(|input| {
+        let (Kind::Op(op), formula) = (&node.kind, new.node(*input)) else { return None };
+        let axis = op.largest_from().filter(|_| reads[input.0] == 1)?;
+        let own = new.op(*input).filter(|own| own.formula().is_some_and(Formula::rises))?;
+        // One operand is picked from. Where the pick goes, the others are constant.
+        let is_constant = |operand: &Value| {
+            let dims = &new.node(*operand).ty.dims;
+            let varying = (formula.ty.rank() - axis).min(dims.len());
+            dims[dims.len() - varying..].iter().all(|dim| dim.as_known() == Some(1))
+        };
+        let mut varying = (0..formula.inputs.len()).filter(|operand| !is_constant(&formula.inputs[*operand]));
+        let (picked, None) = (varying.next()?, varying.next()) else { return None };
+        let mut types: Vec<Type> = formula.inputs.iter().map(|operand| new.node(*operand).ty.clone()).collect();
+        let same = types[picked].dims == formula.ty.dims;
+        types[picked] = node.ty.clone();
+        (same && own.infer(&types).is_ok_and(|ty| ty == node.ty)).then(|| (picked, formula.clone()))
+    });
+    let Some((picked, mut formula)) = moved else { return keep(new, node) };
+    let ty = node.ty.clone();
+    let inputs = vec![formula.inputs[picked]];
+    formula.inputs[picked] = pick_first(new, reads, Node { inputs, ..node });
+    keep(new, Node { ty, ..formula })
+}
+
+/// How often each node is read, by nodes and as a result.
+fn n_reads(graph: &Graph) -> Vec<usize> {
+    let mut n_reads = vec![0; graph.nodes.len()];
+    graph.nodes.iter().flat_map(|node| &node.inputs).for_each(|input| n_reads[input.0] += 1);
+    graph.results().for_each(|value| n_reads[value.0] += 1);
+    n_reads
 }
 
 /// Rebuilds a graph node by node; `rewrite` gets the new graph, the old position and the node with its new inputs, and gives
@@ -86,9 +145,7 @@ fn drop_unused(graph: Graph) -> Graph {
 
 /// Pointwise operations take in the pointwise operations that only they read, and numbers.
 fn fuse(graph: Graph) -> Graph {
-    let mut n_reads = vec![0; graph.nodes.len()];
-    graph.nodes.iter().flat_map(|node| &node.inputs).for_each(|input| n_reads[input.0] += 1);
-    graph.results().for_each(|value| n_reads[value.0] += 1);
+    let n_reads = n_reads(&graph);
     // By new value: how often the old one is read.
     let mut reads: Vec<usize> = Vec::with_capacity(graph.nodes.len());
     rebuild(graph, |new, position, mut node| {

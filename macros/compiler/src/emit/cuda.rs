@@ -4,8 +4,8 @@
 //! In a kernel every tensor is a lambda from a position to an element: it reads memory, or computes. So a kernel reads like
 //! the chain of operations that it fuses.
 
-use std::cell::RefCell;
 use std::fmt;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use graven_kernels::pointwise::{Formula, broadcast_position};
 use super::formula::{CUDA, operands, printed};
 use super::layout::ParameterLayout;
 use super::names::Names;
+use super::plan::size_data;
 use super::text::Text;
 use crate::schedule::Schedule;
 use crate::schedule::cuda::{How, Launch, Plan, Slot, Store, THREADS, Team, Tensor, cuda};
@@ -79,19 +80,10 @@ pub enum Argument {
 /// Writes the kernels of a function.
 #[must_use]
 pub(crate) fn program(schedule: &Schedule) -> Program {
-    let plan = cuda(schedule);
-    let symbols = schedule.graph.symbols();
-    let emitter = Emitter::new(&plan, &symbols);
-    let mut names = names(plan.launches.len());
-    let mut written = vec![usize::MAX; plan.tensors.len()];
-    let launches = plan.launches.iter().map(|launch| {
-        let name = names.give(&emitter.kernel_name(launch));
-        emitter.kernel(launch, name, &mut written)
-    });
-    let launches = launches.collect();
-    drop(emitter);
-    let extents = plan.extents();
-    Program { launches, groups: plan.groups, values: plan.values, extents }
+    let kernels = Kernels::of(schedule);
+    let launches = kernels.write(0..kernels.plan.launches.len());
+    let extents = kernels.plan.extents();
+    Program { launches, groups: kernels.plan.groups, values: kernels.plan.values, extents }
 }
 
 /// Names in CUDA C++.
@@ -102,15 +94,56 @@ fn names(n_names: usize) -> Names {
     names
 }
 
-impl Program {
-    /// The static of the program, as Rust; `size` writes a size, `layout` knows where parameters lie.
-    pub(super) fn statics(&self, layout: &ParameterLayout, size: &dyn Fn(&Dim) -> String) -> String {
-        let (mut texts, mut launches) = (Text::default(), Text::default());
-        for (index, launch) in self.launches.iter().enumerate() {
+/// The kernels of a function, planned and named. They are written in parts, by whoever has time.
+#[derive(Debug)]
+pub(super) struct Kernels {
+    plan: Plan,
+    symbols: Vec<String>,
+    /// The name of each tensor.
+    names: Vec<String>,
+    /// The type of each tensor, printed.
+    types: Vec<Arc<str>>,
+    /// The name of each kernel.
+    kernel_names: Vec<String>,
+}
+
+/// Some kernels and their launches, as data.
+pub(super) struct Part {
+    kernels: String,
+    launches: String,
+}
+
+impl Kernels {
+    pub(super) fn of(schedule: &Schedule) -> Kernels {
+        let (plan, symbols) = (cuda(schedule), schedule.graph.symbols());
+        let mut own = names(plan.tensors.len());
+        operands(26).iter().for_each(|letter| drop(own.give(letter)));
+        symbols.iter().for_each(|symbol| drop(own.give(symbol)));
+        let tensor_names = plan.tensors.iter().map(|tensor| own.give(&tensor.label)).collect();
+        let types = printed(plan.tensors.iter().map(|tensor| &tensor.ty));
+        let mut kernels = Kernels { plan, symbols, names: tensor_names, types, kernel_names: Vec::new() };
+        let mut own = names(kernels.plan.launches.len());
+        kernels.kernel_names =
+            kernels.plan.launches.iter().map(|launch| own.give(&kernels.kernel_name(launch))).collect();
+        kernels
+    }
+
+    /// Writes some of them.
+    fn write(&self, launches: Range<usize>) -> Vec<Launched> {
+        let mut written = Written { lambdas: vec![usize::MAX; self.plan.tensors.len()], formulas: Vec::new() };
+        launches.map(|index| self.kernel(index, &mut written)).collect()
+    }
+
+    /// Part `part` of `parts`; `layout` knows where parameters lie.
+    pub(super) fn part(&self, part: usize, parts: usize, layout: &ParameterLayout) -> Part {
+        let n = self.plan.launches.len();
+        let range = n * part / parts..n * (part + 1) / parts;
+        let (mut kernels, mut launches) = (Text::default(), Text::default());
+        for (index, launch) in range.clone().zip(self.write(range)) {
             let Launched { name, modules, text, work, per_block, chunks, .. } = launch;
             let modules: String = modules.iter().map(|module| format!("kernels::{module}::CUDA, ")).collect();
             write!(
-                texts,
+                kernels,
                 "graven::CudaKernel {{ name: {name:?}, source: &[kernels::cuda::PRELUDE, {modules}r#\"{text}\"#] }}, "
             );
             let arguments: Vec<String> = launch.arguments.iter().map(|argument| argument.data(layout)).collect();
@@ -118,20 +151,31 @@ impl Program {
                 launches,
                 "graven::CudaLaunch {{ kernel: {index}, work: {}, per_block: {per_block}, chunks: {chunks}, \
                  threads: {THREADS}, arguments: &[{}] }}, ",
-                size(work),
+                self.size(&work),
                 arguments.join(", ")
             );
         }
-        let groups = self.groups.iter().map(|(dtype, total)| format!("(graven::Dtype::{dtype:?}, {}), ", size(total)));
-        let groups: String = groups.collect();
-        let extents: Vec<String> = self.extents.iter().map(size).collect();
+        Part { kernels: kernels.into_string(), launches: launches.into_string() }
+    }
+
+    /// The static of the program, as Rust, of all parts.
+    pub(super) fn statics(&self, parts: &[Part]) -> String {
+        let kernels: String = parts.iter().map(|part| part.kernels.as_str()).collect();
+        let launches: String = parts.iter().map(|part| part.launches.as_str()).collect();
+        let group = |(dtype, total): &(Dtype, Dim)| format!("(graven::Dtype::{dtype:?}, {}), ", self.size(total));
+        let groups: String = self.plan.groups.iter().map(group).collect();
+        let extents: Vec<String> = self.plan.extents().iter().map(|extent| self.size(extent)).collect();
         let value = |slot: &Slot| format!("graven::CudaValue {{ group: {}, offset: {} }}, ", slot.group, slot.offset);
-        let values: String = self.values.iter().map(value).collect();
+        let values: String = self.plan.values.iter().map(value).collect();
         format!(
-            "static CUDA: graven::CudaPlan = graven::CudaPlan {{ kernels: &[{texts}], groups: &[{groups}], \
+            "static CUDA: graven::CudaPlan = graven::CudaPlan {{ kernels: &[{kernels}], groups: &[{groups}], \
              values: &[{values}], launches: &[{launches}], extents: &[{}] }};",
             extents.join(", ")
         )
+    }
+
+    fn size(&self, dim: &Dim) -> String {
+        size_data(dim, &self.symbols)
     }
 }
 
@@ -196,19 +240,16 @@ impl Kernel {
     }
 }
 
-struct Emitter<'a> {
-    plan: &'a Plan,
-    symbols: &'a [String],
-    /// The name of each tensor.
-    names: Vec<String>,
-    /// The type of each tensor, printed.
-    types: Vec<Arc<str>>,
+/// What kernels of one part share while they are written.
+struct Written<'a> {
+    /// For each tensor the root whose kernel got its lambda last.
+    lambdas: Vec<usize>,
     /// The formulas that were printed: a network has a few, each many times.
-    formulas: RefCell<Vec<(&'a Formula, Rc<str>)>>,
+    formulas: Vec<(&'a Formula, Rc<str>)>,
 }
 
 /// What is known while one kernel is written.
-struct Writing<'a> {
+struct Writing<'a, 'k> {
     root: usize,
     team: Team,
     /// The tensors in shared memory.
@@ -216,22 +257,12 @@ struct Writing<'a> {
     kernel: Kernel,
     /// The lambdas.
     body: Text,
-    /// For each tensor the root whose kernel got its lambda last.
-    written: &'a mut [usize],
+    written: &'a mut Written<'k>,
     /// What begins a line in a lambda.
     line: &'static str,
 }
 
-impl<'a> Emitter<'a> {
-    fn new(plan: &'a Plan, symbols: &'a [String]) -> Emitter<'a> {
-        let mut names = self::names(plan.tensors.len());
-        operands(26).iter().for_each(|letter| drop(names.give(letter)));
-        symbols.iter().for_each(|symbol| drop(names.give(symbol)));
-        let names = plan.tensors.iter().map(|tensor| names.give(&tensor.label)).collect();
-        let types = printed(plan.tensors.iter().map(|tensor| &tensor.ty));
-        Emitter { plan, symbols, names, types, formulas: RefCell::default() }
-    }
-
+impl Kernels {
     /// A kernel is named after the user's names for what it computes.
     fn kernel_name(&self, launch: &Launch) -> String {
         let mut labels: Vec<&str> = Vec::new();
@@ -259,7 +290,8 @@ impl<'a> Emitter<'a> {
             && (self.plan.stores[tensor].is_empty() || self.plan.root[tensor] == root)
     }
 
-    fn kernel(&self, launch: &Launch, name: String, written: &mut [usize]) -> Launched {
+    fn kernel<'k>(&'k self, index: usize, written: &mut Written<'k>) -> Launched {
+        let (launch, name) = (&self.plan.launches[index], self.kernel_names[index].clone());
         let mut kernel = Kernel::default();
         let mut walks = Text::default();
         // Where one kernel computes several tensors, each has a block of its own.
@@ -375,10 +407,10 @@ impl<'a> Emitter<'a> {
     }
 
     /// The name of the lambda that gives a tensor's elements; writes it, and those that it calls, unless they are there.
-    fn lambda<'b>(&'b self, tensor: usize, writing: &mut Writing<'_>) -> &'b str {
+    fn lambda<'k>(&'k self, tensor: usize, writing: &mut Writing<'_, 'k>) -> &'k str {
         let tensor = self.plan.behind(tensor);
         let name = &self.names[tensor];
-        if std::mem::replace(&mut writing.written[tensor], writing.root) == writing.root {
+        if std::mem::replace(&mut writing.written.lambdas[tensor], writing.root) == writing.root {
             return name;
         }
         let line = writing.line;
@@ -405,7 +437,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// Statements that end with `return` of an element, or `const auto value = ` that is stored first.
-    fn stored(&self, tensor: usize, element: Element, writing: &mut Writing<'_>) -> String {
+    fn stored(&self, tensor: usize, element: Element, writing: &mut Writing<'_, '_>) -> String {
         let stores = self.plan.stores[tensor].len();
         if stores == 0 {
             return format!("{}return {};", element.before, element.value);
@@ -435,8 +467,7 @@ impl<'a> Emitter<'a> {
         text + "return value;"
     }
 
-    fn formula(&self, formula: &'a Formula, letters: &[String]) -> Rc<str> {
-        let mut formulas = self.formulas.borrow_mut();
+    fn formula<'k>(formula: &'k Formula, letters: &[String], formulas: &mut Vec<(&'k Formula, Rc<str>)>) -> Rc<str> {
         if let Some((_, text)) = formulas.iter().find(|(own, _)| own.is(formula)) {
             return Rc::clone(text);
         }
@@ -445,7 +476,7 @@ impl<'a> Emitter<'a> {
         text
     }
 
-    fn element(&self, tensor: usize, writing: &mut Writing<'_>) -> Element {
+    fn element<'k>(&'k self, tensor: usize, writing: &mut Writing<'_, 'k>) -> Element {
         let (own, line) = (&self.plan.tensors[tensor], writing.line);
         let inputs: Vec<&str> = own.inputs.iter().map(|input| self.lambda(*input, writing)).collect();
         match &own.how {
@@ -457,7 +488,7 @@ impl<'a> Emitter<'a> {
                     format!("const auto {letter} = {input}({position});{line}")
                 });
                 let before = reads.collect();
-                Element { before, value: self.formula(formula, &letters).to_string() }
+                Element { before, value: Self::formula(formula, &letters, &mut writing.written.formulas).to_string() }
             }
             How::Part(part) | How::Chunks(part, _) => {
                 part.modules.iter().for_each(|module| {

@@ -12,7 +12,6 @@ use graven_kernels::dim::{Dim, Dtype, Type, list};
 use graven_kernels::op::{Kernel, Layout, Value};
 use graven_kernels::pointwise::Formula;
 
-use super::Program;
 use super::formula::{RUST, operands, printed};
 use super::layout::ParameterLayout;
 use super::names::Names;
@@ -60,14 +59,8 @@ pub(super) fn code(schedule: &Schedule, context: &Context) -> String {
     format!("{constants}{functions}{statics}")
 }
 
-/// The CUDA program.
-pub(super) fn cuda(schedule: &Schedule, program: &Program, context: &Context) -> String {
-    let symbols = schedule.graph.symbols();
-    program.statics(&context.layout, &|dim| size_data(dim, &symbols))
-}
-
 /// A size as data of the plan.
-fn size_data(dim: &Dim, symbols: &[String]) -> String {
+pub(super) fn size_data(dim: &Dim, symbols: &[String]) -> String {
     let position = |symbol: &String| symbols.iter().position(|own| own == symbol).unwrap_or(0);
     let symbols: Vec<usize> = dim.symbols().iter().map(position).collect();
     format!("graven::Size {{ factor: {}, symbols: &{symbols:?} }}", dim.factor())

@@ -9,19 +9,23 @@ use std::sync::{Arc, OnceLock, mpsc};
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::Program;
+use super::cuda::{self, Kernels};
 use super::plan::{self, CUDA, Context};
 use super::text::{fault, tokens};
 use crate::graph::Graph;
 use crate::helpers::Helpers;
 use crate::schedule::{Schedule, schedule};
 
+/// Nodes of a graph whose kernels are one task, about; and tasks at most.
+const NODES_OF_A_TASK: usize = 128;
+const MOST_TASKS: usize = 8;
+
 /// What is planned of a graph, by whoever needs it first.
 #[derive(Debug)]
 struct Planned {
     graph: Arc<Graph>,
     schedule: OnceLock<Schedule>,
-    program: OnceLock<Program>,
+    kernels: OnceLock<Kernels>,
 }
 
 impl Planned {
@@ -29,8 +33,8 @@ impl Planned {
         self.schedule.get_or_init(|| scheduled(&self.graph))
     }
 
-    fn program(&self) -> &Program {
-        self.program.get_or_init(|| super::program(self.schedule()))
+    fn kernels(&self) -> &Kernels {
+        self.kernels.get_or_init(|| Kernels::of(self.schedule()))
     }
 }
 
@@ -47,13 +51,60 @@ pub(super) struct Job {
     pub(super) context: Context,
 }
 
-/// What can be written of a job by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    /// Everything but the kernels for CUDA devices.
+/// A job with its plan.
+struct Order {
+    planned: Arc<Planned>,
+    context: Context,
+    /// Into how many parts its kernels are cut.
+    parts: usize,
+}
+
+/// What is written at once.
+#[derive(Debug, Clone, Copy)]
+enum Task {
+    /// Everything of a job but its kernels.
     Code,
-    /// These.
-    Cuda,
+    /// A part of its kernels.
+    Kernels(usize),
+}
+
+/// What was written.
+enum Written {
+    Code(String),
+    Kernels(usize, cuda::Part),
+}
+
+impl Order {
+    fn write(&self, task: Task) -> Written {
+        match task {
+            Task::Code => Written::Code(plan::code(self.planned.schedule(), &self.context)),
+            Task::Kernels(part) => {
+                Written::Kernels(part, self.planned.kernels().part(part, self.parts, &self.context.layout))
+            }
+        }
+    }
+}
+
+/// The body of a function while its parts come in.
+struct Body {
+    code: TokenStream,
+    parts: Vec<Option<cuda::Part>>,
+    kernels: TokenStream,
+}
+
+impl Body {
+    fn take(&mut self, order: &Order, written: Written) {
+        match written {
+            Written::Code(text) => self.code = tokens(&text),
+            Written::Kernels(part, text) => {
+                self.parts[part] = Some(text);
+                if self.parts.iter().all(Option::is_some) {
+                    let parts: Vec<cuda::Part> = self.parts.drain(..).flatten().collect();
+                    self.kernels = tokens(&order.planned.kernels().statics(&parts));
+                }
+            }
+        }
+    }
 }
 
 impl Planner {
@@ -63,7 +114,7 @@ impl Planner {
         self.helpers.push(move || {
             planned.schedule();
             if CUDA {
-                planned.program();
+                planned.kernels();
             }
         });
     }
@@ -73,38 +124,32 @@ impl Planner {
         if let Some(planned) = begun.iter().find(|planned| Arc::ptr_eq(&planned.graph, graph)) {
             return Arc::clone(planned);
         }
-        let (schedule, program) = (OnceLock::new(), OnceLock::new());
-        begun.push(Arc::new(Planned { graph: Arc::clone(graph), schedule, program }));
+        let (schedule, kernels) = (OnceLock::new(), OnceLock::new());
+        begun.push(Arc::new(Planned { graph: Arc::clone(graph), schedule, kernels }));
         Arc::clone(&begun[begun.len() - 1])
     }
 
     /// For each job the body of the function that gives its plan.
     pub(super) fn bodies(&self, jobs: Vec<Job>) -> Vec<TokenStream> {
+        let orders = jobs.into_iter().map(|Job { graph, context }| {
+            let parts = if CUDA { (graph.nodes.len() / NODES_OF_A_TASK).clamp(1, MOST_TASKS) } else { 0 };
+            Arc::new(Order { planned: self.planned(&graph), context, parts })
+        });
+        let orders: Vec<Arc<Order>> = orders.collect();
         // In place of what a helper could not write, there is an error.
-        let parts = if CUDA { [fault(), fault()] } else { [fault(), TokenStream::new()] };
-        let mut bodies = vec![parts; jobs.len()];
-        let mut read = |(job, part, text): (usize, Part, String)| bodies[job][part as usize] = tokens(&text);
+        let body = |order: &Arc<Order>| {
+            let parts = (0..order.parts).map(|_| None).collect();
+            Body { code: fault(), parts, kernels: if CUDA { fault() } else { TokenStream::new() } }
+        };
+        let mut bodies: Vec<Body> = orders.iter().map(body).collect();
+        let mut read = |(job, text): (usize, Written)| bodies[job].take(&orders[job], text);
         let (sender, written) = mpsc::channel();
-        let planned = jobs.into_iter().map(|job| (self.planned(&job.graph), Arc::new(job.context)));
-        let mut order: Vec<_> = planned.enumerate().collect();
-        order.sort_by_key(|(_, (planned, _)): &(usize, (Arc<Planned>, _))| Reverse(planned.graph.nodes.len()));
-        // The largest first, but not both parts of it side by side: one would wait for the schedule.
-        for part in if CUDA { &[Part::Cuda, Part::Code][..] } else { &[Part::Code] } {
-            for (index, (planned, context)) in &order {
-                let (index, part, planned, context) = (*index, *part, Arc::clone(planned), Arc::clone(context));
-                let sender = sender.clone();
-                self.helpers.push(move || {
-                    let text = match part {
-                        Part::Code => plan::code(planned.schedule(), &context),
-                        Part::Cuda => plan::cuda(planned.schedule(), planned.program(), &context),
-                    };
-                    // Nobody waits for it any more if the thread of the macro has panicked.
-                    let _ = sender.send((index, part, text));
-                });
-            }
+        for (job, task) in tasks(&orders) {
+            let (order, sender) = (Arc::clone(&orders[job]), sender.clone());
+            // Nobody waits for it any more if the thread of the macro has panicked.
+            self.helpers.push(move || drop(sender.send((job, order.write(task)))));
         }
         drop(sender);
-        // This thread takes the smallest, since it has the reading to do as well.
         loop {
             written.try_iter().for_each(&mut read);
             if !self.helpers.lend_a_hand() {
@@ -112,8 +157,20 @@ impl Planner {
             }
         }
         written.iter().for_each(&mut read);
-        bodies.into_iter().map(|[code, cuda]| quote!(#code #cuda &PLAN)).collect()
+        let finished = bodies.into_iter().map(|Body { code, kernels, .. }| quote!(#code #kernels &PLAN));
+        finished.collect()
     }
+}
+
+/// What is to be written, by job. Helpers begin at the front and this thread at the back, each with something large; the
+/// small tasks lie between, so that all are done at about the same time.
+fn tasks(orders: &[Arc<Order>]) -> Vec<(usize, Task)> {
+    let mut sizes: Vec<usize> = (0..orders.len()).collect();
+    sizes.sort_by_key(|job| Reverse(orders[*job].planned.graph.nodes.len()));
+    let code = sizes.iter().map(|job| (*job, Task::Code));
+    let of = |job: &usize| (0..orders[*job].parts).map(move |part| (*job, Task::Kernels(part))).collect::<Vec<_>>();
+    let kernels = sizes.iter().flat_map(of);
+    code.clone().take(1).chain(kernels).chain(code.skip(1)).collect()
 }
 
 fn scheduled(graph: &Graph) -> Schedule {

@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use super::Sizes;
 use crate::LANES;
-use crate::cpu::gemm::{tile_start, tiles};
+use crate::cpu::gemm::{tile_start, tiles, totals};
 use crate::cpu::lanes::{self, Lanes};
 use crate::cpu::{Context, Isa, Kind, instantiate, walk};
 
@@ -609,9 +609,20 @@ unsafe fn weight_tile<L: Lanes, const O: usize, const T: usize>(
                 offset += walk.input[1];
             }
         }
-        for (o, sums) in sums.into_iter().enumerate() {
-            for (t, sum) in sums.into_iter().enumerate() {
-                *grad_weight.add(o * n_taps + t) += sum.sum_first(count);
+        let totals = if count >= LANES {
+            totals(sums)
+        } else {
+            let mut totals = [[0.0; T]; O];
+            for o in 0..O {
+                for t in 0..T {
+                    totals[o][t] = sums[o][t].sum_first(count);
+                }
+            }
+            totals
+        };
+        for (o, totals) in totals.into_iter().enumerate() {
+            for (t, total) in totals.into_iter().enumerate() {
+                *grad_weight.add(o * n_taps + t) += total;
             }
         }
     }

@@ -350,26 +350,43 @@ unsafe fn dot_tile<L: Lanes, const R: usize, const C: usize>(
                 }
             }
         }
-        let mut totals = [0.0; LANES];
-        if R * C > FEW_SUMS {
-            let mut all = [L::splat(0.0); LANES];
-            for i in 0..R * C {
-                all[i] = sums[i / C][i % C];
-            }
-            totals = L::sums(all).to_array();
-        } else {
-            for i in 0..R * C {
-                totals[i] = sums[i / C][i % C].sum();
-            }
-        }
-        for r in 0..R {
-            for c in 0..C {
+        for (r, totals) in totals(sums).into_iter().enumerate() {
+            for (c, total) in totals.into_iter().enumerate() {
                 let to = output.add(r * product.output[0] + c * product.output[1]);
-                let total = totals[r * C + c];
                 *to = if product.accumulate { *to + total } else { total };
             }
         }
     }
+}
+
+/// The sums of the lanes of each vector.
+///
+/// # Safety
+/// The set of `L` is enabled.
+#[inline(always)]
+pub(crate) unsafe fn totals<L: Lanes, const R: usize, const C: usize>(vectors: [[L; C]; R]) -> [[f32; C]; R] {
+    let mut totals = [[0.0; C]; R];
+    // SAFETY: the contract.
+    unsafe {
+        for first in (0..R * C).step_by(LANES) {
+            let n = (R * C - first).min(LANES);
+            if n > FEW_SUMS {
+                let mut all = [L::splat(0.0); LANES];
+                for i in 0..n {
+                    all[i] = vectors[(first + i) / C][(first + i) % C];
+                }
+                let all = L::sums(all).to_array();
+                for i in 0..n {
+                    totals[(first + i) / C][(first + i) % C] = all[i];
+                }
+            } else {
+                for i in first..first + n {
+                    totals[i / C][i % C] = vectors[i / C][i % C].sum();
+                }
+            }
+        }
+    }
+    totals
 }
 
 /// Up to so many vectors, adding the lanes of each is cheaper than adding those of 16 at once.

@@ -69,10 +69,22 @@ pub(crate) fn emit(
         let owner = if has_struct { format!("{}::", module.name) } else { String::new() };
         let jobs: Vec<Job> = checked.functions.iter().flat_map(|own| jobs_of(own, &owner, of(&own.function))).collect();
         let names: Vec<String> = jobs.iter().map(|job| job.context.name.clone()).collect();
-        let mut planned = names.iter().zip(planner.bodies(jobs));
-        for function in &checked.functions {
+        let writing = planner.write(jobs);
+        // Meanwhile what only this thread can do.
+        let mut of_module = TokenStream::new();
+        if has_struct {
+            of_module.extend(module_plan(module, checked, &layout));
+            of_module.extend(checked.weights.iter().map(|path| depend_on(path)));
+            of_module.extend(summary::lookups(module, checked));
+            let methods = checked.functions.iter().filter(|checked| checked.function.method);
+            let names: Vec<Ident> = methods.flat_map(plan_names).collect();
+            items.extend(model(krate, module, &summary::plan(module, checked), &names));
+        }
+        let tables: Vec<TokenStream> =
+            checked.functions.iter().map(|function| summary::docs(checked, function)).collect();
+        let mut planned = names.iter().zip(writing.read());
+        for (function, table) in checked.functions.iter().zip(tables) {
             let layout = of(&function.function);
-            let table = summary::docs(checked, function);
             let names = plan_names(function);
             let plans_of = names.iter().zip(planned.by_ref()).map(|(name, (of, body))| {
                 let doc = format!(" What `{of}` does, as the compiler planned it.");
@@ -90,14 +102,7 @@ pub(crate) fn emit(
                 functions.extend(body);
             }
         }
-        if has_struct {
-            plans.extend(module_plan(module, checked, &layout));
-            plans.extend(checked.weights.iter().map(|path| depend_on(path)));
-            plans.extend(summary::lookups(module, checked));
-            let methods = checked.functions.iter().filter(|checked| checked.function.method);
-            let names: Vec<Ident> = methods.flat_map(plan_names).collect();
-            items.extend(model(krate, module, &summary::plan(module, checked), &names));
-        }
+        plans.extend(of_module);
     }
     if has_struct {
         items.extend(structure(krate, module, true));

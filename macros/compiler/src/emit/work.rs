@@ -129,13 +129,34 @@ impl Planner {
         Arc::clone(&begun[begun.len() - 1])
     }
 
-    /// For each job the body of the function that gives its plan.
-    pub(super) fn bodies(&self, jobs: Vec<Job>) -> Vec<TokenStream> {
+    /// Begins to write the bodies of the functions that give the plans.
+    pub(super) fn write(&self, jobs: Vec<Job>) -> Writing<'_> {
         let orders = jobs.into_iter().map(|Job { graph, context }| {
             let parts = if CUDA { (graph.nodes.len() / NODES_OF_A_TASK).clamp(1, MOST_TASKS) } else { 0 };
             Arc::new(Order { planned: self.planned(&graph), context, parts })
         });
         let orders: Vec<Arc<Order>> = orders.collect();
+        let (sender, written) = mpsc::channel();
+        for (job, task) in tasks(&orders) {
+            let (order, sender) = (Arc::clone(&orders[job]), sender.clone());
+            // Nobody waits for it any more if the thread of the macro has panicked.
+            self.helpers.push(move || drop(sender.send((job, order.write(task)))));
+        }
+        Writing { helpers: &self.helpers, orders, written }
+    }
+}
+
+/// What is being written.
+pub(super) struct Writing<'a> {
+    helpers: &'a Helpers,
+    orders: Vec<Arc<Order>>,
+    written: mpsc::Receiver<(usize, Written)>,
+}
+
+impl Writing<'_> {
+    /// For each job the body of the function that gives its plan.
+    pub(super) fn read(self) -> Vec<TokenStream> {
+        let Writing { helpers, orders, written } = self;
         // In place of what a helper could not write, there is an error.
         let body = |order: &Arc<Order>| {
             let parts = (0..order.parts).map(|_| None).collect();
@@ -143,16 +164,9 @@ impl Planner {
         };
         let mut bodies: Vec<Body> = orders.iter().map(body).collect();
         let mut read = |(job, text): (usize, Written)| bodies[job].take(&orders[job], text);
-        let (sender, written) = mpsc::channel();
-        for (job, task) in tasks(&orders) {
-            let (order, sender) = (Arc::clone(&orders[job]), sender.clone());
-            // Nobody waits for it any more if the thread of the macro has panicked.
-            self.helpers.push(move || drop(sender.send((job, order.write(task)))));
-        }
-        drop(sender);
         loop {
             written.try_iter().for_each(&mut read);
-            if !self.helpers.lend_a_hand() {
+            if !helpers.lend_a_hand() {
                 break;
             }
         }

@@ -119,7 +119,7 @@ const _: () = {
         /// Parameter `fc1.weight`, [120, 192].
         const FC1_WEIGHT: graven::Range = 2000..25040;
         const FC1_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 16,
+            vectors: 1,
             in_features: 192,
             out_features: 120,
             transposed: false,
@@ -133,7 +133,7 @@ const _: () = {
         /// Parameter `fc2.weight`, [60, 120].
         const FC2_WEIGHT: graven::Range = 25168..32368;
         const FC2_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 16,
+            vectors: 1,
             in_features: 120,
             out_features: 60,
             transposed: false,
@@ -147,7 +147,7 @@ const _: () = {
         /// Parameter `out.weight`, [10, 60].
         const OUT_WEIGHT: graven::Range = 32432..33032;
         const OUT_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 16,
+            vectors: 1,
             in_features: 60,
             out_features: 10,
             transposed: false,
@@ -198,33 +198,15 @@ const _: () = {
             dims: [12, 16],
             strides: [[16, 1], [1, 0]],
         };
-        const FC1_SIZES_2: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 1,
-            in_features: 192,
-            out_features: 120,
-            transposed: false,
-        };
         const RELU_SIZES_7: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
             dims: [120],
             strides: [[1], [1]],
-        };
-        const FC2_SIZES_2: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 1,
-            in_features: 120,
-            out_features: 60,
-            transposed: false,
         };
         const RELU_SIZES_8: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
             dims: [60],
             strides: [[1], [1]],
         };
-        const OUT_SIZES_3: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 1,
-            in_features: 60,
-            out_features: 10,
-            transposed: false,
-        };
-        const OUT_SIZES_4: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
+        const OUT_SIZES_3: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
             dims: [10],
             strides: [[1], [1]],
         };
@@ -462,7 +444,7 @@ const _: () = {
             );
             kernels::linear::forward(
                 &tile.cx,
-                &FC1_SIZES_2,
+                &FC1_SIZES,
                 relu_one_2,
                 &tile.parameters[FC1_WEIGHT],
                 fc1_one,
@@ -486,7 +468,7 @@ const _: () = {
             );
             kernels::linear::forward(
                 &tile.cx,
-                &FC2_SIZES_2,
+                &FC2_SIZES,
                 relu_one_3,
                 &tile.parameters[FC2_WEIGHT],
                 fc2_one,
@@ -510,7 +492,7 @@ const _: () = {
             );
             kernels::linear::forward(
                 &tile.cx,
-                &OUT_SIZES_3,
+                &OUT_SIZES,
                 relu_one_4,
                 &tile.parameters[OUT_WEIGHT],
                 out_one,
@@ -522,7 +504,7 @@ const _: () = {
             );
             kernels::cpu::map::map(
                 &tile.cx,
-                &OUT_SIZES_4,
+                &OUT_SIZES_3,
                 [out_one, &tile.parameters[OUT_BIAS]],
                 out_one_2,
                 out_formula(),
@@ -593,11 +575,13 @@ const _: () = {
                             results: &[],
                             int_results: &[],
                             tile: graven::TilePlan {
+                                samples: 16,
                                 floats: 69120,
                                 ints: 0,
                                 steps: &[tile_of_samples],
                             },
                             one: Some(graven::TilePlan {
+                                samples: 1,
                                 floats: 6832,
                                 ints: 0,
                                 steps: &[one_sample],
@@ -719,7 +703,7 @@ const _: () = {
         /// Parameter `fc1.weight`, [120, 192].
         const FC1_WEIGHT: graven::Range = 2000..25040;
         const FC1_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 16,
+            vectors: 1,
             in_features: 192,
             out_features: 120,
             transposed: false,
@@ -733,7 +717,7 @@ const _: () = {
         /// Parameter `fc2.weight`, [60, 120].
         const FC2_WEIGHT: graven::Range = 25168..32368;
         const FC2_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 16,
+            vectors: 1,
             in_features: 120,
             out_features: 60,
             transposed: false,
@@ -747,7 +731,7 @@ const _: () = {
         /// Parameter `out.weight`, [10, 60].
         const OUT_WEIGHT: graven::Range = 32432..33032;
         const OUT_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 16,
+            vectors: 1,
             in_features: 60,
             out_features: 10,
             transposed: false,
@@ -1094,6 +1078,7 @@ const _: () = {
                                 },
                             ],
                             tile: graven::TilePlan {
+                                samples: 16,
                                 floats: 69120,
                                 ints: 32,
                                 steps: &[tile_of_samples],
@@ -1270,7 +1255,7 @@ const _: () = {
         /// Parameter `fc1.weight`, [120, 192].
         const FC1_WEIGHT: graven::Range = 2000..25040;
         const FC1_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 16,
+            vectors: 1,
             in_features: 192,
             out_features: 120,
             transposed: false,
@@ -1284,7 +1269,7 @@ const _: () = {
         /// Parameter `fc2.weight`, [60, 120].
         const FC2_WEIGHT: graven::Range = 25168..32368;
         const FC2_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 16,
+            vectors: 1,
             in_features: 120,
             out_features: 60,
             transposed: false,
@@ -1298,7 +1283,7 @@ const _: () = {
         /// Parameter `out.weight`, [10, 60].
         const OUT_WEIGHT: graven::Range = 32432..33032;
         const OUT_SIZES: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 16,
+            vectors: 1,
             in_features: 60,
             out_features: 10,
             transposed: false,
@@ -1340,7 +1325,7 @@ const _: () = {
             samples: Some(1),
         };
         const OUT_GRAD_SIZES_2: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 16,
+            vectors: 1,
             in_features: 10,
             out_features: 60,
             transposed: true,
@@ -1360,7 +1345,7 @@ const _: () = {
             samples: Some(0),
         };
         const FC2_GRAD_SIZES_2: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 16,
+            vectors: 1,
             in_features: 60,
             out_features: 120,
             transposed: true,
@@ -1380,7 +1365,7 @@ const _: () = {
             samples: Some(0),
         };
         const FC1_GRAD_SIZES_2: kernels::linear::Sizes = kernels::linear::Sizes {
-            vectors: 16,
+            vectors: 1,
             in_features: 120,
             out_features: 192,
             transposed: true,
@@ -2045,6 +2030,7 @@ const _: () = {
                                 },
                             ],
                             tile: graven::TilePlan {
+                                samples: 16,
                                 floats: 178432,
                                 ints: 48,
                                 steps: &[tile_of_samples],

@@ -57,7 +57,7 @@ fn conv(isa: Isa, channels: [usize; 2], kernel_size: usize, padding: usize, size
 
 fn linear(isa: Isa, in_features: usize, out_features: usize) {
     let cx = Context { count: LANES, ..Context::whole(isa, 0) };
-    let sizes = linear::Sizes { vectors: LANES, in_features, out_features, transposed: false };
+    let sizes = linear::Sizes { vectors: 1, in_features, out_features, transposed: false };
     let back = linear::Sizes { in_features: out_features, out_features: in_features, transposed: true, ..sizes };
     let grad = linear::GradSizes { vectors: 1, rows: out_features, columns: in_features };
     let (mut input, mut weight, mut output) =

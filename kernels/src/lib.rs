@@ -8,6 +8,10 @@
 /// 16 f32 fill one AVX-512 register, or two of AVX2.
 pub const LANES: usize = 16;
 
+/// Samples of a tile where the parameters of a loop outgrow the second cache: each tile reads all of them from further away, and
+/// its gradients as well.
+pub const WIDE: usize = 64;
+
 /// Up to so many samples, evaluation runs them one by one, each in the layout `rows`, instead of in a tile that they do not
 /// fill. A tile of the tutorial network takes as long as ten single samples; where parameters outgrow the cache it takes as long
 /// as three, and the compiler chooses less.

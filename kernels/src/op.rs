@@ -232,8 +232,18 @@ impl fmt::Display for Layout {
 pub enum Layouts {
     /// Every layout.
     Any,
+    /// Every layout, and this one is the fastest.
+    Best(Layout),
     /// Only this one.
     Only(Layout),
+}
+
+impl Layouts {
+    /// Whether the kernels take rows, of any number of samples.
+    #[must_use]
+    pub fn takes_rows(self) -> bool {
+        self != Layouts::Only(Layout::Samples)
+    }
 }
 
 /// One operand of a kernel call.
@@ -250,7 +260,8 @@ pub struct Operand {
 pub struct Call {
     /// The layout of batched operands.
     pub layout: Layout,
-    /// Samples of a tile: 16, or 1 in the way for few samples, whose layout is `Rows`.
+    /// Samples of a tile: 16; 1 in the way for few samples and [`WIDE`](crate::WIDE) where parameters outgrow the cache, and then the
+    /// layout is `Rows`.
     pub tile: usize,
     /// The inputs.
     pub inputs: Vec<Operand>,

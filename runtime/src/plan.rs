@@ -106,7 +106,7 @@ pub struct LoopPlan {
     pub results: &'static [SumPlan],
     /// Where the integer sums go.
     pub int_results: &'static [SumPlan],
-    /// A tile of 16 samples.
+    /// A tile of 16 samples, or of more where the parameters outgrow the cache.
     pub tile: TilePlan,
     /// A tile of a single sample, which runs instead where there are few.
     pub one: Option<TilePlan>,
@@ -117,6 +117,8 @@ pub struct LoopPlan {
 /// What runs on a tile.
 #[derive(Debug)]
 pub struct TilePlan {
+    /// Samples of a tile.
+    pub samples: usize,
     /// Floats of its arena.
     pub floats: usize,
     /// Integers of its arena.

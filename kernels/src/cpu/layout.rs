@@ -67,10 +67,10 @@ pub fn load_samples_i64(cx: &Context, features: usize, full: &[i64], samples: &m
     }
 }
 
-/// Samples `cx.first..cx.first + cx.count` of the complete tensor `full` [N, features] -> rows [16, features]; the rows behind
+/// Samples `cx.first..cx.first + cx.count` of the complete tensor `full` [N, features] -> rows [tile, features]; the rows behind
 /// hold copies of the last one.
 ///
-/// Panics if `full` has fewer samples, or if `rows` does not have 16 * features elements.
+/// Panics if `full` has fewer samples, or if `rows` has no room for them or ends within a row.
 pub fn load_rows(cx: &Context, features: usize, full: &[f32], rows: &mut [f32]) {
     load_rows_of(cx, features, full, rows);
 }
@@ -114,7 +114,7 @@ pub fn store_samples_i64(cx: &Context, features: usize, samples: &[i64], output:
     }
 }
 
-/// The first `cx.count` of rows [16, features], or of fewer -> `output` [count, features], the place of just these samples.
+/// The first `cx.count` of rows [tile, features] -> `output` [count, features], the place of just these samples.
 ///
 /// Panics if `rows` has less than count * features elements, or `output` another number.
 pub fn store_rows(cx: &Context, features: usize, rows: &[f32], output: &mut [f32]) {
@@ -127,11 +127,13 @@ pub fn store_rows_i64(cx: &Context, features: usize, rows: &[i64], output: &mut 
 }
 
 fn load_rows_of<T: Copy>(cx: &Context, features: usize, full: &[T], rows: &mut [T]) {
-    assert_eq!(rows.len(), walk::product(&[LANES, features]), "load_rows: rows is not [16, {features}]");
-    let valid = tile(cx, features, full);
-    rows[..valid.len()].copy_from_slice(valid);
-    for lane in cx.count..LANES {
-        rows.copy_within((lane - 1) * features..lane * features, lane * features);
+    let valid = valid(cx, features, full);
+    let fits = rows.len() >= valid.len() && (features == 0 || rows.len().is_multiple_of(features));
+    assert!(fits, "load_rows: rows of {} elements is no tile of {} samples of {features}", rows.len(), cx.count);
+    let (own, behind) = rows.split_at_mut(valid.len());
+    own.copy_from_slice(valid);
+    if let Some(last) = own.len().checked_sub(features).map(|start| &own[start..]) {
+        behind.chunks_exact_mut(features.max(1)).for_each(|row| row.copy_from_slice(last));
     }
 }
 
@@ -142,10 +144,17 @@ fn store_rows_of<T: Copy>(cx: &Context, features: usize, rows: &[T], output: &mu
     output.copy_from_slice(&rows[..valid]);
 }
 
-/// The samples of the tile, [count, features].
+/// The samples of a tile of 16, [count, features].
 #[track_caller]
 fn tile<'a, T>(cx: &Context, features: usize, full: &'a [T]) -> &'a [T] {
-    assert!((1..=LANES).contains(&cx.count), "a tile holds 1..={LANES} samples, not {}", cx.count);
+    assert!(cx.count <= LANES, "a tile holds 1..={LANES} samples, not {}", cx.count);
+    valid(cx, features, full)
+}
+
+/// The samples of a tile, [count, features].
+#[track_caller]
+fn valid<'a, T>(cx: &Context, features: usize, full: &'a [T]) -> &'a [T] {
+    assert!(cx.count > 0, "a tile holds at least one sample");
     &full[cx.first * features..][..cx.count * features]
 }
 

@@ -166,7 +166,7 @@ impl Isa {
 pub struct Context {
     /// The instruction set to run on.
     pub isa: Isa,
-    /// How many samples of the tile are real, 1..=16. The lanes behind them hold copies, whose results nobody reads.
+    /// How many samples of the tile are real, at least one. What lies behind them, copies or nothing, nobody reads the results of.
     pub count: usize,
     /// Index in the batch of the tile's first sample.
     pub first: usize,

@@ -89,7 +89,7 @@ impl Op for CrossEntropyOp {
 
     fn layouts(&self) -> Layouts {
         // With lanes over samples nothing is added across lanes, and a few classes fill them as well as many.
-        Layouts::Only(Layout::Samples)
+        Layouts::Best(Layout::Samples)
     }
 
     fn kernel(&self, call: &Call) -> Kernel {

@@ -4,16 +4,21 @@ use super::{GradSizes, Sizes};
 use crate::cpu::gemm;
 use crate::cpu::{Context, walk};
 
-/// The product of plain rows: a tile in the `rows` layout, or a complete tensor.
+/// The product of plain rows, a tile in the `rows` layout or a complete tensor: of its first `cx.count * vectors` vectors. What
+/// the output holds behind them stays.
 ///
-/// input [vectors, in_features], weight [out_features, in_features] (or its transpose) -> output [vectors, out_features].
+/// input [.., in_features], weight [out_features, in_features] (or its transpose) -> output [.., out_features].
 ///
-/// Panics if a slice does not have its size.
+/// Panics if the weight does not have its size, or another slice has less.
 pub fn forward(cx: &Context, sizes: &Sizes, input: &[f32], weight: &[f32], output: &mut [f32]) {
     let Sizes { vectors, in_features, out_features, transposed } = *sizes;
-    check(sizes, input.len(), weight.len(), output.len());
-    let sizes = [vectors, in_features, out_features];
-    // SAFETY: `check` has compared the lengths with the sizes.
+    let n = walk::product(&[cx.count, vectors]);
+    assert!(input.len() >= walk::product(&[n, in_features]), "linear::forward: the input does not fit {sizes:?}");
+    let elements = walk::product(&[in_features, out_features]);
+    assert_eq!(weight.len(), elements, "linear::forward: the weight does not fit {sizes:?}");
+    assert!(output.len() >= walk::product(&[n, out_features]), "linear::forward: the output does not fit {sizes:?}");
+    let sizes = [n, in_features, out_features];
+    // SAFETY: the lengths are checked above.
     unsafe {
         let (input, weight, output) = (input.as_ptr(), weight.as_ptr(), output.as_mut_ptr());
         if transposed {
@@ -49,18 +54,6 @@ pub fn grad_weight(cx: &Context, sizes: &GradSizes, lhs: &[f32], rhs: &[f32], gr
     unsafe {
         gemm::row_major(cx.isa, [rows, n, columns], [1, rows], true, lhs.as_ptr(), rhs.as_ptr(), grad.as_mut_ptr());
     }
-}
-
-#[track_caller]
-fn check(sizes: &Sizes, input: usize, weight: usize, output: usize) {
-    let Sizes { vectors, in_features, out_features, .. } = *sizes;
-    assert_eq!(input, walk::product(&[vectors, in_features]), "linear::forward: the input does not fit {sizes:?}");
-    assert_eq!(
-        weight,
-        walk::product(&[in_features, out_features]),
-        "linear::forward: the weight does not fit {sizes:?}"
-    );
-    assert_eq!(output, walk::product(&[vectors, out_features]), "linear::forward: the output does not fit {sizes:?}");
 }
 
 #[cfg(test)]

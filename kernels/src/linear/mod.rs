@@ -17,7 +17,7 @@ pub const CUDA: &str = include_str!("cuda.cu");
 /// The sizes of one product: `vectors` inputs of `in_features` become as many outputs of `out_features`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
-    /// How many vectors are multiplied.
+    /// How many vectors one sample holds; the kernel multiplies `cx.count * vectors` of them.
     pub vectors: usize,
     /// Elements of one input vector.
     pub in_features: usize,
@@ -111,11 +111,9 @@ impl Op for LinearOp {
 
     fn kernel(&self, call: &Call) -> Kernel {
         let (in_features, out_features) = self.features(&call.inputs[1].ty);
-        let own = vectors(call, &call.inputs[0]);
-        // In rows, the vectors of all samples of the tile stand one after the other.
-        let all = if call.layout == Layout::Rows { own.times(&Dim::known(call.tile)).unwrap_or(own) } else { own };
         let fields = format!(
-            "vectors: {all}, in_features: {in_features}, out_features: {out_features}, transposed: {}",
+            "vectors: {}, in_features: {in_features}, out_features: {out_features}, transposed: {}",
+            vectors(call, &call.inputs[0]),
             self.transposed
         );
         Kernel::new("linear::forward", "linear::Sizes", &fields)

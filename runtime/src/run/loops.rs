@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use graven_kernels::LANES;
 use graven_kernels::cpu::{Context, Isa};
 
 use super::tile::Tile;
@@ -38,7 +37,7 @@ pub(super) struct Call<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cut {
     n_samples: usize,
-    /// Samples of a tile: 16 or 1.
+    /// Samples of a tile.
     tile: usize,
     n_tiles: usize,
     n_chunks: usize,
@@ -51,10 +50,11 @@ impl Cut {
             // One chunk: it runs on the thread of the caller, which has its answer before another thread would be awake.
             return Self { n_samples, tile: 1, n_tiles: n_samples, n_chunks: 1 };
         }
-        let n_tiles = n_samples.div_ceil(LANES);
+        let tile = plan.tile.samples;
+        let n_tiles = n_samples.div_ceil(tile);
         let max_chunks = if plan.sums + plan.int_sums > 0 { MAX_CHUNKS } else { MAX_CHUNKS_WITHOUT_SUMS };
         let tiles_per_chunk = plan.tiles_per_chunk.max(n_tiles.div_ceil(max_chunks)).max(1);
-        Self { n_samples, tile: LANES, n_tiles, n_chunks: n_tiles.div_ceil(tiles_per_chunk) }
+        Self { n_samples, tile, n_tiles, n_chunks: n_tiles.div_ceil(tiles_per_chunk) }
     }
 
     /// The tiles of a chunk: chunks differ by one tile at most, so that threads finish together.
@@ -292,7 +292,7 @@ mod tests {
         int_sums: 0,
         results: &[],
         int_results: &[],
-        tile: TilePlan { floats: 0, ints: 0, steps: &[] },
+        tile: TilePlan { samples: 16, floats: 0, ints: 0, steps: &[] },
         one: None,
         few: 0,
     };
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn few_samples_are_tiles_of_their_own() {
         for n_samples in 1..=6 {
-            let one = Some(TilePlan { floats: 0, ints: 0, steps: &[] });
+            let one = Some(TilePlan { samples: 1, floats: 0, ints: 0, steps: &[] });
             let cut = Cut::new(&LoopPlan { one, few: 4, ..EMPTY }, &[n_samples]);
             let tiles: Vec<_> = (0..cut.n_tiles).map(|tile| cut.samples(tile).len()).collect();
             assert_eq!(tiles, if n_samples <= 4 { vec![1; n_samples] } else { vec![n_samples] });

@@ -268,7 +268,8 @@ impl Emitter<'_> {
             } else {
                 let extent = &own.extent;
                 let doc = format!(
-                    " One tile: {LANES} samples pass through every operation of the loop over {extent} samples."
+                    " One tile: {} samples pass through every operation of the loop over {extent} samples.",
+                    own.tile
                 );
                 ("tile_of_samples", doc)
             };
@@ -279,7 +280,13 @@ impl Emitter<'_> {
             );
             steps.push(name);
         }
-        format!("graven::TilePlan {{ floats: {}, ints: {}, steps: &[{}] }}", arena.floats, arena.ints, steps.join(", "))
+        format!(
+            "graven::TilePlan {{ samples: {}, floats: {}, ints: {}, steps: &[{}] }}",
+            own.tile,
+            arena.floats,
+            arena.ints,
+            steps.join(", ")
+        )
     }
 
     fn buffers(&mut self, own: &Loop, arena: &Arena) -> Buffers {

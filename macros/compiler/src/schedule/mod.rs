@@ -13,7 +13,7 @@ use std::collections::HashSet;
 
 use graven_kernels::dim::{Dim, Type};
 use graven_kernels::op::{Call, Kernel, Layout, Layouts, Operand, Value};
-use graven_kernels::{FEW, LANES};
+use graven_kernels::{FEW, LANES, WIDE};
 
 use crate::graph::{Graph, Kind, Target};
 use place::Scheduled;
@@ -53,7 +53,7 @@ pub struct Stage {
 pub struct Loop {
     /// How many samples there are.
     pub extent: Dim,
-    /// Samples of a tile: 16, or 1 in the way for few samples.
+    /// Samples of a tile: 16; 1 in the way for few samples, and [`WIDE`] where the parameters outgrow the cache.
     pub tile: usize,
     /// The way for few samples: the same, with a single sample for a tile and every value in rows. Only in evaluation, and
     /// where nothing is added up over samples: who waits for an answer neither trains nor asks for a mean.
@@ -202,17 +202,17 @@ pub fn call(graph: &Graph, value: Value, layout: Layout, tile: usize, batched: &
 }
 
 /// Floats of accumulators that cost as much as one multiply-add: clearing and adding them up goes at memory speed.
-/// A chunk is made large enough that they cost at most a twentieth of its work.
+/// A chunk is made large enough that they cost about a twentieth of its work.
 const MULTIPLY_ADDS_PER_SUM: u64 = 200;
 
 /// Floats of parameters that stay in the second cache from one sample to the next: 1 MB.
 const CACHED_PARAMETERS: usize = 256 * 1024;
 
 impl Loop {
-    fn new(extent: Dim, adds_up: bool, graph: &Graph) -> Loop {
+    fn new(extent: Dim, adds_up: bool, wide: bool, graph: &Graph) -> Loop {
         let few = !graph.differentiated && !adds_up && extent.factor() <= FEW;
         let one = few.then(|| Box::new(Loop::of_tiles(extent.clone(), 1)));
-        Loop { one, ..Loop::of_tiles(extent, LANES) }
+        Loop { one, ..Loop::of_tiles(extent, if wide { WIDE } else { LANES }) }
     }
 
     fn of_tiles(extent: Dim, tile: usize) -> Loop {
@@ -252,7 +252,8 @@ impl Loop {
     /// The cost model: a chunk has as many tiles as its accumulators are worth.
     fn choose_chunks(&mut self, graph: &Graph) {
         let sums = self.sums.iter().map(|sum| sum.len as u64).fold(0, u64::saturating_add);
-        let tiles = sums.saturating_mul(MULTIPLY_ADDS_PER_SUM).div_ceil(self.cost(graph).max(1));
+        let cost = self.cost(graph).max(1);
+        let tiles = sums.saturating_mul(MULTIPLY_ADDS_PER_SUM).saturating_add(cost / 2) / cost;
         self.tiles_per_chunk = usize::try_from(tiles.clamp(1, 1024)).unwrap_or(1024);
     }
 
@@ -295,12 +296,12 @@ impl Loop {
     }
 }
 
-/// The layout in which an operation runs: its only one, or that of its first operand that is in the tile. A single sample
-/// leaves no choice: in `Samples`, it would be one lane of 16.
+/// The layout in which an operation runs: its only or its best one, or that of its first operand that is in the tile. In
+/// `Samples` there are 16, no more and no less.
 fn choose_layout(layouts: Layouts, own: &Loop, operands: &[Value]) -> Layout {
     match layouts {
-        _ if own.tile == 1 => Layout::Rows,
-        Layouts::Only(layout) => layout,
+        _ if own.tile != LANES => Layout::Rows,
+        Layouts::Only(layout) | Layouts::Best(layout) => layout,
         Layouts::Any => operands.iter().find_map(|operand| own.layouts_of(*operand).next()).unwrap_or(Layout::Samples),
     }
 }

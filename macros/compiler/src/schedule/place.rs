@@ -1,11 +1,11 @@
 //! Where each value lives, and the steps that follow from it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use graven_kernels::dim::{Dim, Type};
 use graven_kernels::op::{Batching, Layout, Op, Operand, Value};
 
-use super::{Buffer, Destination, Loop, Source, Stage, Step, Sum, call, choose_layout, computes};
+use super::{Buffer, CACHED_PARAMETERS, Destination, Loop, Source, Stage, Step, Sum, call, choose_layout, computes};
 use crate::graph::{Graph, Kind, Target};
 
 /// Where a value lives.
@@ -203,7 +203,8 @@ impl<'a> Placement<'a> {
                         let adds_up =
                             |home: &Home| matches!(home, Home::Sum(at, own) if *at == stage && *own == extent);
                         let adds_up = self.homes.iter().any(adds_up);
-                        loops.push(Loop::new(extent, adds_up, graph));
+                        let wide = Self::is_wide(graph, &self.homes, stage, &extent);
+                        loops.push(Loop::new(extent, adds_up, wide, graph));
                         loops.len() - 1
                     });
                     let own = &mut stages[stage].loops[index];
@@ -240,6 +241,27 @@ impl<'a> Placement<'a> {
             .collect();
         let Placement { homes, values, .. } = self;
         Scheduled { homes, values, stages, outputs: copied, gradients }
+    }
+
+    /// The cost model for many parameters: whether those that a loop reads outgrow the cache, and its operations take wide tiles.
+    fn is_wide(graph: &Graph, homes: &[Home], stage: usize, extent: &Dim) -> bool {
+        let is_here =
+            |home: &Home| matches!(home, Home::Tile(at, own) | Home::Sum(at, own) if *at == stage && own == extent);
+        let here = (0..homes.len()).filter(|position| is_here(&homes[*position])).map(Value);
+        let (mut parameters, mut floats) = (HashSet::new(), 0_usize);
+        for value in here.filter(|value| computes(graph, *value)) {
+            if !graph.op(value).is_some_and(|op| op.layouts().takes_rows()) {
+                return false;
+            }
+            for input in &graph.node(value).inputs {
+                let root = graph.root(*input);
+                if matches!(graph.node(root).kind, Kind::Parameter { .. }) && parameters.insert(root) {
+                    let own = graph.node(root).ty.elements().map_or(0, |elements| elements.factor());
+                    floats = floats.saturating_add(own);
+                }
+            }
+        }
+        floats > CACHED_PARAMETERS
     }
 
     /// Makes sure that a complete tensor exists for a value that a whole operation reads.

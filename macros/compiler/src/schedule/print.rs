@@ -44,8 +44,9 @@ impl fmt::Display for Schedule {
             for own in &stage.loops {
                 writeln!(
                     f,
-                    "  loop over {} samples, 16 a tile, {} a chunk at least, {} multiply-adds a tile",
+                    "  loop over {} samples, {} a tile, {} a chunk at least, {} multiply-adds a tile",
                     own.extent,
+                    own.tile,
                     if own.tiles_per_chunk == 1 {
                         "1 tile".to_owned()
                     } else {

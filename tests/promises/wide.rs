@@ -32,6 +32,14 @@ network! {
         pub fn loss(&self, t: Tensor<[N, FEATURES]>, labels: Tensor<[N], i64>) -> Tensor<[]> {
             cross_entropy(self.forward(t), labels)
         }
+
+        pub fn many(&self, t: Tensor<[N, FEATURES]>) -> (Tensor<[N, 17]>, Tensor<[N], i64>) {
+            let t = self.fc2(self.fc1(t));
+            let t = gelu(t) * softmax(t, dim = 1) + log_softmax(t, dim = 1);
+            let square = t.reshape([N, 16, 32]);
+            let rows = sum(matmul(square, permute(square, [0, 2, 1])), dim = 2);
+            (cat([rows, mean(t, dim = 1, keepdim = true)], dim = 1), argmax(rows, dim = 1))
+        }
     }
 }
 
@@ -90,7 +98,7 @@ fn the_tile_holds_64_samples_and_conv_nets_keep_16() {
             .map(|own| own.tile.samples)
             .collect()
     };
-    assert_eq!(samples(Wide::functions()), [64, 64, 64]);
+    assert_eq!(samples(Wide::functions()), [64; 4]);
     assert!(samples(crate::networks::Tutorial::functions()).iter().all(|samples| *samples == 16));
 }
 
@@ -126,6 +134,21 @@ fn numbers_are_those_of_plain_loops() {
         for (name, wanted) in [("out.weight", out), ("fc2.weight", fc2), ("fc1.weight", fc1)] {
             assert_close(&format!("{name} of {n}"), &gradients.get(name).unwrap().to_vec().unwrap(), &wanted);
         }
+    }
+}
+
+#[test]
+fn a_sample_in_a_wide_tile_gives_what_it_gives_alone() {
+    let network: Wide = new(5);
+    let n = 70;
+    let (images, _) = batch(n);
+    let (all, classes) = network.many(&images).unwrap();
+    let (all, classes) = (all.to_vec().unwrap(), classes.to_vec().unwrap());
+    for (s, image) in images.to_vec().unwrap().chunks(FEATURES).enumerate() {
+        let (alone, class) = network.many(&Tensor::new(image.to_vec(), [1, FEATURES]).unwrap()).unwrap();
+        let alone: Vec<f64> = alone.to_vec().unwrap().into_iter().map(f64::from).collect();
+        assert_close(&format!("sample {s}"), &all[s * 17..][..17], &alone);
+        assert_eq!(classes[s], class.item().unwrap());
     }
 }
 

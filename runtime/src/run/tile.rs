@@ -6,9 +6,9 @@ use graven_kernels::cpu::{Context, layout};
 
 use crate::floats::Shared;
 
-/// A tile: up to 16 samples of a loop, or a single one, see [`LoopPlan`](crate::plan::LoopPlan).
+/// A tile: up to 16 samples of a loop, a single one, or more than 16, see [`LoopPlan`](crate::plan::LoopPlan).
 ///
-/// In the layout *samples*, a value of a tile is `[features, 16 samples]`, in the layout *rows* it is `[16 samples,
+/// In the layout *samples*, a value of a tile is `[features, 16 samples]`, in the layout *rows* it is `[samples,
 /// features]`. Behind the last sample of a batch, loads repeat it, and stores leave out what was computed for it. A tile of
 /// a single sample is `[1, features]`; it reads its part of complete tensors in place, by [`sample`].
 pub struct Tile<'a> {

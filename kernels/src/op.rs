@@ -11,8 +11,7 @@
 //! A kernel acts on one tile of 16 samples (in rows: of any number), on a single sample, or on complete tensors. It gets slices
 //! and sizes; it knows neither the batch nor threads, allocates nothing, and overwrites its output, unless it
 //! [sums over samples](Batching::SumsSamples): then it adds to its output. Samples of a tile beyond `cx.count` are copies of a
-//! real one, or whatever the memory held: they may be NaN, are read by
-//! nobody, and never part of a sum.
+//! real one, or whatever the memory held: they may be NaN, are read by nobody, and never part of a sum.
 
 use std::fmt;
 use std::sync::Arc;

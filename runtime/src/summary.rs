@@ -34,13 +34,13 @@ use crate::plan::{ModulePlan, SummaryPlan, SummaryRow};
 /// -------------------------------------------------------------------------------------
 /// layer  type        output          parameters  multiply-adds  bytes kept for backward
 /// -------------------------------------------------------------------------------------
-/// conv   Conv2d      [N, 8, 27, 27]          80         58,320                        -
-///        relu        [N, 8, 27, 27]           -          5,832                   23,328
-///        max_pool2d  [N, 8, 13, 13]           -          5,408                    5,408
+/// conv   Conv2d      [N, 8, 27, 27]          80         58,320                   23,328
+///        relu        [N, 8, 27, 27]           -          5,832                        -
+///        max_pool2d  [N, 8, 13, 13]           -          5,408                   10,816
 ///        flatten     [N, 1352]                -              -                        -
 /// out    Linear      [N, 10]             13,530         13,530                        -
 /// -------------------------------------------------------------------------------------
-/// total                                  13,610         83,090                   28,736
+/// total                                  13,610         83,090                   34,144
 /// 13,610 parameters in 54,440 bytes, all of them trained; multiply-adds and bytes kept are those of one sample
 /// max_pool2d in `forward` leaves 1 row and 1 column of [N, 8, 27, 27] unread";
 /// assert_eq!(Network::summary().to_string(), expected);

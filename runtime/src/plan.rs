@@ -78,7 +78,7 @@ pub struct SumPlan {
 pub enum SumTarget {
     /// To the value with this index, which has as many elements.
     Value(usize),
-    /// To the gradients, from this offset of the parameter layout on.
+    /// To the gradients, from this offset of the parameter layout on. Each trained parameter gets one.
     Gradient(usize),
 }
 

@@ -110,7 +110,13 @@ fn execute(
     assert_eq!(bound.length, plan.parameters, "compiler bug: `{}` has another module's layout", plan.function);
     arguments::resize_outputs(plan, &workspace.symbols, outputs);
     if let Some(gradients) = &mut gradients {
-        gradients.fill(0.0);
+        // Of the parameters that the function trains, each gets its gradient once.
+        let mut end = 0;
+        for trained in plan.trained {
+            gradients[end..trained.start].fill(0.0);
+            end = trained.end;
+        }
+        gradients[end..].fill(0.0);
     }
     place_values(plan, workspace);
 
@@ -140,7 +146,7 @@ fn execute(
         }
     }
     for &(value, offset) in plan.gradients {
-        add(gradients.as_deref_mut(), offset, &workspace.floats[workspace.slots[value].clone()]);
+        write(gradients.as_deref_mut(), offset, &workspace.floats[workspace.slots[value].clone()]);
     }
     copy_outputs(plan, &lists.outputs, workspace);
     workspace.call = lists.recycle();
@@ -185,11 +191,10 @@ fn run_whole(stage: &Stage, call: &Call<'_>, workspace: &mut Workspace) {
     stage.whole.iter().for_each(|operation| operation(&mut whole));
 }
 
-/// Adds to the gradients, which start at zero.
-fn add(gradients: Option<&mut [f32]>, offset: usize, values: &[f32]) {
+/// Writes the gradient of a parameter.
+fn write(gradients: Option<&mut [f32]>, offset: usize, values: &[f32]) {
     let gradients = gradients.expect("compiler bug: a function without gradients computes some");
-    let gradients = &mut gradients[offset..offset + values.len()];
-    gradients.iter_mut().zip(values).for_each(|(gradient, value)| *gradient += value);
+    gradients[offset..offset + values.len()].copy_from_slice(values);
 }
 
 /// Copies the results that no loop has written.

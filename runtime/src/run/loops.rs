@@ -258,14 +258,14 @@ fn pairs(n: usize) -> impl Iterator<Item = (usize, usize)> {
     distances.flat_map(move |distance| (0..n - distance).step_by(2 * distance).map(move |into| (into, into + distance)))
 }
 
-/// Copies the sums to the values, and adds them to the gradients, that the plan names.
+/// Copies the sums to the values and to the gradients that the plan names.
 fn deliver(plan: &LoopPlan, workspace: &mut Workspace, mut gradients: Option<&mut [f32]>) {
     for result in plan.results {
         let sums = &workspace.sums[result.from.clone()];
         match result.to {
             SumTarget::Value(value) => workspace.floats[workspace.slots[value].clone()].copy_from_slice(sums),
             SumTarget::Gradient(offset) => {
-                super::add(gradients.as_deref_mut(), offset, sums);
+                super::write(gradients.as_deref_mut(), offset, sums);
             }
         }
     }

@@ -58,6 +58,14 @@ pub fn verify(schedule: &Schedule) -> Result<(), String> {
     if let Some(index) = outputs_ready.iter().position(|ready| !ready) {
         return Err(format!("output {index} is never written"));
     }
+    for (target, value) in &schedule.graph.gradients {
+        let loops = schedule.stages.iter().flat_map(|stage| &stage.loops);
+        let sums = loops.flat_map(|own| &own.sums).filter(|sum| sum.gradient == Some(*target)).count();
+        let kept = schedule.gradients.iter().filter(|(own, _)| own == target).count();
+        if sums + kept != 1 {
+            return Err(format!("the gradient %{} is written {} times", value.0, sums + kept));
+        }
+    }
     let unscheduled = schedule.homes.iter().any(|home| matches!(home, Home::Tile(stage, _) | Home::Sum(stage, _) | Home::Whole(stage) if *stage >= schedule.stages.len()));
     if unscheduled { Err("a value lives in a stage that does not exist".to_owned()) } else { Ok(()) }
 }

@@ -20,6 +20,8 @@ mod inputs;
 mod memory;
 #[path = "promises/modules.rs"]
 mod modules;
+#[path = "promises/reuse.rs"]
+mod reuse;
 #[path = "promises/wide.rs"]
 mod wide;
 

@@ -33,7 +33,7 @@ const _: () = {
         /// `t`, [1, 28, 28, 16].
         const T: graven::Range = 55296..67840;
         /// Scratch memory of `conv1`.
-        const CONV1_SCRATCH: graven::Range = 67840..68000;
+        const CONV1_SCRATCH: graven::Range = 67840..67990;
         /// `conv1`, [6, 24, 24, 16].
         const CONV1: graven::Range = 0..55296;
         /// `max_pool2d`, [6, 12, 12, 16].
@@ -41,7 +41,7 @@ const _: () = {
         /// `relu`, [6, 12, 12, 16].
         const RELU: graven::Range = 0..13824;
         /// Scratch memory of `conv2`.
-        const CONV2_SCRATCH: graven::Range = 26112..27920;
+        const CONV2_SCRATCH: graven::Range = 26112..27912;
         /// `conv2`, [12, 8, 8, 16].
         const CONV2: graven::Range = 13824..26112;
         /// `max_pool2d`, [12, 4, 4, 16].
@@ -607,7 +607,7 @@ const _: () = {
         /// `images`, [1, 28, 28, 16].
         const IMAGES: graven::Range = 55296..67840;
         /// Scratch memory of `conv1`.
-        const CONV1_SCRATCH: graven::Range = 67840..68000;
+        const CONV1_SCRATCH: graven::Range = 67840..67990;
         /// `conv1`, [6, 24, 24, 16].
         const CONV1: graven::Range = 0..55296;
         /// `max_pool2d`, [6, 12, 12, 16].
@@ -615,7 +615,7 @@ const _: () = {
         /// `relu`, [6, 12, 12, 16].
         const RELU: graven::Range = 0..13824;
         /// Scratch memory of `conv2`.
-        const CONV2_SCRATCH: graven::Range = 26112..27920;
+        const CONV2_SCRATCH: graven::Range = 26112..27912;
         /// `conv2`, [12, 8, 8, 16].
         const CONV2: graven::Range = 13824..26112;
         /// `max_pool2d`, [12, 4, 4, 16].
@@ -1127,75 +1127,75 @@ const _: () = {
         /// The sum of `conv1_grad` over samples, [6, 1, 5, 5].
         const CONV1_GRAD_SUM_2: graven::Range = 32912..33062;
         /// `images`, [1, 28, 28, 16].
-        const IMAGES: graven::Range = 165888..178432;
+        const IMAGES: graven::Range = 138240..150784;
         /// Scratch memory of `conv1`.
-        const CONV1_SCRATCH: graven::Range = 55296..55456;
+        const CONV1_SCRATCH: graven::Range = 55296..55446;
         /// `conv1`, [6, 24, 24, 16].
         const CONV1: graven::Range = 0..55296;
         /// `max_pool2d`, [6, 12, 12, 16].
         const MAX_POOL2D: graven::Range = 110592..124416;
         /// `relu`, [6, 12, 12, 16].
-        const RELU: graven::Range = 124416..138240;
+        const RELU: graven::Range = 55296..69120;
         /// Scratch memory of `conv2`.
-        const CONV2_SCRATCH: graven::Range = 67584..69392;
+        const CONV2_SCRATCH: graven::Range = 81408..83208;
         /// `conv2`, [12, 8, 8, 16].
-        const CONV2: graven::Range = 55296..67584;
+        const CONV2: graven::Range = 69120..81408;
         /// `max_pool2d`, [12, 4, 4, 16].
-        const MAX_POOL2D_2: graven::Range = 67584..70656;
+        const MAX_POOL2D_2: graven::Range = 95232..98304;
         /// `relu`, [12, 4, 4, 16].
-        const RELU_2: graven::Range = 70656..73728;
+        const RELU_2: graven::Range = 81408..84480;
         /// `relu`, [16, 12, 4, 4].
-        const RELU_ROWS: graven::Range = 73728..76800;
+        const RELU_ROWS: graven::Range = 84480..87552;
         /// `fc1`, [16, 120].
-        const FC1_ROWS: graven::Range = 70656..72576;
+        const FC1_ROWS: graven::Range = 81408..83328;
         /// `relu`, [16, 120].
-        const RELU_ROWS_2: graven::Range = 76800..78720;
+        const RELU_ROWS_2: graven::Range = 87552..89472;
         /// `fc2`, [16, 60].
-        const FC2_ROWS: graven::Range = 70656..71616;
+        const FC2_ROWS: graven::Range = 81408..82368;
         /// `relu`, [16, 60].
-        const RELU_ROWS_3: graven::Range = 71616..72576;
+        const RELU_ROWS_3: graven::Range = 82368..83328;
         /// `out`, [16, 10].
-        const OUT_ROWS: graven::Range = 70656..70816;
+        const OUT_ROWS: graven::Range = 81408..81568;
         /// `out`, [16, 10].
-        const OUT_ROWS_2: graven::Range = 70816..70976;
+        const OUT_ROWS_2: graven::Range = 81568..81728;
         /// `out`, [10, 16].
-        const OUT: graven::Range = 70656..70816;
+        const OUT: graven::Range = 81408..81568;
         /// `labels`, [16].
         const LABELS: graven::Range = 0..16;
         /// `cross_entropy`, [16].
-        const CROSS_ENTROPY: graven::Range = 70976..70992;
+        const CROSS_ENTROPY: graven::Range = 81728..81744;
         /// `correct`, [16].
         const CORRECT_ROWS: graven::Range = 16..32;
         /// `labels`, [16].
         const LABELS_ROWS: graven::Range = 32..48;
         /// `cross_entropy_grad`, [16].
-        const CROSS_ENTROPY_GRAD: graven::Range = 70976..70992;
+        const CROSS_ENTROPY_GRAD: graven::Range = 81728..81744;
         /// `cross_entropy_grad`, [10, 16].
-        const CROSS_ENTROPY_GRAD_2: graven::Range = 70816..70976;
+        const CROSS_ENTROPY_GRAD_2: graven::Range = 81568..81728;
         /// `cross_entropy_grad`, [16, 10].
-        const CROSS_ENTROPY_GRAD_ROWS: graven::Range = 72576..72736;
+        const CROSS_ENTROPY_GRAD_ROWS: graven::Range = 83328..83488;
         /// `out_grad`, [16, 60].
-        const OUT_GRAD_ROWS: graven::Range = 70656..71616;
+        const OUT_GRAD_ROWS: graven::Range = 81408..82368;
         /// `relu_grad`, [16, 60].
-        const RELU_GRAD_ROWS: graven::Range = 72576..73536;
+        const RELU_GRAD_ROWS: graven::Range = 83328..84288;
         /// `fc2_grad`, [16, 120].
-        const FC2_GRAD_ROWS: graven::Range = 70656..72576;
+        const FC2_GRAD_ROWS: graven::Range = 81408..83328;
         /// `relu_grad`, [16, 120].
-        const RELU_GRAD_ROWS_2: graven::Range = 78720..80640;
+        const RELU_GRAD_ROWS_2: graven::Range = 89472..91392;
         /// `fc1_grad`, [16, 192].
-        const FC1_GRAD_ROWS: graven::Range = 70656..73728;
+        const FC1_GRAD_ROWS: graven::Range = 81408..84480;
         /// `relu_grad`, [16, 12, 4, 4].
-        const RELU_GRAD_ROWS_3: graven::Range = 76800..79872;
+        const RELU_GRAD_ROWS_3: graven::Range = 87552..90624;
         /// `relu_grad`, [12, 4, 4, 16].
-        const RELU_GRAD: graven::Range = 70656..73728;
+        const RELU_GRAD: graven::Range = 98304..101376;
         /// `max_pool2d_grad`, [12, 8, 8, 16].
-        const MAX_POOL2D_GRAD: graven::Range = 152064..164352;
+        const MAX_POOL2D_GRAD: graven::Range = 82944..95232;
         /// Scratch memory of `conv2_grad`.
-        const CONV2_GRAD_SCRATCH: graven::Range = 55296..106256;
+        const CONV2_GRAD_SCRATCH: graven::Range = 95232..97032;
         /// `conv2_grad`, [6, 12, 12, 16].
-        const CONV2_GRAD: graven::Range = 138240..152064;
+        const CONV2_GRAD: graven::Range = 69120..82944;
         /// `relu_grad`, [6, 12, 12, 16].
-        const RELU_GRAD_2: graven::Range = 152064..165888;
+        const RELU_GRAD_2: graven::Range = 124416..138240;
         /// `max_pool2d_grad`, [6, 24, 24, 16].
         const MAX_POOL2D_GRAD_2: graven::Range = 55296..110592;
         /// Parameter `conv1.weight`, [6, 1, 5, 5].
@@ -2031,7 +2031,7 @@ const _: () = {
                             ],
                             tile: graven::TilePlan {
                                 samples: 16,
-                                floats: 178432,
+                                floats: 150784,
                                 ints: 48,
                                 steps: &[tile_of_samples],
                             },

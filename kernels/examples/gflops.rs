@@ -1,6 +1,7 @@
 //! Speed of the convolution and linear kernels on one thread, for every instruction set of this machine:
 //! `cargo run --release -p graven-kernels --example gflops`.
 
+use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
 use graven_kernels::cpu::{Context, Isa};
@@ -17,8 +18,35 @@ fn seconds(mut f: impl FnMut()) -> f64 {
     (0..200).map(run).fold(f64::INFINITY, f64::min)
 }
 
-fn ramp(n: usize) -> Vec<f32> {
-    (0..n).map(|i| (i % 101) as f32 * 0.01 - 0.5).collect()
+/// Floats from a line of the cache on, as the runtime lays them.
+struct Aligned {
+    floats: Vec<f32>,
+    start: usize,
+}
+
+impl Deref for Aligned {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.floats[self.start..]
+    }
+}
+
+impl DerefMut for Aligned {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        let start = self.start;
+        &mut self.floats[start..]
+    }
+}
+
+fn ramp(n: usize) -> Aligned {
+    let mut floats = vec![0.0; n + LANES];
+    let start = floats.as_ptr().align_offset(LANES * size_of::<f32>());
+    floats.truncate(start + n);
+    for (i, float) in floats[start..].iter_mut().enumerate() {
+        *float = (i % 101) as f32 * 0.01 - 0.5;
+    }
+    Aligned { floats, start }
 }
 
 fn conv(isa: Isa, channels: [usize; 2], kernel_size: usize, padding: usize, size: usize) {
@@ -39,8 +67,7 @@ fn conv(isa: Isa, channels: [usize; 2], kernel_size: usize, padding: usize, size
         (ramp(channels[0] * size * size * LANES), ramp(channels[0] * channels[1] * kernel_size * kernel_size));
     let mut output = ramp(outputs);
     let gflop = (2 * outputs * channels[0] * kernel_size * kernel_size) as f64 * 1e-9;
-    let mut scratch =
-        vec![0.0; sizes.forward_scratch().max(sizes.grad_input_scratch()).max(sizes.grad_weight_scratch())];
+    let mut scratch = ramp(sizes.packed_weights().max(sizes.grad_weight_scratch()));
     let forward = seconds(|| conv2d::forward(&cx, &sizes, &input, &weight, &mut output, &mut scratch));
     let grad_weight = seconds(|| conv2d::grad_weight(&cx, &sizes, &output, &input, &mut weight, &mut scratch));
     let grad_input = seconds(|| conv2d::grad_input(&cx, &sizes, &output, &weight, &mut input, &mut scratch));

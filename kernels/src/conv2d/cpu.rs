@@ -1,9 +1,9 @@
 //! CPU kernels of the convolution in the `samples` layout.
 //!
 //! All three keep 16 samples in the lanes of a vector and a tile of sums in registers. [`forward`] and [`grad_input`] share
-//! one core: sums for a few output channels times a few columns, weights splatted from a packed copy, no bounds checks
-//! because zeros are put around the image first. [`grad_weight`] keeps sums for a few output channels times a few kernel
-//! elements while it walks over the positions, and adds the lanes at the end.
+//! one core: sums for a few output channels times a few columns, weights splatted from a packed copy; products with the zeros
+//! around the image are left out. [`grad_weight`] keeps sums for a few output channels times a few kernel elements while it
+//! walks over the positions of an image with zeros around it, and adds the lanes at the end.
 
 // A tile is indexed by channel and position, which reads better than zips of zips.
 #![allow(clippy::needless_range_loop)]
@@ -19,51 +19,40 @@ use crate::cpu::{Context, Isa, Kind, instantiate, walk};
 /// The convolution of a tile.
 ///
 /// input [C_in, H, W, 16], weight [C_out, C_in / groups, K_h, K_w] -> output [C_out, H_out, W_out, 16];
-/// `scratch` has [`Sizes::forward_scratch`] floats.
+/// `scratch` has [`Sizes::packed_weights`] floats.
 ///
 /// Panics if a slice does not have its size.
 pub fn forward(cx: &Context, sizes: &Sizes, input: &[f32], weight: &[f32], output: &mut [f32], scratch: &mut [f32]) {
     check(sizes, "forward", LANES, input.len(), weight.len(), output.len());
-    assert!(scratch.len() >= sizes.forward_scratch(), "conv2d::forward: scratch is too short");
-    let [height, width] = [sizes.height + 2 * sizes.padding[0], sizes.width + 2 * sizes.padding[1]];
+    assert!(scratch.len() >= sizes.packed_weights(), "conv2d::forward: scratch is too short");
     let [in_channels, out_channels] = group_channels(sizes);
     let [kernel_h, kernel_w] = sizes.kernel_size;
-    let (packed, padded) = scratch.split_at_mut(sizes.packed_weights());
-    let input = match sizes.padding {
-        [0, 0] => input,
-        [top, left] => {
-            frame(sizes.in_channels, [sizes.height, sizes.width], [top, left], [height, width], input, padded);
-            &*padded
-        }
-    };
-    let axis = |axis: usize, size: usize, outputs: usize| Axis {
+    let axis = |axis: usize, inputs: usize, outputs: usize| Axis {
+        inputs,
         outputs,
         taps: sizes.kernel_size[axis],
-        first: 0,
+        first: -(sizes.padding[axis] as isize),
         output_step: sizes.stride[axis],
         tap_step: sizes.dilation[axis] as isize,
-        image: [sizes.padding[axis], sizes.padding[axis] + size],
     };
     let plane = Plane {
         in_channels,
         out_channels,
         axes: [axis(0, sizes.height, sizes.out_height()), axis(1, sizes.width, sizes.out_width())],
-        input: [height * width * LANES, width * LANES],
         output: [sizes.out_height() * sizes.out_width() * LANES, sizes.out_width() * LANES, LANES],
     };
     let taps = kernel_h * kernel_w;
     for group in 0..sizes.groups {
         let weight = &weight[group * out_channels * in_channels * taps..];
-        pack(cx, &plane, packed, |o, c, i, j| weight[((o * in_channels + c) * kernel_h + i) * kernel_w + j]);
-        // SAFETY: `check` has compared the lengths with the sizes. The last row that is read is that of the last output row and
-        // the last kernel row, (H_out − 1) · stride + (K − 1) · dilation < H + 2 · padding; columns alike. The packed
-        // weights are those of one group.
+        pack(cx.isa, &plane, [in_channels * taps, taps, kernel_w, 1], weight, scratch);
+        // SAFETY: `check` has compared the lengths with the sizes, of which the plane is made: its input and output are those
+        // of one group. The packed weights are those of this group.
         unsafe {
             planes(
                 cx.isa,
                 &plane,
-                input.as_ptr().add(group * in_channels * plane.input[0]),
-                packed.as_ptr(),
+                input.as_ptr().add(group * in_channels * plane.input()[0]),
+                scratch.as_ptr(),
                 output.as_mut_ptr().add(group * out_channels * plane.output[0]),
             );
         }
@@ -73,7 +62,7 @@ pub fn forward(cx: &Context, sizes: &Sizes, input: &[f32], weight: &[f32], outpu
 /// The gradient with respect to the input of a tile; `grad_input` is overwritten.
 ///
 /// grad_output [C_out, H_out, W_out, 16], weight [C_out, C_in / groups, K_h, K_w] -> grad_input [C_in, H, W, 16];
-/// `scratch` has [`Sizes::grad_input_scratch`] floats.
+/// `scratch` has [`Sizes::packed_weights`] floats.
 ///
 /// With stride s the input falls into s · s classes by its position modulo s. Within a class, the same kernel elements meet
 /// the gradient, and its outputs stand side by side: each class is a convolution with stride 1, and no zero is multiplied.
@@ -88,18 +77,10 @@ pub fn grad_input(
     scratch: &mut [f32],
 ) {
     check(sizes, "grad_input", LANES, grad_input.len(), weight.len(), grad_output.len());
-    assert!(scratch.len() >= sizes.grad_input_scratch(), "conv2d::grad_input: scratch is too short");
+    assert!(scratch.len() >= sizes.packed_weights(), "conv2d::grad_input: scratch is too short");
     let [in_channels, out_channels] = group_channels(sizes);
     let [kernel_h, kernel_w] = sizes.kernel_size;
-    let [[top, height], [left, width]] = [sizes.gradient_frame(0), sizes.gradient_frame(1)];
-    let (packed, framed) = scratch.split_at_mut(sizes.packed_weights());
-    let (out_height, out_width) = (sizes.out_height(), sizes.out_width());
-    let grad_output = if [height, width] == [out_height, out_width] {
-        grad_output
-    } else {
-        frame(sizes.out_channels, [out_height, out_width], [top, left], [height, width], grad_output, framed);
-        &*framed
-    };
+    let taps = kernel_h * kernel_w;
     for y in 0..sizes.stride[0].min(sizes.height) {
         for x in 0..sizes.stride[1].min(sizes.width) {
             let (rows, columns) = (Class::of(sizes, 0, y), Class::of(sizes, 1, x));
@@ -108,7 +89,6 @@ pub fn grad_input(
                 in_channels: out_channels,
                 out_channels: in_channels,
                 axes: [rows.axis, columns.axis],
-                input: [height * width * LANES, width * LANES],
                 output: [
                     sizes.height * sizes.width * LANES,
                     sizes.stride[0] * sizes.width * LANES,
@@ -116,19 +96,18 @@ pub fn grad_input(
                 ],
             };
             for group in 0..sizes.groups {
-                let weight = &weight[group * out_channels * in_channels * kernel_h * kernel_w..];
-                pack(cx, &plane, packed, |c, o, i, j| {
-                    let (k_h, k_w) = (rows.kernel(i), columns.kernel(j));
-                    weight[((o * in_channels + c) * kernel_h + k_h) * kernel_w + k_w]
-                });
-                // SAFETY: `check` has compared the lengths with the sizes, and `gradient_frame` has put zeros around the gradient
-                // for the smallest and the largest output that a kernel element of a class asks for.
+                let weight =
+                    &weight[group * out_channels * in_channels * taps + rows.first * kernel_w + columns.first..];
+                let steps = [taps, in_channels * taps, rows.step * kernel_w, columns.step];
+                pack(cx.isa, &plane, steps, weight, scratch);
+                // SAFETY: `check` has compared the lengths with the sizes, of which the plane is made: its input is the gradient of
+                // one group, and its output the inputs of this class.
                 unsafe {
                     planes(
                         cx.isa,
                         &plane,
-                        grad_output.as_ptr().add(group * out_channels * plane.input[0]),
-                        packed.as_ptr(),
+                        grad_output.as_ptr().add(group * out_channels * plane.input()[0]),
+                        scratch.as_ptr(),
                         grad_input
                             .as_mut_ptr()
                             .add(group * in_channels * plane.output[0] + (y * sizes.width + x) * LANES),
@@ -155,29 +134,22 @@ impl Class {
         let [size, stride, dilation] = [sizes.kernel_size[axis], sizes.stride[axis], sizes.dilation[axis]];
         let [inputs, outputs] =
             if axis == 0 { [sizes.height, sizes.out_height()] } else { [sizes.width, sizes.out_width()] };
-        let [front, _] = sizes.gradient_frame(axis);
         let position = remainder + sizes.padding[axis];
         let step = (1..=stride).find(|step| (step * dilation).is_multiple_of(stride)).unwrap_or(stride);
         let mut axis = Axis {
+            inputs: outputs,
             outputs: (inputs - remainder).div_ceil(stride),
             taps: 0,
             first: 0,
             output_step: 1,
             tap_step: -((step * dilation / stride) as isize),
-            image: [front, front + outputs],
         };
         let Some(first) = (0..size).find(|k| position % stride == k * dilation % stride) else {
             return Class { first: 0, step, axis };
         };
         axis.taps = (size - first).div_ceil(step);
-        // Not negative: there are zeros in front for the smallest output that a kernel element asks for.
-        axis.first = front.wrapping_add_signed((position as isize - (first * dilation) as isize) / stride as isize);
+        axis.first = (position as isize - (first * dilation) as isize) / stride as isize;
         Class { first, step, axis }
-    }
-
-    /// The kernel element that is tap `i`.
-    fn kernel(&self, i: usize) -> usize {
-        self.first + i * self.step
     }
 }
 
@@ -290,39 +262,54 @@ struct Plane {
     out_channels: usize,
     /// Rows and columns.
     axes: [Axis; 2],
-    /// Floats from one channel and one row of the input, zeros around it included, to the next.
-    input: [usize; 2],
     /// Floats from one channel, row, column of the output to the next.
     output: [usize; 3],
 }
 
-/// The rows or the columns of a [`Plane`]: output y meets by tap i the input `first + y * output_step + i * tap_step`.
+impl Plane {
+    /// Floats from one channel and one row of the input to the next.
+    #[inline(always)]
+    fn input(&self) -> [usize; 2] {
+        let row = self.axes[1].inputs * LANES;
+        [self.axes[0].inputs * row, row]
+    }
+}
+
+/// The rows or the columns of a [`Plane`]: output y meets by tap i the input `first + y * output_step + i * tap_step`, if there
+/// is one: around the image are zeros.
 #[derive(Debug, Clone, Copy)]
 struct Axis {
+    inputs: usize,
     outputs: usize,
     /// Kernel elements.
     taps: usize,
-    first: usize,
+    first: isize,
     output_step: usize,
     /// Negative in a gradient.
     tap_step: isize,
-    /// Start and end of the image; the inputs around it are zeros.
-    image: [usize; 2],
 }
 
 impl Axis {
-    /// The taps by which one of the outputs `y..y + n` meets the image: multiplying the others with zeros is left out.
-    ///
-    /// The gradient of a 5 x 5 convolution from 12 x 12 to 8 x 8 has 2.25 products for every one of the forward pass, and 1.25
-    /// without the zeros.
+    /// The input that output y meets by tap 0.
     #[inline(always)]
-    fn taps(&self, y: usize, n: usize) -> Range<usize> {
-        let low = (self.first + y * self.output_step) as isize;
-        let high = low + ((n - 1) * self.output_step) as isize;
-        let [start, end] = [self.image[0] as isize, self.image[1] as isize];
+    fn input(&self, y: usize) -> isize {
+        self.first + (y * self.output_step) as isize
+    }
+
+    /// The taps by which at least one of `outputs` meets the image, and whether one of them meets zeros for another output.
+    /// Products with zeros are left out: the gradient of a 5 x 5 convolution from 12 x 12 to 8 x 8 would have 2.25 products for
+    /// every one of the forward pass.
+    #[inline(always)]
+    fn taps(&self, outputs: Range<usize>) -> (Range<usize>, bool) {
+        let [low, high] = [self.input(outputs.start), self.input(outputs.end - 1)];
+        let inputs = self.inputs as isize;
         let meets = |i: usize| {
             let step = i as isize * self.tap_step;
-            high + step >= start && low + step < end
+            high + step >= 0 && low + step < inputs
+        };
+        let misses = |i: usize| {
+            let step = i as isize * self.tap_step;
+            low + step < 0 || high + step >= inputs
         };
         let mut taps = 0..self.taps;
         while taps.start < taps.end && !meets(taps.start) {
@@ -331,22 +318,30 @@ impl Axis {
         while taps.start < taps.end && !meets(taps.end - 1) {
             taps.end -= 1;
         }
-        taps
+        let at_edge = !taps.is_empty() && (misses(taps.start) || misses(taps.end - 1));
+        (taps, at_edge)
     }
 }
 
-/// Copies weights into the order in which the core reads them: [tile of output channels, c, i, j, channel in the tile].
-fn pack(cx: &Context, plane: &Plane, packed: &mut [f32], weight: impl Fn(usize, usize, usize, usize) -> f32) {
-    let largest = channel_tile(cx.isa);
-    let n_tiles = tiles(plane.out_channels, largest);
-    let mut packed = packed.iter_mut();
+/// Copies weights into the order in which the core reads them: [tile of output channels, c, i, j, channel in the tile]. They
+/// lie `steps` apart in o, c, i and j.
+fn pack(isa: Isa, plane: &Plane, [o_step, c_step, i_step, j_step]: [usize; 4], weight: &[f32], packed: &mut [f32]) {
+    let [rows, columns] = plane.axes.map(|axis| axis.taps);
+    let n_tiles = tiles(plane.out_channels, channel_tile(isa));
+    let depth = plane.in_channels * rows * columns;
+    if depth == 0 {
+        return;
+    }
     for tile in 0..n_tiles {
         let channels = tile_start(tile, plane.out_channels, n_tiles)..tile_start(tile + 1, plane.out_channels, n_tiles);
-        for c in 0..plane.in_channels {
-            for i in 0..plane.axes[0].taps {
-                for j in 0..plane.axes[1].taps {
-                    for (o, slot) in channels.clone().zip(&mut packed) {
-                        *slot = weight(o, c, i, j);
+        let packed = &mut packed[channels.start * depth..channels.end * depth];
+        for (slot, o) in channels.clone().enumerate() {
+            let mut packed = packed[slot..].iter_mut().step_by(channels.len());
+            for c in 0..plane.in_channels {
+                for i in 0..rows {
+                    let row = &weight[o * o_step + c * c_step + i * i_step..];
+                    for (weight, packed) in row.iter().step_by(j_step).take(columns).zip(&mut packed) {
+                        *packed = *weight;
                     }
                 }
             }
@@ -401,63 +396,101 @@ pub(super) use with_constants;
 #[inline(always)]
 unsafe fn planes_in<L: Lanes>(plane: &Plane, input: *const f32, weight: *const f32, output: *mut f32) {
     let n_tiles = tiles(plane.out_channels, L::CONV_CHANNELS);
-    let weights = plane.in_channels * plane.axes[0].taps * plane.axes[1].taps;
     let [rows, columns] = plane.axes;
+    let weights = plane.in_channels * rows.taps * columns.taps;
     let width = L::CONV_COLUMNS.min(columns.outputs);
     for y in 0..rows.outputs {
-        let row_taps = rows.taps(y, 1);
-        // The last tile of a row is moved back so that it is complete; it writes some sums a second time.
-        for x in 0..tiles(columns.outputs, width) {
-            let x = (x * width).min(columns.outputs - width);
-            let taps = [row_taps.clone(), columns.taps(x, width)];
-            let (row, column) = (rows.first + y * rows.output_step, columns.first + x * columns.output_step);
-            let input = input.wrapping_add(row * plane.input[1] + column * LANES);
-            // All tiles of channels one after the other, while the window of the input is in L1.
-            for tile in 0..n_tiles {
-                let o = tile_start(tile, plane.out_channels, n_tiles);
-                let channels = tile_start(tile + 1, plane.out_channels, n_tiles) - o;
-                // SAFETY: the tile lies in the plane, which the caller vouches for.
-                unsafe {
-                    let weight = weight.add(o * weights);
-                    let output = output.add(o * plane.output[0] + y * plane.output[1] + x * plane.output[2]);
-                    with_constants!(
-                        L,
-                        channels,
-                        width,
-                        [L::CONV_CHANNELS, L::CONV_COLUMNS],
-                        plane_tile,
-                        (plane, &taps, input, weight, output)
-                    );
-                }
+        let (row_taps, _) = rows.taps(y..y + 1);
+        // All tiles of channels one after the other, while the rows of the input are near.
+        for tile in 0..n_tiles {
+            let o = tile_start(tile, plane.out_channels, n_tiles);
+            let channels = tile_start(tile + 1, plane.out_channels, n_tiles) - o;
+            // SAFETY: the row lies in the plane, which the caller vouches for.
+            unsafe {
+                let weight = weight.add(o * weights);
+                let output = output.add(o * plane.output[0] + y * plane.output[1]);
+                with_constants!(
+                    L,
+                    channels,
+                    width,
+                    [L::CONV_CHANNELS, L::CONV_COLUMNS],
+                    plane_row,
+                    (plane, &row_taps, rows.input(y), input, weight, output)
+                );
             }
         }
     }
 }
 
-/// O output channels of X columns, kept in registers over all input channels and the given taps.
+/// O output channels of one row, X columns at a time; `first_row` is the row of the input that tap 0 meets.
 ///
 /// # Safety
-/// As for [`planes_in`], for the tile from the pointers on.
+/// As for [`planes_in`], for the row from `weight` and `output` on.
 #[inline(always)]
-unsafe fn plane_tile<L: Lanes, const O: usize, const X: usize>(
+unsafe fn plane_row<L: Lanes, const O: usize, const X: usize>(
     plane: &Plane,
-    [row_taps, column_taps]: &[Range<usize>; 2],
+    row_taps: &Range<usize>,
+    first_row: isize,
+    input: *const f32,
+    weight: *const f32,
+    output: *mut f32,
+) {
+    let columns = plane.axes[1];
+    // The last tile of a row is moved back so that it is complete; it writes some sums a second time.
+    for x in 0..tiles(columns.outputs, X) {
+        let x = (x * X).min(columns.outputs - X);
+        let (column_taps, at_edge) = columns.taps(x..x + X);
+        let window = Window { taps: [row_taps.clone(), column_taps], corner: [first_row, columns.input(x)] };
+        // SAFETY: passed on to the caller; without an edge, all columns lie in the image. Two functions, because the comparisons
+        // of the one take time.
+        unsafe {
+            let output = output.add(x * plane.output[2]);
+            if at_edge {
+                plane_tile::<L, O, X, true>(plane, &window, input, weight, output);
+            } else {
+                plane_tile::<L, O, X, false>(plane, &window, input, weight, output);
+            }
+        }
+    }
+}
+
+/// What a tile of the core sees of the image.
+struct Window {
+    /// The taps by which its row meets the image, and those by which one of its columns does.
+    taps: [Range<usize>; 2],
+    /// The row and column that tap (0, 0) of its first column meets, maybe outside of the image.
+    corner: [isize; 2],
+}
+
+/// O output channels of X columns, kept in registers over all input channels and the taps of the window. With `EDGE`, columns
+/// that meet zeros are left out.
+///
+/// # Safety
+/// As for [`planes_in`], for the tile from `weight` and `output` on. Without `EDGE`, all columns meet the image by all taps of the
+/// window.
+#[inline(always)]
+unsafe fn plane_tile<L: Lanes, const O: usize, const X: usize, const EDGE: bool>(
+    plane: &Plane,
+    window: &Window,
     input: *const f32,
     weight: *const f32,
     output: *mut f32,
 ) {
     let [rows, columns] = plane.axes;
-    let row_step = rows.tap_step * plane.input[1] as isize;
-    let column_step = columns.tap_step * LANES as isize;
-    let output_step = columns.output_step * LANES;
-    // SAFETY: the tile is valid by the contract; `wrapping` steps, because the pointers of a row stand behind it in the end.
+    let [channel, row] = plane.input();
+    let [row_taps, column_taps] = &window.taps;
+    let [corner_row, corner_column] = window.corner;
+    let (first, first_column) = (column_taps.start, corner_column + column_taps.start as isize * columns.tap_step);
+    // SAFETY: the tile is valid by the contract, and what is read of the input lies in the image: its rows by `taps`, its columns
+    // by the contract or a comparison. `wrapping` steps, because pointers pass the ends of rows in between.
     unsafe {
         let mut sums = [[L::splat(0.0); X]; O];
         for c in 0..plane.in_channels {
             for i in row_taps.clone() {
-                let first = column_taps.start;
-                let offset = i as isize * row_step + first as isize * column_step;
-                let mut input = input.wrapping_add(c * plane.input[0]).wrapping_offset(offset);
+                let y = corner_row + i as isize * rows.tap_step;
+                let mut column = first_column;
+                let mut input =
+                    input.wrapping_add(c * channel).wrapping_offset(y * row as isize + column * LANES as isize);
                 let mut weight = weight.wrapping_add(((c * rows.taps + i) * columns.taps + first) * O);
                 for _ in column_taps.clone() {
                     let mut factors = [L::splat(0.0); O];
@@ -465,12 +498,17 @@ unsafe fn plane_tile<L: Lanes, const O: usize, const X: usize>(
                         *slot = L::splat(*weight.add(o));
                     }
                     for x in 0..X {
-                        let column = L::load(input.add(x * output_step));
+                        let step = x * columns.output_step;
+                        if EDGE && column.wrapping_add_unsigned(step) as usize >= columns.inputs {
+                            continue;
+                        }
+                        let element = L::load(input.wrapping_add(step * LANES));
                         for o in 0..O {
-                            sums[o][x] = factors[o].fma(column, sums[o][x]);
+                            sums[o][x] = factors[o].fma(element, sums[o][x]);
                         }
                     }
-                    input = input.wrapping_offset(column_step);
+                    column += columns.tap_step;
+                    input = input.wrapping_offset(columns.tap_step * LANES as isize);
                     weight = weight.wrapping_add(O);
                 }
             }

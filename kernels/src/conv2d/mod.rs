@@ -247,8 +247,8 @@ impl Op for Conv2dOp {
             Product::Forward if call.layout == Layout::Rows => {
                 kernel("conv2d::forward_rows").scratch(self.sizes.forward_rows_scratch())
             }
-            Product::Forward => kernel("conv2d::forward").scratch(self.sizes.forward_scratch()),
-            Product::GradInput => kernel("conv2d::grad_input").scratch(self.sizes.grad_input_scratch()),
+            Product::Forward => kernel("conv2d::forward").scratch(self.sizes.packed_weights()),
+            Product::GradInput => kernel("conv2d::grad_input").scratch(self.sizes.packed_weights()),
             Product::GradWeight => {
                 kernel("conv2d::grad_weight").scratch(self.sizes.grad_weight_scratch()).accumulates()
             }

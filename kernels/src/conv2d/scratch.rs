@@ -4,31 +4,17 @@ use super::Sizes;
 use crate::LANES;
 
 impl Sizes {
-    /// Floats of scratch that `forward` needs: the weights in the order of the register tiles, and the padded input.
+    /// Floats of scratch that `forward` and `grad_input` need: the weights of a group in the order of the register tiles.
     #[must_use]
-    pub const fn forward_scratch(&self) -> usize {
-        self.packed_weights() + self.padded_input()
-    }
-
-    /// Floats of scratch that `grad_input` needs: the weights in the order of the register tiles, and the padded gradient.
-    #[must_use]
-    pub const fn grad_input_scratch(&self) -> usize {
-        let [top, rows] = self.gradient_frame(0);
-        let [left, columns] = self.gradient_frame(1);
-        let framed = top > 0 || left > 0 || rows > self.out_height() || columns > self.out_width();
-        self.packed_weights() + if framed { self.out_channels * rows * columns * LANES } else { 0 }
+    pub const fn packed_weights(&self) -> usize {
+        let channels = [self.out_channels / self.groups, self.in_channels / self.groups];
+        channels[0] * channels[1] * self.kernel_size[0] * self.kernel_size[1]
     }
 
     /// Floats of scratch that `grad_weight` needs: the padded input.
     #[must_use]
     pub const fn grad_weight_scratch(&self) -> usize {
         self.padded_input()
-    }
-
-    /// Floats of the weights, rounded up so that what follows is aligned as the scratch itself is.
-    pub(crate) const fn packed_weights(&self) -> usize {
-        let weights = self.out_channels * (self.in_channels / self.groups) * self.kernel_size[0] * self.kernel_size[1];
-        weights.next_multiple_of(LANES)
     }
 
     /// Floats of the padded input; none without padding.
@@ -39,19 +25,6 @@ impl Sizes {
         let rows = self.height + 2 * self.padding[0];
         let columns = self.width + 2 * self.padding[1];
         self.in_channels * rows * columns * LANES
-    }
-
-    /// Along an axis (0 rows, 1 columns), [zeros in front, size with all zeros] that the gradient of the output needs so
-    /// that every element of the input finds all outputs it could have entered.
-    ///
-    /// Input i entered, by kernel element k, the output (i + padding − k · dilation) / stride, if that is whole.
-    pub(crate) const fn gradient_frame(&self, axis: usize) -> [usize; 2] {
-        let [input, output] = if axis == 0 { [self.height, self.out_height()] } else { [self.width, self.out_width()] };
-        let reach = self.dilation[axis] * (self.kernel_size[axis] - 1);
-        let front = reach.saturating_sub(self.padding[axis]).div_ceil(self.stride[axis]);
-        let last = (input - 1 + self.padding[axis]) / self.stride[axis];
-        let size = if last + 1 > output { last + 1 } else { output };
-        [front, front + size]
     }
 }
 

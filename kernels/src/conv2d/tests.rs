@@ -107,7 +107,7 @@ fn forward_is_the_sum_of_its_products() {
         });
         each_context(|cx| {
             let mut output = vec![f32::NAN; wanted.len()];
-            let mut scratch = vec![f32::NAN; sizes.forward_scratch()];
+            let mut scratch = vec![f32::NAN; sizes.packed_weights()];
             forward(&cx, &sizes, &input, &weight, &mut output, &mut scratch);
             assert_close(&format!("{cx:?} {sizes:?}"), &output, &wanted, 1e-5);
         });
@@ -126,7 +126,7 @@ fn grad_input_is_the_adjoint() {
         });
         each_context(|cx| {
             let mut gradient = vec![f32::NAN; input.len()];
-            let mut scratch = vec![f32::NAN; sizes.grad_input_scratch()];
+            let mut scratch = vec![f32::NAN; sizes.packed_weights()];
             grad_input(&cx, &sizes, &grad_output, &weight, &mut gradient, &mut scratch);
             assert_close(&format!("{cx:?} {sizes:?}"), &gradient, &wanted, 1e-5);
         });

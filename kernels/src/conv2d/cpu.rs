@@ -480,19 +480,20 @@ unsafe fn plane_tile<L: Lanes, const O: usize, const X: usize, const EDGE: bool>
     let [channel, row] = plane.input();
     let [row_taps, column_taps] = &window.taps;
     let [corner_row, corner_column] = window.corner;
-    let (first, first_column) = (column_taps.start, corner_column + column_taps.start as isize * columns.tap_step);
+    let first_row = corner_row + row_taps.start as isize * rows.tap_step;
+    let first_column = corner_column + column_taps.start as isize * columns.tap_step;
+    let row_step = rows.tap_step * row as isize;
     // SAFETY: the tile is valid by the contract, and what is read of the input lies in the image: its rows by `taps`, its columns
     // by the contract or a comparison. `wrapping` steps, because pointers pass the ends of rows in between.
     unsafe {
         let mut sums = [[L::splat(0.0); X]; O];
-        for c in 0..plane.in_channels {
-            for i in row_taps.clone() {
-                let y = corner_row + i as isize * rows.tap_step;
-                let mut column = first_column;
-                let mut input =
-                    input.wrapping_add(c * channel).wrapping_offset(y * row as isize + column * LANES as isize);
-                let mut weight = weight.wrapping_add(((c * rows.taps + i) * columns.taps + first) * O);
-                for _ in column_taps.clone() {
+        let mut channel_input = input.wrapping_offset(first_row * row as isize + first_column * LANES as isize);
+        let mut channel_weight = weight.wrapping_add((row_taps.start * columns.taps + column_taps.start) * O);
+        for _ in 0..plane.in_channels {
+            let (mut row_input, mut row_weight) = (channel_input, channel_weight);
+            for _ in 0..row_taps.len() {
+                let (mut column, mut input, mut weight) = (first_column, row_input, row_weight);
+                for _ in 0..column_taps.len() {
                     let mut factors = [L::splat(0.0); O];
                     for (o, slot) in factors.iter_mut().enumerate() {
                         *slot = L::splat(*weight.add(o));
@@ -511,7 +512,11 @@ unsafe fn plane_tile<L: Lanes, const O: usize, const X: usize, const EDGE: bool>
                     input = input.wrapping_offset(columns.tap_step * LANES as isize);
                     weight = weight.wrapping_add(O);
                 }
+                row_input = row_input.wrapping_offset(row_step);
+                row_weight = row_weight.wrapping_add(columns.taps * O);
             }
+            channel_input = channel_input.wrapping_add(channel);
+            channel_weight = channel_weight.wrapping_add(rows.taps * columns.taps * O);
         }
         for (o, sums) in sums.into_iter().enumerate() {
             for (x, sum) in sums.into_iter().enumerate() {

@@ -67,22 +67,29 @@ const fn fits<L: Lanes>(r: usize, c: usize) -> bool {
     (r <= L::TILE[0] && c <= L::TILE[1]) || (c == 1 && r <= L::VECTOR_TILE)
 }
 
-/// Calls `f` with row, rows, column, columns of every tile, none of them larger than `largest` unless there is one column. The
-/// columns are outside: those of `rhs` stay in the cache while the rows go by.
+/// Calls `f` with strips of tiles, below each other and of the same size, which cover the product: (first row, rows of a tile,
+/// tiles, first column, columns of a tile). No tile is larger than `largest` unless there is one column. The columns are outside:
+/// those of `rhs` stay in the cache while the rows go by.
 #[inline(always)]
-fn each_tile<L: Lanes>(
+fn each_strip<L: Lanes>(
     rows: usize,
     columns: usize,
     largest: [usize; 2],
-    mut f: impl FnMut(usize, usize, usize, usize),
+    mut f: impl FnMut(usize, usize, usize, usize, usize),
 ) {
     let largest = if columns == 1 { [L::VECTOR_TILE, 1] } else { largest };
     let (row_tiles, column_tiles) = (tiles(rows, largest[0]), tiles(columns, largest[1]));
+    if row_tiles == 0 {
+        return;
+    }
+    // Tiles differ by one row at most, the larger ones stand first.
+    let (size, n_larger) = (rows / row_tiles, rows % row_tiles);
     for j in 0..column_tiles {
         let (c, c_end) = (tile_start(j, columns, column_tiles), tile_start(j + 1, columns, column_tiles));
-        for i in 0..row_tiles {
-            let (r, r_end) = (tile_start(i, rows, row_tiles), tile_start(i + 1, rows, row_tiles));
-            f(r, r_end - r, c, c_end - c);
+        for (r, size, n) in [(0, size + 1, n_larger), (n_larger * (size + 1), size, row_tiles - n_larger)] {
+            if n > 0 {
+                f(r, size, n, c, c_end - c);
+            }
         }
     }
 }
@@ -93,23 +100,23 @@ fn each_tile<L: Lanes>(
 /// All elements that `product` names lie in memory that is valid for them; the set of `L` is enabled.
 #[inline(always)]
 unsafe fn splats_in<L: Lanes>(product: &Product, n: usize, lhs: *const f32, rhs: *const f32, output: *mut f32) {
-    each_tile::<L>(
+    each_strip::<L>(
         product.rows,
         product.columns,
         L::TILE,
         #[inline(always)]
-        |r, rows, c, columns| {
-            // SAFETY: the tile lies in the product, whose elements the caller vouches for.
+        |r, rows, n_tiles, c, columns| {
+            // SAFETY: the strip lies in the product, whose elements the caller vouches for.
             unsafe {
                 let lhs = lhs.add(r * product.lhs[0]);
                 let rhs = rhs.add(c * product.rhs[0]);
                 let output = output.add(r * product.output[0] + c * product.output[1]);
                 if n == LANES {
-                    with_tile!(L, rows, columns, splat_tile, (product, lhs, rhs, output));
+                    with_tile!(L, rows, columns, splat_strip, (product, n_tiles, lhs, rhs, output));
                 } else {
                     for column in 0..columns {
                         let (rhs, output) = (rhs.add(column * product.rhs[0]), output.add(column * product.output[1]));
-                        with_tile!(L, rows, 1, partial_tile, (product, n, lhs, rhs, output));
+                        with_tile!(L, rows, 1, partial_strip, (product, n_tiles, n, lhs, rhs, output));
                     }
                 }
             }
@@ -123,43 +130,43 @@ unsafe fn splats_in<L: Lanes>(product: &Product, n: usize, lhs: *const f32, rhs:
 /// As for [`splats_in`].
 #[inline(always)]
 unsafe fn vectors_in<L: Lanes>(product: &Product, lhs: *const f32, rhs: *const f32, output: *mut f32) {
-    each_tile::<L>(
+    each_strip::<L>(
         product.rows,
         product.columns,
         L::TILE,
         #[inline(always)]
-        |r, rows, c, columns| {
-            // SAFETY: the tile lies in the product, whose elements the caller vouches for.
+        |r, rows, n_tiles, c, columns| {
+            // SAFETY: the strip lies in the product, whose elements the caller vouches for.
             unsafe {
                 let lhs = lhs.add(r * product.lhs[0]);
                 let rhs = rhs.add(c * product.rhs[0]);
                 let output = output.add(r * product.output[0] + c * product.output[1]);
-                with_tile!(L, rows, columns, vector_tile, (product, lhs, rhs, output));
+                with_tile!(L, rows, columns, vector_strip, (product, n_tiles, lhs, rhs, output));
             }
         },
     );
 }
 
-/// `lhs`, `rhs` and output in single floats, those of `lhs` and `rhs` side by side along k (`product.lhs[1]` and
-/// `product.rhs[1]` are taken as 1).
+/// `lhs`, `rhs` and output in single floats, those of `lhs` and `rhs` side by side along k, those of the output along its rows
+/// (`product.lhs[1]`, `product.rhs[1]` and `product.output[1]` are taken as 1).
 ///
 /// # Safety
 /// As for [`splats_in`].
 #[inline(always)]
 unsafe fn dots_in<L: Lanes>(product: &Product, lhs: *const f32, rhs: *const f32, output: *mut f32) {
-    each_tile::<L>(
+    each_strip::<L>(
         product.rows,
         product.columns,
         // As many sums as are added up at once, if there are registers for them.
         [L::TILE[0], L::TILE[1].min(LANES / L::TILE[0])],
         #[inline(always)]
-        |r, rows, c, columns| {
-            // SAFETY: the tile lies in the product, whose elements the caller vouches for.
+        |r, rows, n_tiles, c, columns| {
+            // SAFETY: the strip lies in the product, whose elements the caller vouches for.
             unsafe {
                 let lhs = lhs.add(r * product.lhs[0]);
                 let rhs = rhs.add(c * product.rhs[0]);
-                let output = output.add(r * product.output[0] + c * product.output[1]);
-                with_tile!(L, rows, columns, dot_tile, (product, lhs, rhs, output));
+                let output = output.add(r * product.output[0] + c);
+                with_tile!(L, rows, columns, dot_strip, (product, n_tiles, lhs, rhs, output));
             }
         },
     );
@@ -220,6 +227,39 @@ unsafe fn row_sums<L: Lanes, const R: usize, const C: usize>(
             sums.add(r).write(sum);
         }
     }
+}
+
+/// Strips: `n_tiles` tiles below each other. The size of a tile is chosen once a strip; chosen for every tile, the compiler computes
+/// in front of each what any size needs.
+macro_rules! strips {
+    ($($strip:ident = $tile:ident($($name:ident: $type:ty)?);)*) => {$(
+        /// # Safety
+        /// As for [`splats_in`], for the tiles of R x C elements from the pointers on.
+        #[inline(always)]
+        unsafe fn $strip<L: Lanes, const R: usize, const C: usize>(
+            product: &Product,
+            n_tiles: usize,
+            $($name: $type,)?
+            lhs: *const f32,
+            rhs: *const f32,
+            output: *mut f32,
+        ) {
+            for tile in 0..n_tiles {
+                // SAFETY: passed on to the caller.
+                unsafe {
+                    let (lhs, output) = (lhs.add(tile * R * product.lhs[0]), output.add(tile * R * product.output[0]));
+                    $tile::<L, R, C>(product, $($name,)? lhs, rhs, output);
+                }
+            }
+        }
+    )*};
+}
+
+strips! {
+    splat_strip = splat_tile();
+    partial_strip = partial_tile(n: usize);
+    vector_strip = vector_tile();
+    dot_strip = dot_tile();
 }
 
 /// # Safety
@@ -350,11 +390,14 @@ unsafe fn dot_tile<L: Lanes, const R: usize, const C: usize>(
                 }
             }
         }
-        for (r, totals) in totals(sums).into_iter().enumerate() {
-            for (c, total) in totals.into_iter().enumerate() {
-                let to = output.add(r * product.output[0] + c * product.output[1]);
-                *to = if product.accumulate { *to + total } else { total };
+        for (r, mut totals) in totals(sums).into_iter().enumerate() {
+            let to = output.add(r * product.output[0]).cast::<[f32; C]>();
+            if product.accumulate {
+                for (total, old) in totals.iter_mut().zip(to.read()) {
+                    *total += old;
+                }
             }
+            to.write(totals);
         }
     }
 }

@@ -109,16 +109,73 @@ pub(super) fn window(sizes: &Sizes, axis: usize, i: usize) -> Range<usize> {
     start.saturating_sub(padding)..(start + sizes.kernel_size[axis] - padding).min(size)
 }
 
-/// Calls `f` for every window with the offset of its output, the offset of its channel in the input, and the rows and
-/// columns of the image that it covers.
+/// Windows side by side that are walked together, where none of them is cut by the border.
+const WINDOWS: usize = 4;
+
+/// Windows side by side: `stride` columns lie from one to the next, and all of them cover as many.
+struct Windows {
+    /// The offset of the first one's output; the others follow.
+    output: usize,
+    /// The offset of their channel in the input.
+    channel: usize,
+    /// The rows of the image that they cover, and the columns that the first one covers.
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+impl Windows {
+    /// Calls `f` with the offset in the input of every element of the first window.
+    #[inline(always)]
+    fn each(&self, sizes: &Sizes, mut f: impl FnMut(usize)) {
+        for row in self.rows.clone() {
+            for column in self.columns.clone() {
+                f(self.channel + (row * sizes.width + column) * LANES);
+            }
+        }
+    }
+}
+
+/// Calls `some` for [`WINDOWS`] windows at a time where there are as many that no border cuts, and `one` for each of the others.
 #[inline(always)]
-fn each_window(sizes: &Sizes, mut f: impl FnMut(usize, usize, Range<usize>, Range<usize>)) {
+fn each_windows(sizes: &Sizes, mut some: impl FnMut(&Windows), mut one: impl FnMut(&Windows)) {
+    let (out_height, out_width) = (sizes.out_height(), sizes.out_width());
+    let [kernel, stride, padding] = [sizes.kernel_size[1], sizes.stride[1], sizes.padding[1]];
+    // The windows that lie in the image with all their columns.
+    let whole =
+        padding.div_ceil(stride)..out_width.min((sizes.width + padding + stride).saturating_sub(kernel) / stride);
+    for c in 0..sizes.channels {
+        for y in 0..out_height {
+            let mut x = 0;
+            while x < out_width {
+                let windows = Windows {
+                    output: ((c * out_height + y) * out_width + x) * LANES,
+                    channel: c * sizes.height * sizes.width * LANES,
+                    rows: window(sizes, 0, y),
+                    columns: window(sizes, 1, x),
+                };
+                if x >= whole.start && x + WINDOWS <= whole.end {
+                    some(&windows);
+                    x += WINDOWS;
+                } else {
+                    one(&windows);
+                    x += 1;
+                }
+            }
+        }
+    }
+}
+
+/// Calls `f` for every window.
+#[inline(always)]
+fn each_window(sizes: &Sizes, mut f: impl FnMut(&Windows)) {
+    let (out_height, out_width) = (sizes.out_height(), sizes.out_width());
     let mut output = 0;
     for c in 0..sizes.channels {
-        for y in 0..sizes.out_height() {
+        let channel = c * sizes.height * sizes.width * LANES;
+        for y in 0..out_height {
             let rows = window(sizes, 0, y);
-            for x in 0..sizes.out_width() {
-                f(output, c * sizes.height * sizes.width * LANES, rows.clone(), window(sizes, 1, x));
+            for x in 0..out_width {
+                f(&Windows { output, channel, rows: rows.clone(), columns: window(sizes, 1, x) });
                 output += LANES;
             }
         }
@@ -129,22 +186,42 @@ fn each_window(sizes: &Sizes, mut f: impl FnMut(usize, usize, Range<usize>, Rang
 /// The pointers are valid for the sizes, which have passed [`check`]; the set of `L` is enabled.
 #[inline(always)]
 unsafe fn max_forward_in<L: Lanes>(sizes: &Sizes, input: *const f32, output: *mut f32) {
-    each_window(
+    each_windows(
         sizes,
         #[inline(always)]
-        |to, channel, rows, columns| {
-            // SAFETY: the window lies in the image of the channel.
-            unsafe {
-                let mut largest = L::splat(f32::NEG_INFINITY);
-                for row in rows {
-                    for column in columns.clone() {
-                        largest = largest.max(L::load(input.add(channel + (row * sizes.width + column) * LANES)));
-                    }
-                }
-                largest.store(output.add(to));
-            }
-        },
+        // SAFETY: passed on to the caller, here and below.
+        |windows| unsafe { max_forward_of::<L, WINDOWS>(sizes, windows, input, output) },
+        #[inline(always)]
+        |windows| unsafe { max_forward_of::<L, 1>(sizes, windows, input, output) },
     );
+}
+
+/// # Safety
+/// As for [`max_forward_in`]; the windows, X of them, are windows of the image.
+#[inline(always)]
+unsafe fn max_forward_of<L: Lanes, const X: usize>(
+    sizes: &Sizes,
+    windows: &Windows,
+    input: *const f32,
+    output: *mut f32,
+) {
+    let step = sizes.stride[1] * LANES;
+    // SAFETY: the windows lie in the image of the channel.
+    unsafe {
+        let mut largest = [L::splat(f32::NEG_INFINITY); X];
+        windows.each(
+            sizes,
+            #[inline(always)]
+            |at| {
+                for (x, largest) in largest.iter_mut().enumerate() {
+                    *largest = largest.max(L::load(input.add(at + x * step)));
+                }
+            },
+        );
+        for (x, largest) in largest.into_iter().enumerate() {
+            largest.store(output.add(windows.output + x * LANES));
+        }
+    }
 }
 
 /// # Safety
@@ -161,23 +238,24 @@ unsafe fn max_grad_in<L: Lanes>(
     each_window(
         sizes,
         #[inline(always)]
-        |from, channel, rows, columns| {
+        |window| {
             // SAFETY: the window lies in the image of the channel.
             unsafe {
                 let zero = L::splat(0.0);
-                let largest = L::load(output.add(from));
+                let largest = L::load(output.add(window.output));
                 // What is left of the gradient: zero once the first maximum has taken it.
-                let mut rest = L::load(grad_output.add(from));
-                for row in rows {
-                    for column in columns.clone() {
-                        let at = channel + (row * sizes.width + column) * LANES;
+                let mut rest = L::load(grad_output.add(window.output));
+                window.each(
+                    sizes,
+                    #[inline(always)]
+                    |at| {
                         let element = L::load(input.add(at));
                         let taken = L::select_eq(element, largest, rest, zero);
                         rest = L::select_eq(element, largest, zero, rest);
                         let to = grad_input.add(at);
                         if disjoint { taken.store(to) } else { L::load(to).add(taken).store(to) }
-                    }
-                }
+                    },
+                );
             }
         },
     );
@@ -187,24 +265,43 @@ unsafe fn max_grad_in<L: Lanes>(
 /// As for [`max_forward_in`].
 #[inline(always)]
 unsafe fn avg_forward_in<L: Lanes>(sizes: &Sizes, input: *const f32, output: *mut f32) {
-    // SAFETY: the set is enabled, by the contract.
-    let area = unsafe { L::splat((sizes.kernel_size[0] * sizes.kernel_size[1]) as f32) };
-    each_window(
+    each_windows(
         sizes,
         #[inline(always)]
-        |to, channel, rows, columns| {
-            // SAFETY: the window lies in the image of the channel.
-            unsafe {
-                let mut sum = L::splat(0.0);
-                for row in rows {
-                    for column in columns.clone() {
-                        sum = sum.add(L::load(input.add(channel + (row * sizes.width + column) * LANES)));
-                    }
-                }
-                sum.div(area).store(output.add(to));
-            }
-        },
+        // SAFETY: passed on to the caller, here and below.
+        |windows| unsafe { avg_forward_of::<L, WINDOWS>(sizes, windows, input, output) },
+        #[inline(always)]
+        |windows| unsafe { avg_forward_of::<L, 1>(sizes, windows, input, output) },
     );
+}
+
+/// # Safety
+/// As for [`max_forward_of`].
+#[inline(always)]
+unsafe fn avg_forward_of<L: Lanes, const X: usize>(
+    sizes: &Sizes,
+    windows: &Windows,
+    input: *const f32,
+    output: *mut f32,
+) {
+    let step = sizes.stride[1] * LANES;
+    // SAFETY: the windows lie in the image of the channel.
+    unsafe {
+        let area = L::splat((sizes.kernel_size[0] * sizes.kernel_size[1]) as f32);
+        let mut sums = [L::splat(0.0); X];
+        windows.each(
+            sizes,
+            #[inline(always)]
+            |at| {
+                for (x, sum) in sums.iter_mut().enumerate() {
+                    *sum = sum.add(L::load(input.add(at + x * step)));
+                }
+            },
+        );
+        for (x, sum) in sums.into_iter().enumerate() {
+            sum.div(area).store(output.add(windows.output + x * LANES));
+        }
+    }
 }
 
 /// # Safety
@@ -217,16 +314,18 @@ unsafe fn avg_grad_in<L: Lanes>(sizes: &Sizes, grad_output: *const f32, grad_inp
     each_window(
         sizes,
         #[inline(always)]
-        |from, channel, rows, columns| {
+        |window| {
             // SAFETY: the window lies in the image of the channel.
             unsafe {
-                let share = L::load(grad_output.add(from)).div(area);
-                for row in rows {
-                    for column in columns.clone() {
-                        let to = grad_input.add(channel + (row * sizes.width + column) * LANES);
+                let share = L::load(grad_output.add(window.output)).div(area);
+                window.each(
+                    sizes,
+                    #[inline(always)]
+                    |at| {
+                        let to = grad_input.add(at);
                         if disjoint { share.store(to) } else { L::load(to).add(share).store(to) }
-                    }
-                }
+                    },
+                );
             }
         },
     );

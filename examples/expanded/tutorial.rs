@@ -1979,48 +1979,48 @@ const _: () = {
                             int_sums: 16,
                             results: &[
                                 graven::SumPlan {
-                                    from: CROSS_ENTROPY_SUM,
-                                    to: graven::SumTarget::Value(2),
-                                },
-                                graven::SumPlan {
-                                    from: OUT_GRAD_SUM,
-                                    to: graven::SumTarget::Gradient(33040),
-                                },
-                                graven::SumPlan {
-                                    from: OUT_GRAD_SUM_2,
-                                    to: graven::SumTarget::Gradient(32432),
-                                },
-                                graven::SumPlan {
-                                    from: FC2_GRAD_SUM,
-                                    to: graven::SumTarget::Gradient(32368),
-                                },
-                                graven::SumPlan {
-                                    from: FC2_GRAD_SUM_2,
-                                    to: graven::SumTarget::Gradient(25168),
-                                },
-                                graven::SumPlan {
-                                    from: FC1_GRAD_SUM,
-                                    to: graven::SumTarget::Gradient(25040),
-                                },
-                                graven::SumPlan {
-                                    from: FC1_GRAD_SUM_2,
-                                    to: graven::SumTarget::Gradient(2000),
-                                },
-                                graven::SumPlan {
-                                    from: CONV2_GRAD_SUM,
-                                    to: graven::SumTarget::Gradient(1984),
-                                },
-                                graven::SumPlan {
-                                    from: CONV2_GRAD_SUM_2,
-                                    to: graven::SumTarget::Gradient(176),
+                                    from: CONV1_GRAD_SUM_2,
+                                    to: graven::SumTarget::Gradient(0),
                                 },
                                 graven::SumPlan {
                                     from: CONV1_GRAD_SUM,
                                     to: graven::SumTarget::Gradient(160),
                                 },
                                 graven::SumPlan {
-                                    from: CONV1_GRAD_SUM_2,
-                                    to: graven::SumTarget::Gradient(0),
+                                    from: CONV2_GRAD_SUM_2,
+                                    to: graven::SumTarget::Gradient(176),
+                                },
+                                graven::SumPlan {
+                                    from: CONV2_GRAD_SUM,
+                                    to: graven::SumTarget::Gradient(1984),
+                                },
+                                graven::SumPlan {
+                                    from: FC1_GRAD_SUM_2,
+                                    to: graven::SumTarget::Gradient(2000),
+                                },
+                                graven::SumPlan {
+                                    from: FC1_GRAD_SUM,
+                                    to: graven::SumTarget::Gradient(25040),
+                                },
+                                graven::SumPlan {
+                                    from: FC2_GRAD_SUM_2,
+                                    to: graven::SumTarget::Gradient(25168),
+                                },
+                                graven::SumPlan {
+                                    from: FC2_GRAD_SUM,
+                                    to: graven::SumTarget::Gradient(32368),
+                                },
+                                graven::SumPlan {
+                                    from: OUT_GRAD_SUM_2,
+                                    to: graven::SumTarget::Gradient(32432),
+                                },
+                                graven::SumPlan {
+                                    from: OUT_GRAD_SUM,
+                                    to: graven::SumTarget::Gradient(33040),
+                                },
+                                graven::SumPlan {
+                                    from: CROSS_ENTROPY_SUM,
+                                    to: graven::SumTarget::Value(2),
                                 },
                             ],
                             int_results: &[

@@ -9,8 +9,8 @@
 //! # The kernel contract
 //!
 //! A kernel acts on one tile of 16 samples (in rows: of any number), on a single sample, or on complete tensors. It gets slices
-//! and sizes; it knows neither the batch nor threads, allocates nothing, and overwrites its output, unless it
-//! [sums over samples](Batching::SumsSamples): then it adds to its output. Samples of a tile beyond `cx.count` are copies of a
+//! and sizes; it knows neither the batch nor threads, allocates nothing, and overwrites its output. One that
+//! [sums over samples](Batching::SumsSamples) adds to its output where `cx.adds` says so. Samples of a tile beyond `cx.count` are copies of a
 //! real one, or whatever the memory held: they may be NaN, are read by nobody, and never part of a sum.
 
 use std::fmt;
@@ -318,7 +318,7 @@ pub struct Kernel {
     pub formula: Option<Formula>,
     /// Floats of scratch memory, passed behind the output; None if the kernel takes none.
     pub scratch: Option<usize>,
-    /// The kernel adds to its output.
+    /// The kernel adds to its output where the context says so.
     pub accumulates: bool,
 }
 
@@ -359,7 +359,7 @@ impl Kernel {
         self
     }
 
-    /// Says that the kernel adds to its output.
+    /// Says that the kernel adds to its output where the context says so.
     #[must_use]
     pub fn accumulates(mut self) -> Kernel {
         self.accumulates = true;

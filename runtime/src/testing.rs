@@ -301,6 +301,10 @@ fn load_tile(tile: &mut Tile<'_>) {
 
 fn loss_tile(tile: &mut Tile<'_>) {
     let n = tile.symbols[0] as f32;
+    if !tile.cx.adds {
+        tile.sums.fill(0.0);
+        tile.int_sums.fill(0);
+    }
     for lane in 0..tile.cx.count {
         let (x, target) = (tile.floats[lane], tile.floats[16 + lane]);
         let noise = 0.1 * rng::uniform(tile.cx.seed, 0, (tile.cx.first + lane) as u64);

@@ -38,7 +38,8 @@ pub fn argmax(cx: &Context, axis: &Axis, input: &[f32], output: &mut [i64]) {
     );
 }
 
-/// Adds to `total[0]` how many elements of `lhs` and `rhs` are equal; in a tile, among the first `cx.count` samples.
+/// Adds to `total[0]`, or puts there unless `cx.adds`, how many elements of `lhs` and `rhs` are equal; in a tile, among the first
+/// `cx.count` samples.
 ///
 /// lhs, rhs [features, samples] or [samples, features].
 ///
@@ -50,12 +51,13 @@ pub fn count_equal(cx: &Context, count: &Count, lhs: &[i64], rhs: &[i64], total:
     assert_eq!(total.len(), 1, "count_equal: the total is one number");
     let valid = if tile { cx.count.min(samples) } else { samples };
     let equal = |lhs: &[i64], rhs: &[i64]| lhs.iter().zip(rhs).filter(|(lhs, rhs)| lhs == rhs).count() as i64;
-    total[0] += if samples_last {
+    let n: i64 = if samples_last {
         let rows = lhs.chunks_exact(samples.max(1)).zip(rhs.chunks_exact(samples.max(1)));
         rows.map(|(lhs, rhs)| equal(&lhs[..valid], &rhs[..valid])).sum()
     } else {
         equal(&lhs[..valid * features], &rhs[..valid * features])
     };
+    total[0] = if cx.adds { total[0] + n } else { n };
 }
 
 #[cfg(test)]

@@ -46,9 +46,12 @@ fn equal_integers_of_valid_samples_are_counted() {
             let valid = if tile { cx.count } else { samples };
             let sample = |i: usize| if samples_last { i % samples } else { i / features };
             let wanted = (0..48).filter(|&i| i % 5 != 0 && sample(i) < valid).count() as i64;
-            let mut total = [100];
-            count_equal(&cx, &Count { samples, features, samples_last, tile }, &lhs, &rhs, &mut total);
-            assert_eq!(total, [100 + wanted], "{cx:?} {samples_last} {tile}");
+            for (adds, wanted) in [(true, 100 + wanted), (false, wanted)] {
+                let mut total = [100];
+                let count = Count { samples, features, samples_last, tile };
+                count_equal(&Context { adds, ..cx }, &count, &lhs, &rhs, &mut total);
+                assert_eq!(total, [wanted], "{cx:?} {samples_last} {tile} {adds}");
+            }
         }
     });
 }

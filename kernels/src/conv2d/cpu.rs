@@ -153,7 +153,7 @@ impl Class {
     }
 }
 
-/// The gradient with respect to the weight, added to `grad_weight`; only the first `cx.count` samples enter.
+/// The gradient with respect to the weight, added to `grad_weight` if `cx.adds`; only the first `cx.count` samples enter.
 ///
 /// grad_output [C_out, H_out, W_out, 16], input [C_in, H, W, 16] -> grad_weight [C_out, C_in / groups, K_h, K_w];
 /// `scratch` has [`Sizes::grad_weight_scratch`] floats.
@@ -183,6 +183,7 @@ pub fn grad_weight(
             cx.isa,
             sizes,
             cx.count,
+            cx.adds,
             [height, width],
             grad_output.as_ptr(),
             input.as_ptr(),
@@ -538,6 +539,7 @@ const POSITIONS: usize = 192;
 unsafe fn weight_gradients_in<L: Lanes>(
     sizes: &Sizes,
     count: usize,
+    adds: bool,
     framed: [usize; 2],
     grad_output: *const f32,
     input: *const f32,
@@ -553,6 +555,7 @@ unsafe fn weight_gradients_in<L: Lanes>(
     for group in 0..sizes.groups {
         for y in (0..height).step_by(rows_at_once) {
             let walk = Positions {
+                adds: adds || y > 0,
                 rows: rows_at_once.min(height - y),
                 columns: width,
                 grad_output: [height * width * LANES, width * LANES],
@@ -589,6 +592,8 @@ unsafe fn weight_gradients_in<L: Lanes>(
 
 /// The positions over which one tile of weight gradients is summed; steps in floats.
 struct Positions {
+    /// Whether the sum is added to those of other positions and tiles.
+    adds: bool,
     rows: usize,
     columns: usize,
     /// From one channel and one row of the gradient to the next.
@@ -665,7 +670,8 @@ unsafe fn weight_tile<L: Lanes, const O: usize, const T: usize>(
         };
         for (o, totals) in totals.into_iter().enumerate() {
             for (t, total) in totals.into_iter().enumerate() {
-                *grad_weight.add(o * n_taps + t) += total;
+                let to = grad_weight.add(o * n_taps + t);
+                *to = if walk.adds { *to + total } else { total };
             }
         }
     }
@@ -673,7 +679,7 @@ unsafe fn weight_tile<L: Lanes, const O: usize, const T: usize>(
 
 instantiate!(unsafe fn planes = planes_in(plane: &Plane, input: *const f32, weight: *const f32, output: *mut f32));
 instantiate!(unsafe fn weight_gradients = weight_gradients_in(
-    sizes: &Sizes, count: usize, framed: [usize; 2], grad_output: *const f32, input: *const f32, grad_weight: *mut f32,
+    sizes: &Sizes, count: usize, adds: bool, framed: [usize; 2], grad_output: *const f32, input: *const f32, grad_weight: *mut f32,
 ));
 
 #[cfg(test)]

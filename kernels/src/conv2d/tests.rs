@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::conv2d::forward_rows;
-use crate::cpu::testing::{assert_close, each_context, random, wide};
+use crate::cpu::testing::{assert_close, each_context, each_sum, random};
 
 /// Calls `f` with the indices of (output, weight, input), without the sample, of every product of the convolution.
 fn each_product(sizes: &Sizes, mut f: impl FnMut(usize, usize, usize)) {
@@ -137,15 +137,12 @@ fn grad_input_is_the_adjoint() {
 fn grad_weight_adds_the_adjoint_of_the_valid_samples() {
     for sizes in cases() {
         let [input, weight, grad_output] = tensors(&sizes);
-        each_context(|cx| {
-            // The gradient starts as the weight, to see that it is added to.
-            let mut wanted = wide(&weight);
+        each_sum(&weight, |cx, mut gradient, mut wanted| {
             each_product(&sizes, |o, w, i| {
                 for lane in 0..cx.count {
                     wanted[w] += f64::from(grad_output[o * LANES + lane]) * f64::from(input[i * LANES + lane]);
                 }
             });
-            let mut gradient = weight.clone();
             let mut scratch = vec![f32::NAN; sizes.grad_weight_scratch()];
             grad_weight(&cx, &sizes, &grad_output, &input, &mut gradient, &mut scratch);
             // Up to 420 · 16 products of numbers below 1.

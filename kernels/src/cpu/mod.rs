@@ -172,13 +172,15 @@ pub struct Context {
     pub first: usize,
     /// Seed of the step, for dropout.
     pub seed: u64,
+    /// Whether a sum over samples is added to what its output holds, from earlier tiles; otherwise it overwrites that.
+    pub adds: bool,
 }
 
 impl Context {
     /// The context of a kernel that works on complete tensors.
     #[must_use]
     pub fn whole(isa: Isa, seed: u64) -> Context {
-        Context { isa, count: 1, first: 0, seed }
+        Context { isa, count: 1, first: 0, seed, adds: false }
     }
 }
 

@@ -10,9 +10,18 @@ pub(crate) fn each_context(f: impl Fn(Context)) {
     }
     for isa in Isa::available() {
         for count in [LANES, 1, 11] {
-            f(Context { isa, count, first: 32, seed: 5 });
+            f(Context { isa, count, first: 32, seed: 5, adds: true });
         }
     }
+}
+
+/// [`each_context`], to add to an output that holds `start`, and to overwrite one: `f` gets the output, and what it is to be
+/// without the sum.
+pub(crate) fn each_sum(start: &[f32], f: impl Fn(Context, Vec<f32>, Vec<f64>)) {
+    each_context(|cx| {
+        f(cx, start.to_vec(), wide(start));
+        f(Context { adds: false, ..cx }, vec![f32::NAN; start.len()], vec![0.0; start.len()]);
+    });
 }
 
 /// `n` numbers in −1..1 that belong to `seed`.

@@ -29,7 +29,7 @@ pub fn forward(cx: &Context, sizes: &Sizes, input: &[f32], weight: &[f32], outpu
     }
 }
 
-/// The gradient with respect to the weight, added to `grad`: the sum of outer products over the first
+/// The gradient with respect to the weight, added to `grad` if `cx.adds`: the sum of outer products over the first
 /// `cx.count * vectors` vectors.
 ///
 /// lhs [16 · vectors, rows], rhs [16 · vectors, columns] -> grad [rows, columns]. With the gradient of the output on the left
@@ -52,7 +52,7 @@ pub fn grad_weight(cx: &Context, sizes: &GradSizes, lhs: &[f32], rhs: &[f32], gr
     assert_eq!(grad.len(), walk::product(&[rows, columns]), "linear::grad_weight: grad is not [{rows}, {columns}]");
     // SAFETY: the lengths are checked above. The left matrix of this product is the transpose of `lhs`.
     unsafe {
-        gemm::row_major(cx.isa, [rows, n, columns], [1, rows], true, lhs.as_ptr(), rhs.as_ptr(), grad.as_mut_ptr());
+        gemm::row_major(cx.isa, [rows, n, columns], [1, rows], cx.adds, lhs.as_ptr(), rhs.as_ptr(), grad.as_mut_ptr());
     }
 }
 

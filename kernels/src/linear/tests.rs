@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::LANES;
-use crate::cpu::testing::{assert_close, each_context, random, wide};
+use crate::cpu::testing::{assert_close, each_context, each_sum, random};
 
 /// Calls `f` with (weight index, o, i) of every weight.
 fn each_weight(sizes: &Sizes, mut f: impl FnMut(usize, usize, usize)) {
@@ -45,8 +45,7 @@ fn the_weight_gradient_adds_the_valid_vectors() {
         let sizes = GradSizes { vectors, rows, columns };
         let (lhs, rhs) = (random(1, LANES * vectors * rows), random(2, LANES * vectors * columns));
         let start = random(3, rows * columns);
-        each_context(|cx| {
-            let mut wanted = wide(&start);
+        each_sum(&start, |cx, mut gradient, mut wanted| {
             for n in 0..cx.count * vectors {
                 for r in 0..rows {
                     for c in 0..columns {
@@ -54,7 +53,6 @@ fn the_weight_gradient_adds_the_valid_vectors() {
                     }
                 }
             }
-            let mut gradient = start.clone();
             grad_weight(&cx, &sizes, &lhs, &rhs, &mut gradient);
             assert_close(&format!("{cx:?} {sizes:?}"), &gradient, &wanted, 1e-5);
         });

@@ -14,14 +14,16 @@ const MAX_RANK: usize = 8;
 ///
 /// Panics if a slice does not have its size, or with more than 8 axes.
 pub fn sum<const RANK: usize>(cx: &Context, sum: &Sum<RANK>, input: &[f32], output: &mut [f32]) {
-    output.fill(0.0);
-    add(cx, &sum.dims, &sum.summed, sum.samples, input, output);
+    sum_into(&Context { adds: false, ..*cx }, sum, input, output);
 }
 
-/// [`sum`], added to what `output` holds.
+/// [`sum`], added to what `output` holds if `cx.adds`.
 ///
 /// Panics if a slice does not have its size, or with more than 8 axes.
 pub fn sum_into<const RANK: usize>(cx: &Context, sum: &Sum<RANK>, input: &[f32], output: &mut [f32]) {
+    if !cx.adds {
+        output.fill(0.0);
+    }
     add(cx, &sum.dims, &sum.summed, sum.samples, input, output);
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use graven_kernels::cpu::{Context, Isa};
 
 use super::tile::Tile;
-use crate::floats::{Floats, LINE, Shared};
+use crate::floats::{LINE, Shared};
 use crate::plan::{LoopPlan, Place, SumTarget, TilePlan, ValuePlan};
 use crate::pool;
 use crate::tensor::Dtype;
@@ -17,8 +17,8 @@ pub const MAX_CHUNKS: usize = 16;
 /// The most chunks of a loop that does not sum.
 const MAX_CHUNKS_WITHOUT_SUMS: usize = 256;
 
-/// Floats of a row of accumulators that one task adds up: 16 KB of each row, so that two rows stay in L1.
-const SUM_BLOCK: usize = 4096;
+/// Floats of a row of accumulators that one task adds up: 4 KB of each row.
+const SUM_BLOCK: usize = 1024;
 
 /// What a loop needs to know of its call.
 pub(super) struct Call<'a> {
@@ -85,9 +85,8 @@ pub(super) fn run(plan: &LoopPlan, call: &Call<'_>, workspace: &mut Workspace, g
     }
     grow_arenas(cut.plan(plan), &mut workspace.tiles, call.threads.min(cut.n_chunks));
     run_chunks(plan, call, &cut, workspace);
-    add_chunks(&mut workspace.sums, row, cut.n_chunks, call.threads);
-    add_int_chunks(&mut workspace.int_sums, int_row, cut.n_chunks);
-    deliver(plan, workspace, gradients);
+    add_chunks(plan, row, cut.n_chunks, call.threads, workspace, gradients);
+    add_int_chunks(plan, int_row, cut.n_chunks, workspace);
 }
 
 fn grow_arenas(plan: &TilePlan, arenas: &mut Vec<TileArena>, n: usize) {
@@ -153,16 +152,24 @@ fn run_chunks(plan: &LoopPlan, call: &Call<'_>, cut: &Cut, workspace: &mut Works
         let sums = unsafe { sums.part_mut(chunk * row..chunk * row + plan.sums) };
         // SAFETY: as for `sums`.
         let int_sums = unsafe { int_sums.part_mut(chunk * int_row..chunk * int_row + plan.int_sums) };
-        sums.fill(0.0);
-        int_sums.fill(0);
         if cfg!(debug_assertions) {
             // So that code that reads what nobody wrote is noticed.
+            sums.fill(f32::NAN);
+            int_sums.fill(i64::MIN);
             arena.floats[..tile_plan.floats].fill(f32::NAN);
             arena.ints[..tile_plan.ints].fill(i64::MIN);
         }
-        for tile in cut.tiles(chunk) {
+        let tiles = cut.tiles(chunk);
+        for tile in tiles.clone() {
             let samples = cut.samples(tile);
-            let cx = Context { isa: call.isa, count: samples.len(), first: samples.start, seed: call.seed };
+            let cx = Context {
+                isa: call.isa,
+                count: samples.len(),
+                first: samples.start,
+                seed: call.seed,
+                // The first tile writes the accumulators, which hold what an earlier call left.
+                adds: tile > tiles.start,
+            };
             let mut tile = Tile {
                 cx,
                 floats: &mut arena.floats[..tile_plan.floats],
@@ -186,7 +193,7 @@ fn run_chunks(plan: &LoopPlan, call: &Call<'_>, cut: &Cut, workspace: &mut Works
 }
 
 /// Checks what the borrows of a loop rest on: it writes no input, nothing twice, and nothing that it reads; values lie in
-/// the arena of their own type.
+/// the arena of their own type; its sums go to different places.
 fn check(plan: &LoopPlan, values: &[ValuePlan]) {
     let [floats, ints] = [(plan.reads, plan.writes, Dtype::F32), (plan.int_reads, plan.int_writes, Dtype::I64)];
     for (reads, writes, dtype) in [floats, ints] {
@@ -198,6 +205,19 @@ fn check(plan: &LoopPlan, values: &[ValuePlan]) {
             let alone = !matches!(place, Place::Input(_)) && !reads.contains(place) && !writes[..index].contains(place);
             assert!(alone, "compiler bug: a loop writes {place:?} and uses it otherwise as well");
         }
+    }
+    // The results stand in the order of their places.
+    let mut free = [0, 0];
+    for result in plan.results {
+        let (free, place, len) = match result.to {
+            SumTarget::Value(value) => {
+                assert_eq!(values[value].dtype, Dtype::F32, "compiler bug: a sum of floats goes to the value {value}");
+                (&mut free[0], value, 1)
+            }
+            SumTarget::Gradient(offset) => (&mut free[1], offset, result.from.len()),
+        };
+        assert!(*free <= place, "compiler bug: two sums go to {:?}", result.to);
+        *free = place + len;
     }
 }
 
@@ -225,29 +245,69 @@ unsafe fn complete<'a, T>(part: &Shared<'a, T>) -> &'a [T] {
     unsafe { part.part(0..part.len()) }
 }
 
-/// Adds the rows of all chunks to the first one, pairwise: 0 + 1, 2 + 3, then (0 + 1) + (2 + 3), and so on.
+/// Adds the rows of all chunks, pairwise: 0 + 1, 2 + 3, then (0 + 1) + (2 + 3), and so on. The last addition writes each sum to the
+/// values and gradients that the plan names.
 ///
 /// The tree depends on the number of rows only, so threads may share the columns.
-fn add_chunks(sums: &mut Floats, row: usize, n_chunks: usize, threads: usize) {
-    if n_chunks < 2 || row == 0 {
-        return;
-    }
-    let rows = Shared::new(&mut sums[..n_chunks * row]);
+fn add_chunks(
+    plan: &LoopPlan,
+    row: usize,
+    n_chunks: usize,
+    threads: usize,
+    workspace: &mut Workspace,
+    gradients: Option<&mut [f32]>,
+) {
+    let Workspace { sums, floats, slots, .. } = workspace;
+    let (rows, values) = (Shared::new(&mut sums[..n_chunks * row]), Shared::new(floats));
+    let gradients = gradients.map(Shared::new);
+    let last = pairs(n_chunks).last();
     pool::run(threads, row.div_ceil(SUM_BLOCK), &|_, block| {
         let columns = block * SUM_BLOCK..row.min((block + 1) * SUM_BLOCK);
-        let part = |chunk: usize| chunk * row + columns.start..chunk * row + columns.end;
-        for (into, from) in pairs(n_chunks) {
+        let part = |chunk: usize, columns: &Range<usize>| chunk * row + columns.start..chunk * row + columns.end;
+        for (into, from) in pairs(n_chunks).take(n_chunks.saturating_sub(2)) {
             // SAFETY: these columns belong to this task alone, `into` and `from` differ, and both borrows end here.
-            let (into, from) = unsafe { (rows.part_mut(part(into)), rows.part(part(from))) };
+            let (into, from) = unsafe { (rows.part_mut(part(into, &columns)), rows.part(part(from, &columns))) };
             into.iter_mut().zip(from).for_each(|(into, from)| *into += from);
+        }
+        for result in plan.results {
+            let own = columns.start.max(result.from.start)..columns.end.min(result.from.end);
+            if own.is_empty() {
+                continue;
+            }
+            let (target, start) = match result.to {
+                SumTarget::Value(value) => {
+                    assert_eq!(slots[value].len(), result.from.len(), "compiler bug: a sum does not fit its value");
+                    (values, slots[value].start)
+                }
+                SumTarget::Gradient(offset) => {
+                    (gradients.expect("compiler bug: a function without gradients computes some"), offset)
+                }
+            };
+            let start = start + own.start - result.from.start;
+            // SAFETY: these columns belong to this task alone, and `check` found that no two results share a place. Both
+            // borrows end here.
+            unsafe {
+                let (to, first) = (target.part_mut(start..start + own.len()), rows.part(part(0, &own)));
+                match last {
+                    None => to.copy_from_slice(first),
+                    Some((_, second)) => {
+                        let terms = first.iter().zip(rows.part(part(second, &own)));
+                        to.iter_mut().zip(terms).for_each(|(to, (first, second))| *to = first + second);
+                    }
+                }
+            }
         }
     });
 }
 
 /// Integers add up exactly in any order.
-fn add_int_chunks(sums: &mut [i64], row: usize, n_chunks: usize) {
-    for index in row..n_chunks * row {
-        sums[index % row] += sums[index];
+fn add_int_chunks(plan: &LoopPlan, row: usize, n_chunks: usize, workspace: &mut Workspace) {
+    let Workspace { int_sums, ints, slots, .. } = workspace;
+    for result in plan.int_results {
+        let SumTarget::Value(value) = result.to else { panic!("compiler bug: gradients are not integers") };
+        for (to, column) in ints[slots[value].clone()].iter_mut().zip(result.from.clone()) {
+            *to = (0..n_chunks).map(|chunk| int_sums[chunk * row + column]).sum();
+        }
     }
 }
 
@@ -258,28 +318,10 @@ fn pairs(n: usize) -> impl Iterator<Item = (usize, usize)> {
     distances.flat_map(move |distance| (0..n - distance).step_by(2 * distance).map(move |into| (into, into + distance)))
 }
 
-/// Copies the sums to the values and to the gradients that the plan names.
-fn deliver(plan: &LoopPlan, workspace: &mut Workspace, mut gradients: Option<&mut [f32]>) {
-    for result in plan.results {
-        let sums = &workspace.sums[result.from.clone()];
-        match result.to {
-            SumTarget::Value(value) => workspace.floats[workspace.slots[value].clone()].copy_from_slice(sums),
-            SumTarget::Gradient(offset) => {
-                super::write(gradients.as_deref_mut(), offset, sums);
-            }
-        }
-    }
-    for result in plan.int_results {
-        let SumTarget::Value(value) = result.to else { panic!("compiler bug: gradients are not integers") };
-        let slot = workspace.slots[value].clone();
-        workspace.ints[slot].copy_from_slice(&workspace.int_sums[result.from.clone()]);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Size;
+    use crate::plan::{Size, SumPlan};
 
     const EMPTY: LoopPlan = LoopPlan {
         extent: Size { factor: 1, symbols: &[0] },
@@ -347,6 +389,14 @@ mod tests {
     #[should_panic(expected = "compiler bug: a loop writes Value(1)")]
     fn a_loop_cannot_read_what_it_writes() {
         check(&LoopPlan { reads: &[Place::Value(1)], writes: &[Place::Value(1)], ..EMPTY }, &VALUES);
+    }
+
+    #[test]
+    #[should_panic(expected = "compiler bug: two sums go to Gradient(5)")]
+    fn sums_cannot_share_a_gradient() {
+        const RESULTS: [SumPlan; 2] =
+            [SumPlan { from: 0..4, to: SumTarget::Gradient(2) }, SumPlan { from: 16..18, to: SumTarget::Gradient(5) }];
+        check(&LoopPlan { results: &RESULTS, ..EMPTY }, &VALUES);
     }
 
     #[test]

@@ -245,7 +245,8 @@ impl Emitter<'_> {
         }
         write!(data, ", sums: {}, int_sums: {}", sums.floats, sums.ints);
         for (field, list) in [("results", &sums.results), ("int_results", &sums.int_results)] {
-            write!(data, ", {field}: &[{}]", list.join(", "));
+            let results: Vec<&str> = list.iter().map(|(_, _, result)| &**result).collect();
+            write!(data, ", {field}: &[{}]", results.join(", "));
         }
         write!(data, ", tile: {tile}, one: {one}, few: {} }}", own.few);
         data.into_string()
@@ -336,19 +337,21 @@ impl Emitter<'_> {
                 start,
                 sum.len,
             );
-            let kept = sum.kept.map(|index| format!("graven::SumTarget::Value({index})"));
+            let kept = sum.kept.map(|index| ("Value", index));
             let gradient = sum.gradient.and_then(|target| match target {
-                Target::Parameter(layer, weight) => {
-                    Some(format!("graven::SumTarget::Gradient({})", self.context.layout.offset(layer, weight)))
-                }
+                Target::Parameter(layer, weight) => Some(("Gradient", self.context.layout.offset(layer, weight))),
                 Target::Input(_) => None,
             });
-            for to in kept.into_iter().chain(gradient) {
-                let result = format!("graven::SumPlan {{ from: {name}, to: {to} }}");
-                if node.ty.dtype == Dtype::F32 { &mut sums.results } else { &mut sums.int_results }.push(result);
+            for (kind, to) in kept.into_iter().chain(gradient) {
+                let result = format!("graven::SumPlan {{ from: {name}, to: graven::SumTarget::{kind}({to}) }}");
+                if node.ty.dtype == Dtype::F32 { &mut sums.results } else { &mut sums.int_results }
+                    .push((kind, to, result));
             }
             sums.constants.push(name);
         }
+        // In the order of their places, which the run checks.
+        sums.results.sort_unstable();
+        sums.int_results.sort_unstable();
         sums
     }
 
@@ -510,10 +513,6 @@ impl Emitter<'_> {
             Kind::Op(op) if !op.is_view() => {
                 let batched = vec![false; node.inputs.len()];
                 let kernel = op.kernel(&call(self.graph(), value, Layout::Whole, 1, &batched, false));
-                let zero = if node.ty.dtype == Dtype::F32 { "0.0" } else { "0" };
-                if kernel.accumulates {
-                    write!(code, "{output}.fill({zero});");
-                }
                 self.kernel_call(&kernel, &node.label, "&whole.cx", &arguments, &output, None, code);
             }
             _ => {
@@ -595,8 +594,9 @@ struct Sums {
     constants: Vec<String>,
     floats: usize,
     ints: usize,
-    results: Vec<String>,
-    int_results: Vec<String>,
+    /// Kind and number of the place, and the plan of the sum.
+    results: Vec<(&'static str, usize, String)>,
+    int_results: Vec<(&'static str, usize, String)>,
 }
 
 /// The complete tensors that a loop touches.

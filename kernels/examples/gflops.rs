@@ -113,6 +113,7 @@ fn main() {
         conv(isa, [64, 64], 3, 1, 8);
         conv(isa, [16, 32], 1, 0, 16);
         linear(isa, 192, 120);
+        linear(isa, 120, 60);
         linear(isa, 784, 512);
     }
 }

@@ -7,7 +7,9 @@
 // A tile is indexed by row and column, which reads better than zips of zips.
 #![allow(clippy::needless_range_loop)]
 
-use super::lanes::Lanes;
+use std::mem::MaybeUninit;
+
+use super::lanes::{Lanes, prefetch};
 use super::{Isa, instantiate};
 use crate::LANES;
 
@@ -262,6 +264,9 @@ strips! {
     dot_strip = dot_tile();
 }
 
+/// Floats of an output from which on a tile asks for its part before it begins: the whole does not stay in the second cache.
+const FETCHED: usize = 128 * 1024;
+
 /// # Safety
 /// As for [`splats_in`], for the R x C elements from the pointers on.
 #[inline(always)]
@@ -274,6 +279,13 @@ unsafe fn splat_tile<L: Lanes, const R: usize, const C: usize>(
     // SAFETY: R rows, C columns and `depth` steps are what the caller vouches for. The pointers are moved with
     // `wrapping_add` because they stand behind the last element in the end.
     unsafe {
+        if product.rows * product.output[0] >= FETCHED {
+            for r in 0..R {
+                for c in 0..C {
+                    prefetch(output.wrapping_add(r * product.output[0] + c * product.output[1]));
+                }
+            }
+        }
         let mut sums = [[L::splat(0.0); C]; R];
         for _ in 0..product.depth {
             let mut factors = [L::splat(0.0); R];
@@ -470,7 +482,9 @@ pub(crate) unsafe fn row_major(
         Product { rows: m, columns, depth: k, lhs: steps, rhs: [LANES, n], output: [n, LANES], accumulate };
     // SAFETY: n is cut into vectors of 16 and a rest, which together are the columns that the caller vouches for.
     unsafe {
-        if columns > 0 {
+        if m >= PANEL_ROWS && k >= PANEL_DEPTH / 4 {
+            panels(isa, &product, lhs, rhs, output);
+        } else if columns > 0 {
             splats(isa, &product, LANES, lhs, rhs, output);
         }
         if !n.is_multiple_of(LANES) {
@@ -480,6 +494,53 @@ pub(crate) unsafe fn row_major(
         }
     }
 }
+
+/// [`splats`] for many rows: some vectors of `rhs` at a time, in the order in which they are read. They stay in L1 for all rows;
+/// where they stand, columns of a matrix whose rows are a power of two long would share a few sets of it.
+///
+/// # Safety
+/// As for [`splats`] with 16 floats of each vector.
+unsafe fn panels(isa: Isa, product: &Product, lhs: *const f32, rhs: *const f32, output: *mut f32) {
+    let mut panel = [const { MaybeUninit::<Line>::uninit() }; PANEL_DEPTH * PANEL_COLUMNS];
+    let parts = tiles(product.depth, PANEL_DEPTH);
+    for c in (0..product.columns).step_by(PANEL_COLUMNS) {
+        let columns = PANEL_COLUMNS.min(product.columns - c);
+        for part in 0..parts {
+            let (k, end) = (tile_start(part, product.depth, parts), tile_start(part + 1, product.depth, parts));
+            // SAFETY: columns c..c + columns and steps k..end lie in the product, whose elements the caller vouches for; the panel
+            // has room for them.
+            unsafe {
+                for (step, lines) in (k..end).zip(panel.chunks_exact_mut(columns)) {
+                    for (column, line) in lines.iter_mut().enumerate() {
+                        let vector = rhs.add((c + column) * product.rhs[0] + step * product.rhs[1]);
+                        line.write(vector.cast::<Line>().read_unaligned());
+                    }
+                }
+                let own = Product {
+                    columns,
+                    depth: end - k,
+                    rhs: [LANES, columns * LANES],
+                    accumulate: product.accumulate || part > 0,
+                    ..*product
+                };
+                let (lhs, output) = (lhs.add(k * product.lhs[1]), output.add(c * product.output[1]));
+                splats(isa, &own, LANES, lhs, panel.as_ptr().cast(), output);
+            }
+        }
+    }
+}
+
+/// A vector of a panel.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; LANES]);
+
+/// The vectors of a panel: the columns of the widest tile, and so many steps that L1 holds it.
+const PANEL_COLUMNS: usize = 6;
+const PANEL_DEPTH: usize = 128;
+
+/// From so many rows on, copying what all of them read costs next to nothing.
+const PANEL_ROWS: usize = 64;
 
 /// output [m, n] = lhs [m, k] · rhs [n, k] transposed.
 ///

@@ -844,3 +844,15 @@ impl Lanes for Neon {
 #[cfg(test)]
 #[path = "lanes_tests.rs"]
 mod tests;
+
+/// Asks for the line of the cache that holds `address`, which may lie anywhere, where the processor can be asked.
+#[inline(always)]
+pub(crate) fn prefetch(address: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 processor has SSE, and the instruction reads nothing.
+    unsafe {
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}

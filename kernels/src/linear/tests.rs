@@ -16,7 +16,7 @@ fn each_weight(sizes: &Sizes, mut f: impl FnMut(usize, usize, usize)) {
 #[test]
 fn products_are_right() {
     for vectors in [1, 2, 5, 16, 17] {
-        for (in_features, out_features) in [(1, 1), (3, 7), (13, 1), (16, 16), (19, 10), (40, 33), (7, 120)] {
+        for (in_features, out_features) in [(1, 1), (3, 7), (13, 1), (16, 16), (19, 10), (40, 33), (7, 120), (150, 115)] {
             for transposed in [false, true] {
                 let sizes = Sizes { vectors, in_features, out_features, transposed };
                 let n = vectors * LANES;
@@ -41,7 +41,7 @@ fn products_are_right() {
 
 #[test]
 fn the_weight_gradient_adds_the_valid_vectors() {
-    for (vectors, rows, columns) in [(1, 1, 1), (1, 7, 13), (3, 5, 40), (2, 33, 16), (1, 10, 120)] {
+    for (vectors, rows, columns) in [(1, 1, 1), (1, 7, 13), (3, 5, 40), (2, 33, 16), (1, 10, 120), (9, 70, 115)] {
         let sizes = GradSizes { vectors, rows, columns };
         let (lhs, rhs) = (random(1, LANES * vectors * rows), random(2, LANES * vectors * columns));
         let start = random(3, rows * columns);

@@ -189,9 +189,10 @@ unsafe fn max_forward_in<L: Lanes>(sizes: &Sizes, input: *const f32, output: *mu
     each_windows(
         sizes,
         #[inline(always)]
-        // SAFETY: passed on to the caller, here and below.
+        // SAFETY: passed on to the caller.
         |windows| unsafe { max_forward_of::<L, WINDOWS>(sizes, windows, input, output) },
         #[inline(always)]
+        // SAFETY: as above.
         |windows| unsafe { max_forward_of::<L, 1>(sizes, windows, input, output) },
     );
 }
@@ -268,9 +269,10 @@ unsafe fn avg_forward_in<L: Lanes>(sizes: &Sizes, input: *const f32, output: *mu
     each_windows(
         sizes,
         #[inline(always)]
-        // SAFETY: passed on to the caller, here and below.
+        // SAFETY: passed on to the caller.
         |windows| unsafe { avg_forward_of::<L, WINDOWS>(sizes, windows, input, output) },
         #[inline(always)]
+        // SAFETY: as above.
         |windows| unsafe { avg_forward_of::<L, 1>(sizes, windows, input, output) },
     );
 }

@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use super::Sizes;
 use crate::LANES;
-use crate::cpu::gemm::{tile_start, tiles, totals};
+use crate::cpu::gemm::{parts, totals};
 use crate::cpu::lanes::{self, Lanes};
 use crate::cpu::{Context, Isa, Kind, instantiate, walk};
 
@@ -328,16 +328,15 @@ impl Axis {
 /// lie `steps` apart in o, c, i and j.
 fn pack(isa: Isa, plane: &Plane, [o_step, c_step, i_step, j_step]: [usize; 4], weight: &[f32], packed: &mut [f32]) {
     let [rows, columns] = plane.axes.map(|axis| axis.taps);
-    let n_tiles = tiles(plane.out_channels, channel_tile(isa));
     let depth = plane.in_channels * rows * columns;
     if depth == 0 {
         return;
     }
-    for tile in 0..n_tiles {
-        let channels = tile_start(tile, plane.out_channels, n_tiles)..tile_start(tile + 1, plane.out_channels, n_tiles);
-        let packed = &mut packed[channels.start * depth..channels.end * depth];
-        for (slot, o) in channels.clone().enumerate() {
-            let mut packed = packed[slot..].iter_mut().step_by(channels.len());
+    for (first, channels) in parts(plane.out_channels, channel_tile(isa)) {
+        let packed = &mut packed[first * depth..(first + channels) * depth];
+        for slot in 0..channels {
+            let o = first + slot;
+            let mut packed = packed[slot..].iter_mut().step_by(channels);
             for c in 0..plane.in_channels {
                 for i in 0..rows {
                     let row = &weight[o * o_step + c * c_step + i * i_step..];
@@ -396,16 +395,14 @@ pub(super) use with_constants;
 /// set of `L` is enabled.
 #[inline(always)]
 unsafe fn planes_in<L: Lanes>(plane: &Plane, input: *const f32, weight: *const f32, output: *mut f32) {
-    let n_tiles = tiles(plane.out_channels, L::CONV_CHANNELS);
+    let channel_tiles = parts(plane.out_channels, L::CONV_CHANNELS);
     let [rows, columns] = plane.axes;
     let weights = plane.in_channels * rows.taps * columns.taps;
     let width = L::CONV_COLUMNS.min(columns.outputs);
     for y in 0..rows.outputs {
         let (row_taps, _) = rows.taps(y..y + 1);
         // All tiles of channels one after the other, while the rows of the input are near.
-        for tile in 0..n_tiles {
-            let o = tile_start(tile, plane.out_channels, n_tiles);
-            let channels = tile_start(tile + 1, plane.out_channels, n_tiles) - o;
+        for (o, channels) in channel_tiles.clone() {
             // SAFETY: the row lies in the plane, which the caller vouches for.
             unsafe {
                 let weight = weight.add(o * weights);
@@ -438,8 +435,8 @@ unsafe fn plane_row<L: Lanes, const O: usize, const X: usize>(
 ) {
     let columns = plane.axes[1];
     // The last tile of a row is moved back so that it is complete; it writes some sums a second time.
-    for x in 0..tiles(columns.outputs, X) {
-        let x = (x * X).min(columns.outputs - X);
+    for x in (0..columns.outputs).step_by(X) {
+        let x = x.min(columns.outputs - X);
         let (column_taps, at_edge) = columns.taps(x..x + X);
         let window = Window { taps: [row_taps.clone(), column_taps], corner: [first_row, columns.input(x)] };
         // SAFETY: passed on to the caller; without an edge, all columns lie in the image. Two functions, because the comparisons
@@ -550,7 +547,7 @@ unsafe fn weight_gradients_in<L: Lanes>(
     let (height, width) = (sizes.out_height(), sizes.out_width());
     let (row, channel) = (framed[1] * LANES, framed[0] * framed[1] * LANES);
     let n_taps = in_channels * kernel_h * kernel_w;
-    let (channel_tiles, tap_tiles) = (tiles(out_channels, L::TILE[0]), tiles(n_taps, L::TILE[1]));
+    let (channel_tiles, tap_tiles) = (parts(out_channels, L::TILE[0]), parts(n_taps, L::TILE[1]));
     let rows_at_once = POSITIONS.div_ceil(width).min(height);
     for group in 0..sizes.groups {
         for y in (0..height).step_by(rows_at_once) {
@@ -563,12 +560,8 @@ unsafe fn weight_gradients_in<L: Lanes>(
                 taps: sizes.kernel_size,
                 tap_steps: [channel, sizes.dilation[0] * row, sizes.dilation[1] * LANES],
             };
-            for o_tile in 0..channel_tiles {
-                let o = tile_start(o_tile, out_channels, channel_tiles);
-                let o_size = tile_start(o_tile + 1, out_channels, channel_tiles) - o;
-                for t_tile in 0..tap_tiles {
-                    let t = tile_start(t_tile, n_taps, tap_tiles);
-                    let t_size = tile_start(t_tile + 1, n_taps, tap_tiles) - t;
+            for (o, o_size) in channel_tiles.clone() {
+                for (t, t_size) in tap_tiles.clone() {
                     // SAFETY: the tile lies in the tensors, which the caller vouches for.
                     unsafe {
                         let grad_output =
@@ -607,13 +600,25 @@ struct Positions {
 }
 
 impl Positions {
-    /// Where kernel element t meets the input; t counts input channel, kernel row, kernel column.
+    /// Where T kernel elements from `first` on meet the input; they count input channel, kernel row, kernel column.
     #[inline(always)]
-    fn tap(&self, t: usize) -> usize {
+    fn taps<const T: usize>(&self, first: usize) -> [usize; T] {
         let [height, width] = self.taps;
-        t / (height * width) * self.tap_steps[0]
-            + t / width % height * self.tap_steps[1]
-            + t % width * self.tap_steps[2]
+        let [channel_step, row_step, column_step] = self.tap_steps;
+        let (mut row, mut column) = (first / width % height, first % width);
+        let mut at = first / (height * width) * channel_step + row * row_step + column * column_step;
+        let mut taps = [0; T];
+        for tap in &mut taps {
+            *tap = at;
+            (column, at) = (column + 1, at + column_step);
+            if column == width {
+                (column, row, at) = (0, row + 1, at + row_step - width * column_step);
+            }
+            if row == height {
+                (row, at) = (0, at + channel_step - height * row_step);
+            }
+        }
+        taps
     }
 }
 
@@ -634,10 +639,7 @@ unsafe fn weight_tile<L: Lanes, const O: usize, const T: usize>(
     // SAFETY: the tile is valid by the contract; `wrapping` steps, because the pointers of a row stand behind it in the end.
     unsafe {
         // One pointer for each tap and one offset for all: with sums of offsets, registers run out and the sums are moved about.
-        let mut taps = [input; T];
-        for (t, tap) in taps.iter_mut().enumerate() {
-            *tap = input.wrapping_add(walk.tap(first_tap + t));
-        }
+        let taps = walk.taps::<T>(first_tap).map(|tap| input.wrapping_add(tap));
         let mut sums = [[L::splat(0.0); T]; O];
         for y in 0..walk.rows {
             let mut grad_output = grad_output.wrapping_add(y * walk.grad_output[1]);

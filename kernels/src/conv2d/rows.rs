@@ -15,7 +15,7 @@ use super::Sizes;
 use super::cpu::{check, group_channels, with_constants};
 use super::scratch::Spread;
 use crate::LANES;
-use crate::cpu::gemm::{tile_start, tiles};
+use crate::cpu::gemm::parts;
 use crate::cpu::lanes::Lanes;
 use crate::cpu::{Context, instantiate};
 
@@ -232,17 +232,12 @@ struct Walk {
 #[inline(always)]
 unsafe fn positions_in<L: Lanes>(walk: &Walk, input: *const f32, weight: *const f32, output: *mut f32) {
     let n_vectors = walk.positions.div_ceil(LANES);
-    let n_columns = tiles(n_vectors, L::CONV_COLUMNS);
-    let n_channels = tiles(walk.out_channels, L::CONV_CHANNELS);
+    let channel_tiles = parts(walk.out_channels, L::CONV_CHANNELS);
     let weights = walk.in_channels * walk.taps[0] * walk.taps[1];
-    for column in 0..n_columns {
-        let v = tile_start(column, n_vectors, n_columns);
-        let vectors = tile_start(column + 1, n_vectors, n_columns) - v;
+    for (v, vectors) in parts(n_vectors, L::CONV_COLUMNS) {
         let last = (walk.positions - (v + vectors - 1) * LANES).min(LANES);
         // All tiles of channels one after the other, while this part of the input is in L1.
-        for channel in 0..n_channels {
-            let o = tile_start(channel, walk.out_channels, n_channels);
-            let channels = tile_start(channel + 1, walk.out_channels, n_channels) - o;
+        for (o, channels) in channel_tiles.clone() {
             // SAFETY: the tile lies in the walk, which the caller vouches for.
             unsafe {
                 let (input, weight) = (input.add(v * LANES), weight.add(o * weights));

@@ -29,16 +29,17 @@ pub(crate) struct Product {
     pub(crate) accumulate: bool,
 }
 
-/// How many tiles of at most `largest` cover `n`; they differ by one at most.
+/// The (start, length) of as few parts of at most `largest` as cover 0..n; they differ by one at most, the longer ones come first.
 #[inline(always)]
-pub(crate) const fn tiles(n: usize, largest: usize) -> usize {
-    n.div_ceil(largest)
-}
-
-/// Where tile `i` of [`tiles`] starts.
-#[inline(always)]
-pub(crate) const fn tile_start(i: usize, n: usize, tiles: usize) -> usize {
-    i * (n / tiles) + if i < n % tiles { i } else { n % tiles }
+pub(crate) fn parts(n: usize, largest: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
+    let count = n.div_ceil(largest);
+    let (length, longer) = if count == 0 { (0, 0) } else { (n / count, n % count) };
+    let mut next = 0;
+    (0..count).map(move |part| {
+        let own = (next, length + usize::from(part < longer));
+        next += own.1;
+        own
+    })
 }
 
 /// Calls `$f::<L, R, C, ..>` with the constants R and C that are the run-time sizes `$r` and `$c`. Tiles beyond the
@@ -80,17 +81,17 @@ fn each_strip<L: Lanes>(
     mut f: impl FnMut(usize, usize, usize, usize, usize),
 ) {
     let largest = if columns == 1 { [L::VECTOR_TILE, 1] } else { largest };
-    let (row_tiles, column_tiles) = (tiles(rows, largest[0]), tiles(columns, largest[1]));
-    if row_tiles == 0 {
+    let n = rows.div_ceil(largest[0]);
+    if n == 0 {
         return;
     }
-    // Tiles differ by one row at most, the larger ones stand first.
-    let (size, n_larger) = (rows / row_tiles, rows % row_tiles);
-    for j in 0..column_tiles {
-        let (c, c_end) = (tile_start(j, columns, column_tiles), tile_start(j + 1, columns, column_tiles));
-        for (r, size, n) in [(0, size + 1, n_larger), (n_larger * (size + 1), size, row_tiles - n_larger)] {
+    // Tiles as in `parts`, of which each size is one strip.
+    let (size, larger) = (rows / n, rows % n);
+    let strips = [(0, size + 1, larger), (larger * (size + 1), size, n - larger)];
+    for (c, columns) in parts(columns, largest[1]) {
+        for (r, size, n) in strips {
             if n > 0 {
-                f(r, size, n, c, c_end - c);
+                f(r, size, n, c, columns);
             }
         }
     }
@@ -183,14 +184,12 @@ unsafe fn dots_in<L: Lanes>(product: &Product, lhs: *const f32, rhs: *const f32,
 unsafe fn matrix_vector_in<L: Lanes>(n: usize, k: usize, matrix: *const f32, vector: *const f32, output: *mut f32) {
     for block in (0..n).step_by(LANES) {
         let rows = (n - block).min(LANES);
-        let n_tiles = tiles(rows, L::VECTOR_TILE);
         // SAFETY: rows block..block + rows lie in the matrix and in the output.
         unsafe {
             let mut sums = [L::splat(0.0); LANES];
-            for tile in 0..n_tiles {
-                let (r, end) = (tile_start(tile, rows, n_tiles), tile_start(tile + 1, rows, n_tiles));
+            for (r, n) in parts(rows, L::VECTOR_TILE) {
                 let matrix = matrix.add((block + r) * k);
-                with_tile!(L, end - r, 1, row_sums, (k, matrix, vector, sums.as_mut_ptr().add(r)));
+                with_tile!(L, n, 1, row_sums, (k, matrix, vector, sums.as_mut_ptr().add(r)));
             }
             let sums = L::sums(sums);
             if rows == LANES { sums.store(output.add(block)) } else { sums.store_first(output.add(block), rows) }
@@ -502,15 +501,13 @@ pub(crate) unsafe fn row_major(
 /// As for [`splats`] with 16 floats of each vector.
 unsafe fn panels(isa: Isa, product: &Product, lhs: *const f32, rhs: *const f32, output: *mut f32) {
     let mut panel = [const { MaybeUninit::<Line>::uninit() }; PANEL_DEPTH * PANEL_COLUMNS];
-    let parts = tiles(product.depth, PANEL_DEPTH);
     for c in (0..product.columns).step_by(PANEL_COLUMNS) {
         let columns = PANEL_COLUMNS.min(product.columns - c);
-        for part in 0..parts {
-            let (k, end) = (tile_start(part, product.depth, parts), tile_start(part + 1, product.depth, parts));
-            // SAFETY: columns c..c + columns and steps k..end lie in the product, whose elements the caller vouches for; the panel
+        for (k, depth) in parts(product.depth, PANEL_DEPTH) {
+            // SAFETY: columns c..c + columns and steps k..k + depth lie in the product, whose elements the caller vouches for; the panel
             // has room for them.
             unsafe {
-                for (step, lines) in (k..end).zip(panel.chunks_exact_mut(columns)) {
+                for (step, lines) in (k..k + depth).zip(panel.chunks_exact_mut(columns)) {
                     for (column, line) in lines.iter_mut().enumerate() {
                         let vector = rhs.add((c + column) * product.rhs[0] + step * product.rhs[1]);
                         line.write(vector.cast::<Line>().read_unaligned());
@@ -518,9 +515,9 @@ unsafe fn panels(isa: Isa, product: &Product, lhs: *const f32, rhs: *const f32, 
                 }
                 let own = Product {
                     columns,
-                    depth: end - k,
+                    depth,
                     rhs: [LANES, columns * LANES],
-                    accumulate: product.accumulate || part > 0,
+                    accumulate: product.accumulate || k > 0,
                     ..*product
                 };
                 let (lhs, output) = (lhs.add(k * product.lhs[1]), output.add(c * product.output[1]));

@@ -16,7 +16,8 @@ fn each_weight(sizes: &Sizes, mut f: impl FnMut(usize, usize, usize)) {
 #[test]
 fn products_are_right() {
     for vectors in [1, 2, 5, 16, 17] {
-        for (in_features, out_features) in [(1, 1), (3, 7), (13, 1), (16, 16), (19, 10), (40, 33), (7, 120), (150, 115)] {
+        for (in_features, out_features) in [(1, 1), (3, 7), (13, 1), (16, 16), (19, 10), (40, 33), (7, 120), (150, 115)]
+        {
             for transposed in [false, true] {
                 let sizes = Sizes { vectors, in_features, out_features, transposed };
                 let n = vectors * LANES;

@@ -140,6 +140,7 @@ impl Adam {
         let correction = (1.0 - self.beta2.powf(number)).sqrt() as f32;
         let (taken1, beta2, taken2) = ((1.0 - self.beta1) as f32, self.beta2 as f32, (1.0 - self.beta2) as f32);
         let eps = self.eps as f32;
+        let smallest = if eps >= FAR_FROM_SUBNORMAL { f32::MIN_POSITIVE } else { 0.0 };
         let (shrink, weight_decay) = match self.decoupled {
             true => ((1.0 - self.lr * self.weight_decay) as f32, 0.0),
             false => (1.0, self.weight_decay as f32),
@@ -155,9 +156,14 @@ impl Adam {
             minus_step_size,
             correction,
             eps,
+            smallest,
+            smallest_squared: (smallest / taken2).sqrt(),
         }
     }
 }
+
+/// From this `eps` on, √v adds nothing to it where v is smaller than any normal number.
+const FAR_FROM_SUBNORMAL: f32 = 1e-12;
 
 /// One step of Adam (Kingma and Ba 2015): m = beta1 · m + (1 − beta1) · g, v = beta2 · v + (1 − beta2) · g²,
 /// p −= lr / (1 − beta1^step) · m / (√v / √(1 − beta2^step) + eps).
@@ -204,14 +210,30 @@ pub struct AdamNumbers {
     minus_step_size: f32,
     correction: f32,
     eps: f32,
+    /// Means below it become zero: processors take a hundred times as long for subnormal numbers, and the means of a parameter
+    /// whose gradient has become zero would be such numbers for ever.
+    smallest: f32,
+    /// Gradients below it add less than that to the mean of squares.
+    smallest_squared: f32,
 }
 
 impl AdamNumbers {
-    /// In the order that the kernel takes them; a switch is 0 or 1.
+    /// In the order that the kernel for devices takes them; a switch is 0 or 1. Devices are as fast with subnormal numbers.
     #[must_use]
     pub fn array(&self) -> [f32; 10] {
-        let Self { taken1, rest1, near_start, beta2, taken2, shrink, weight_decay, minus_step_size, correction, eps } =
-            *self;
+        let Self {
+            taken1,
+            rest1,
+            near_start,
+            beta2,
+            taken2,
+            shrink,
+            weight_decay,
+            minus_step_size,
+            correction,
+            eps,
+            ..
+        } = *self;
         [taken1, rest1, switch(near_start), beta2, taken2, shrink, weight_decay, minus_step_size, correction, eps]
     }
 
@@ -222,13 +244,20 @@ impl AdamNumbers {
             let shrunk = *p * self.shrink;
             let g = decayed(g, shrunk, self.weight_decay);
             let (from_start, from_end) = (*m + self.taken1 * (g - *m), g - (g - *m) * self.rest1);
-            let mean = if self.near_start { from_start } else { from_end };
-            let square = *v * self.beta2 + self.taken2 * g * g;
+            let mean = flushed(if self.near_start { from_start } else { from_end }, self.smallest);
+            let g = flushed(g, self.smallest_squared);
+            let square = flushed(*v * self.beta2 + self.taken2 * g * g, self.smallest);
             let denominator = square.sqrt() / self.correction + self.eps;
             (*m, *v) = (mean, square);
             *p = shrunk + self.minus_step_size * mean / denominator;
         }
     }
+}
+
+/// The number, or zero if it is smaller than `smallest`.
+#[inline(always)]
+fn flushed(number: f32, smallest: f32) -> f32 {
+    if number.abs() < smallest { 0.0 } else { number }
 }
 
 /// The gradient plus weight_decay · parameter; the gradient itself (even of an infinite parameter) without decay.

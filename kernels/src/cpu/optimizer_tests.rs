@@ -73,3 +73,26 @@ fn adam_follows_its_formula() {
         }
     }
 }
+
+#[test]
+fn adam_keeps_no_subnormal_numbers() {
+    let settings =
+        |eps, step| Adam { lr: 0.1, beta1: 0.9, beta2: 0.999, eps, weight_decay: 0.0, decoupled: false, step };
+    for isa in Isa::available() {
+        // Means that fade away, gradients whose squares are too small, and whose squares are just large enough.
+        let gradients = [0.0, 0.0, 1e-19, -3e-18, 1e-17];
+        let mut parameters = [1.0; 5];
+        let (mut m, mut v) = ([2e-38, 0.0, 0.0, 0.0, 0.0], [0.0, 2e-38, 0.0, 0.0, 0.0]);
+        for step in 1..=10 {
+            adam(isa, &settings(1e-8, step), &mut parameters, &gradients, &mut m, &mut v);
+        }
+        assert!(m.iter().chain(&v).all(|x| !x.is_subnormal()), "{m:?} {v:?}");
+        assert_eq!((m[0], v[2], v[3]), (0.0, 0.0, 0.0));
+        assert!(v[4] > 9e-37 && m[2] > 6e-20 && m[3] < -1e-18, "{m:?} {v:?}");
+        assert_eq!(parameters, [1.0; 5]);
+        // Beside a small eps they count.
+        let (mut parameters, mut m, mut v) = ([1.0], [0.0], [0.0]);
+        adam(isa, &settings(0.0, 1), &mut parameters, &[1e-19], &mut m, &mut v);
+        assert!((parameters[0] - 0.9_f32).abs() < 1e-3, "{parameters:?}");
+    }
+}

@@ -34,11 +34,19 @@ struct Blocks {
     rank: usize,
     dims: [usize; MAX_RANK],
     steps: [[usize; MAX_RANK]; 2],
-    /// The axis before the last one, if it is summed: its size (else 1) and its step.
+    /// A summed axis before the last one, the nearest to it: its size and its step; 1 if there is none.
     middle: [usize; 2],
     /// Elements of the last axis that are read, side by side.
     last: usize,
     last_is_summed: bool,
+}
+
+/// An axis of the input: its size, and the steps that it makes in input and output.
+#[derive(Debug, Clone, Copy, Default)]
+struct Axis {
+    size: usize,
+    summed: bool,
+    steps: [usize; 2],
 }
 
 fn add(cx: &Context, dims: &[usize], summed: &[bool], samples: Option<usize>, input: &[f32], output: &mut [f32]) {
@@ -55,27 +63,46 @@ fn add(cx: &Context, dims: &[usize], summed: &[bool], samples: Option<usize>, in
         return;
     }
 
-    let mut steps = [[0; MAX_RANK]; 2];
-    let mut sizes = [1; MAX_RANK];
+    let mut axes = [Axis::default(); MAX_RANK];
     let (mut input_step, mut output_step) = (1, 1);
-    for axis in (0..rank).rev() {
-        steps[0][axis] = input_step;
-        input_step *= dims[axis];
-        if !summed[axis] {
-            steps[1][axis] = output_step;
-            output_step *= dims[axis];
-        }
+    // How many of `axes` there are: neighbours that are both summed or both kept, with nothing between them, are one.
+    let mut n = 0_usize;
+    for (axis, (&dim, &summed)) in dims.iter().zip(summed).enumerate().rev() {
         // Lanes behind the last sample hold copies, which must not be counted.
-        sizes[axis] = if samples == Some(axis) && summed[axis] { dims[axis].min(cx.count) } else { dims[axis] };
+        let size = if samples == Some(axis) && summed { dim.min(cx.count) } else { dim };
+        let own = Axis { size, summed, steps: [input_step, if summed { 0 } else { output_step }] };
+        match n.checked_sub(1).map(|last| &mut axes[last]) {
+            Some(last) if last.summed == summed && last.size * last.steps[0] == input_step => last.size *= size,
+            _ => {
+                axes[n] = own;
+                n += 1;
+            }
+        }
+        input_step *= dim;
+        if !summed {
+            output_step *= dim;
+        }
     }
-    let mut blocks = Blocks { rank: 0, dims: sizes, steps, middle: [1, 0], last: 1, last_is_summed: false };
-    if let Some(last) = rank.checked_sub(1) {
-        blocks.last = sizes[last];
-        blocks.last_is_summed = summed[last];
-        blocks.rank = last;
-        if last > 0 && summed[last - 1] {
-            blocks.rank = last - 1;
-            blocks.middle = [sizes[last - 1], steps[0][last - 1]];
+    let mut blocks = Blocks {
+        rank: 0,
+        dims: [1; MAX_RANK],
+        steps: [[0; MAX_RANK]; 2],
+        middle: [1, 0],
+        last: 1,
+        last_is_summed: false,
+    };
+    if let Some((last, outer)) = axes[..n].split_first() {
+        (blocks.last, blocks.last_is_summed) = (last.size, last.summed);
+        // A summed axis next to the last one, whatever stands between them in memory: what it adds up stays in registers.
+        let middle = outer.iter().position(|axis| axis.summed);
+        if let Some(middle) = middle {
+            blocks.middle = [outer[middle].size, outer[middle].steps[0]];
+        }
+        for (_, axis) in outer.iter().enumerate().rev().filter(|(position, _)| Some(*position) != middle) {
+            blocks.dims[blocks.rank] = axis.size;
+            blocks.steps[0][blocks.rank] = axis.steps[0];
+            blocks.steps[1][blocks.rank] = axis.steps[1];
+            blocks.rank += 1;
         }
     }
     // SAFETY: `blocks` walks over indices below `dims`, whose product is the input's length, and over the kept ones, whose

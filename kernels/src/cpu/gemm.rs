@@ -33,7 +33,8 @@ pub(crate) struct Product {
 #[inline(always)]
 pub(crate) fn parts(n: usize, largest: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
     let count = n.div_ceil(largest);
-    let (length, longer) = if count == 0 { (0, 0) } else { (n / count, n % count) };
+    // Without parts, there is nothing to divide.
+    let (length, longer) = (n / count.max(1), n % count.max(1));
     let mut next = 0;
     (0..count).map(move |part| {
         let own = (next, length + usize::from(part < longer));

@@ -6,7 +6,7 @@ use graven_kernels::cpu::{Context, Isa};
 
 use super::tile::Tile;
 use crate::floats::{LINE, Shared};
-use crate::plan::{LoopPlan, Place, SumTarget, TilePlan, ValuePlan};
+use crate::plan::{LoopPlan, Place, SumPlan, SumTarget, TilePlan, ValuePlan};
 use crate::pool;
 use crate::tensor::Dtype;
 use crate::workspace::{Part, TileArena, Workspace};
@@ -17,8 +17,11 @@ pub const MAX_CHUNKS: usize = 16;
 /// The most chunks of a loop that does not sum.
 const MAX_CHUNKS_WITHOUT_SUMS: usize = 256;
 
-/// Floats of a row of accumulators that one task adds up: 4 KB of each row.
+/// Floats of a row of accumulators that one task adds up.
 const SUM_BLOCK: usize = 1024;
+
+/// Floats of which all rows are added up before the next ones: what is between stays in L1.
+const ADDED_AT_ONCE: usize = 256;
 
 /// What a loop needs to know of its call.
 pub(super) struct Call<'a> {
@@ -245,10 +248,8 @@ unsafe fn complete<'a, T>(part: &Shared<'a, T>) -> &'a [T] {
     unsafe { part.part(0..part.len()) }
 }
 
-/// Adds the rows of all chunks, pairwise: 0 + 1, 2 + 3, then (0 + 1) + (2 + 3), and so on. The last addition writes each sum to the
-/// values and gradients that the plan names.
-///
-/// The tree depends on the number of rows only, so threads may share the columns.
+/// Adds up the rows of all chunks, and writes each sum to the values and gradients that the plan names. Threads may share the
+/// columns, since [`add_rows`] depends on the number of rows only.
 fn add_chunks(
     plan: &LoopPlan,
     row: usize,
@@ -258,46 +259,54 @@ fn add_chunks(
     gradients: Option<&mut [f32]>,
 ) {
     let Workspace { sums, floats, slots, .. } = workspace;
-    let (rows, values) = (Shared::new(&mut sums[..n_chunks * row]), Shared::new(floats));
+    let (sums, values) = (&sums[..n_chunks * row], Shared::new(floats));
     let gradients = gradients.map(Shared::new);
-    let last = pairs(n_chunks).last();
     pool::run(threads, row.div_ceil(SUM_BLOCK), &|_, block| {
-        let columns = block * SUM_BLOCK..row.min((block + 1) * SUM_BLOCK);
-        let part = |chunk: usize, columns: &Range<usize>| chunk * row + columns.start..chunk * row + columns.end;
-        for (into, from) in pairs(n_chunks).take(n_chunks.saturating_sub(2)) {
-            // SAFETY: these columns belong to this task alone, `into` and `from` differ, and both borrows end here.
-            let (into, from) = unsafe { (rows.part_mut(part(into, &columns)), rows.part(part(from, &columns))) };
-            into.iter_mut().zip(from).for_each(|(into, from)| *into += from);
-        }
         for result in plan.results {
-            let own = columns.start.max(result.from.start)..columns.end.min(result.from.end);
+            let SumPlan { from, to } = result;
+            let own = from.start.max(block * SUM_BLOCK)..from.end.min((block + 1) * SUM_BLOCK);
             if own.is_empty() {
                 continue;
             }
-            let (target, start) = match result.to {
+            let (target, start) = match *to {
                 SumTarget::Value(value) => {
-                    assert_eq!(slots[value].len(), result.from.len(), "compiler bug: a sum does not fit its value");
+                    assert_eq!(slots[value].len(), from.len(), "compiler bug: a sum does not fit its value");
                     (values, slots[value].start)
                 }
                 SumTarget::Gradient(offset) => {
                     (gradients.expect("compiler bug: a function without gradients computes some"), offset)
                 }
             };
-            let start = start + own.start - result.from.start;
-            // SAFETY: these columns belong to this task alone, and `check` found that no two results share a place. Both
-            // borrows end here.
-            unsafe {
-                let (to, first) = (target.part_mut(start..start + own.len()), rows.part(part(0, &own)));
-                match last {
-                    None => to.copy_from_slice(first),
-                    Some((_, second)) => {
-                        let terms = first.iter().zip(rows.part(part(second, &own)));
-                        to.iter_mut().zip(terms).for_each(|(to, (first, second))| *to = first + second);
-                    }
-                }
+            let start = start + own.start - from.start;
+            // SAFETY: these columns belong to this task alone, and `check` found that no two results share a place. The borrow
+            // ends before the next one begins.
+            let target = unsafe { target.part_mut(start..start + own.len()) };
+            for (part, into) in target.chunks_mut(ADDED_AT_ONCE).enumerate() {
+                add_rows(&sums[own.start + part * ADDED_AT_ONCE..], row, n_chunks, into);
             }
         }
     });
+}
+
+/// The sum of `n` rows, of which the first is `rows[..into.len()]` and each begins `step` behind the one before, pairwise:
+/// 0 + 1, 2 + 3, then (0 + 1) + (2 + 3), and so on.
+fn add_rows(rows: &[f32], step: usize, n: usize, into: &mut [f32]) {
+    let row = |n: usize| &rows[n * step..][..into.len()];
+    match n {
+        1 => into.copy_from_slice(row(0)),
+        2 => {
+            let terms = row(0).iter().zip(row(1));
+            into.iter_mut().zip(terms).for_each(|(into, (left, right))| *into = left + right);
+        }
+        _ => {
+            let left = n.next_power_of_two() / 2;
+            let mut right = [0.0; ADDED_AT_ONCE];
+            let right = &mut right[..into.len()];
+            add_rows(rows, step, left, into);
+            add_rows(&rows[left * step..], step, n - left, right);
+            into.iter_mut().zip(right).for_each(|(into, right)| *into += *right);
+        }
+    }
 }
 
 /// Integers add up exactly in any order.
@@ -311,17 +320,10 @@ fn add_int_chunks(plan: &LoopPlan, row: usize, n_chunks: usize, workspace: &mut 
     }
 }
 
-/// The additions of a pairwise tree over n rows, as (into, from).
-fn pairs(n: usize) -> impl Iterator<Item = (usize, usize)> {
-    let distances =
-        std::iter::successors(Some(1), |distance| Some(2 * distance)).take_while(move |&distance| distance < n);
-    distances.flat_map(move |distance| (0..n - distance).step_by(2 * distance).map(move |into| (into, into + distance)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Size, SumPlan};
+    use crate::plan::Size;
 
     const EMPTY: LoopPlan = LoopPlan {
         extent: Size { factor: 1, symbols: &[0] },
@@ -371,12 +373,25 @@ mod tests {
 
     #[test]
     fn rows_are_added_pairwise() {
-        assert_eq!(pairs(1).count(), 0);
-        assert_eq!(pairs(5).collect::<Vec<_>>(), [(0, 1), (2, 3), (0, 2), (0, 4)]);
-        for n in 1..20 {
-            let mut rows: Vec<u32> = (0..n).collect();
-            pairs(rows.len()).for_each(|(into, from)| rows[into] += rows[from]);
-            assert_eq!(rows[0], n * (n - 1) / 2);
+        // Which of these numbers survive depends on the order of the additions.
+        let rows = [1.0, 1e8, -1e8, 3.0, 7.0, 1e-8, 5.0_f32];
+        let sums = |n: usize| {
+            let mut rows: Vec<f32> = rows[..n].to_vec();
+            let mut distance = 1;
+            while distance < n {
+                for into in (0..n - distance).step_by(2 * distance) {
+                    rows[into] += rows[into + distance];
+                }
+                distance *= 2;
+            }
+            rows[0]
+        };
+        for n in 1..=rows.len() {
+            // Two columns, the rows three numbers apart.
+            let table: Vec<f32> = rows.iter().flat_map(|&x| [x, 2.0 * x, f32::NAN]).collect();
+            let mut into = [f32::NAN; 2];
+            add_rows(&table, 3, n, &mut into);
+            assert_eq!(into, [sums(n), 2.0 * sums(n)], "{n} rows");
         }
     }
 

@@ -201,7 +201,7 @@ pub fn call(graph: &Graph, value: Value, layout: Layout, tile: usize, batched: &
     }
 }
 
-/// Floats of accumulators that cost as much as one multiply-add: clearing and adding them up goes at memory speed.
+/// Multiply-adds that cost as much as one float of accumulators: writing and adding them up goes at memory speed.
 /// A chunk is made large enough that they cost about a twentieth of its work.
 const MULTIPLY_ADDS_PER_SUM: u64 = 200;
 

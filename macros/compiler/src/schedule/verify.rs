@@ -96,7 +96,11 @@ fn verify_steps(n_stage: usize, own: &Loop, ready: impl Fn(Place) -> bool) -> Re
                 }
                 written[*to] = true;
             }
-            Step::Run { value, inputs, output, .. } => {
+            Step::Run { value, inputs, output, kernel, .. } => {
+                if kernel.accumulates != matches!(output, Destination::Sum(_)) {
+                    let what = if kernel.accumulates { "adds to a value of one tile" } else { "overwrites a sum" };
+                    return Err(format!("stage {n_stage}: %{} {what}", value.0));
+                }
                 for input in inputs {
                     let fine = match input {
                         Source::Buffer(index) => written[*index],

@@ -35,29 +35,34 @@ fn every_sample_is_computed_whatever_the_batch() {
 
 #[test]
 fn losses_and_gradients_are_those_of_the_formula() {
-    let line = line(0);
-    let (x, targets, labels) = points(117);
-    let mut gradients = line.gradients().unwrap();
-    let (loss, count) = line.loss_grad_into(&x, &targets, &labels, &mut gradients).unwrap();
-    assert_eq!((count.item().unwrap(), count.shape().rank()), (24, 0));
+    // Chunks of one tile, and of several.
+    for n in [117, 777] {
+        let line = line(0);
+        let (x, targets, labels) = points(n);
+        let mut gradients = line.gradients().unwrap();
+        let (loss, count) = line.loss_grad_into(&x, &targets, &labels, &mut gradients).unwrap();
+        let threes = labels.as_slice().iter().filter(|&&label| label == 3).count();
+        assert!(threes > 20);
+        assert_eq!((count.item().unwrap(), count.shape().rank()), (threes as i64, 0));
 
-    let (weight, bias) = values(&line);
-    let seed = graven_kernels::rng::bits(home(&line).unwrap().dropout_state().0, 0, 0);
-    let (mut expected, mut weight_gradient, mut bias_gradient) = (0.0, 0.0, 0.0);
-    for (index, (&x, &target)) in x.as_slice().iter().zip(targets.as_slice()).enumerate() {
-        let noise = 0.1 * graven_kernels::rng::uniform(seed, 0, index as u64);
-        let difference = f64::from(weight * x + bias + noise - target);
-        expected += difference * difference / 117.0;
-        weight_gradient += 2.0 * difference * f64::from(x) / 117.0;
-        bias_gradient += 2.0 * difference / 117.0;
+        let (weight, bias) = values(&line);
+        let seed = graven_kernels::rng::bits(home(&line).unwrap().dropout_state().0, 0, 0);
+        let (mut expected, mut weight_gradient, mut bias_gradient) = (0.0, 0.0, 0.0);
+        for (index, (&x, &target)) in x.as_slice().iter().zip(targets.as_slice()).enumerate() {
+            let noise = 0.1 * graven_kernels::rng::uniform(seed, 0, index as u64);
+            let difference = f64::from(weight * x + bias + noise - target);
+            expected += difference * difference / n as f64;
+            weight_gradient += 2.0 * difference * f64::from(x) / n as f64;
+            bias_gradient += 2.0 * difference / n as f64;
+        }
+        assert!((f64::from(loss.item().unwrap()) - expected).abs() < 1e-5 * expected);
+        let of = |name| f64::from(gradients.get(name).unwrap().as_slice()[0]);
+        assert!((of("fc.weight") - weight_gradient).abs() < 1e-5 * weight_gradient.abs());
+        assert!((of("fc.bias") - bias_gradient).abs() < 1e-5 * bias_gradient.abs());
+        assert_eq!(gradients.of(&line.fc.weight).unwrap(), gradients.get("fc.weight").unwrap().as_slice());
+        assert!((gradients.norm() - weight_gradient.hypot(bias_gradient)).abs() < 1e-4);
+        assert!(gradients.get("fc.wait").unwrap_err().to_string().contains("there are `fc.weight`, `fc.bias`"));
     }
-    assert!((f64::from(loss.item().unwrap()) - expected).abs() < 1e-5 * expected);
-    let of = |name| f64::from(gradients.get(name).unwrap().as_slice()[0]);
-    assert!((of("fc.weight") - weight_gradient).abs() < 1e-5 * weight_gradient.abs());
-    assert!((of("fc.bias") - bias_gradient).abs() < 1e-5 * bias_gradient.abs());
-    assert_eq!(gradients.of(&line.fc.weight).unwrap(), gradients.get("fc.weight").unwrap().as_slice());
-    assert!((gradients.norm() - weight_gradient.hypot(bias_gradient)).abs() < 1e-4);
-    assert!(gradients.get("fc.wait").unwrap_err().to_string().contains("there are `fc.weight`, `fc.bias`"));
 }
 
 #[test]

@@ -210,7 +210,7 @@ pub struct AdamNumbers {
     minus_step_size: f32,
     correction: f32,
     eps: f32,
-    /// Means below it become zero: processors take a hundred times as long for subnormal numbers, and the means of a parameter
+    /// Means below it become zero: processors take some fifteen times as long for subnormal numbers, and the means of a parameter
     /// whose gradient has become zero would be such numbers for ever.
     smallest: f32,
     /// Gradients below it add less than that to the mean of squares.

@@ -39,11 +39,11 @@ const _: () = {
         /// `max_pool2d`, [6, 12, 12, 16].
         const MAX_POOL2D: graven::Range = 55296..69120;
         /// `relu`, [6, 12, 12, 16].
-        const RELU: graven::Range = 0..13824;
+        const RELU: graven::Range = 69120..82944;
         /// Scratch memory of `conv2`.
-        const CONV2_SCRATCH: graven::Range = 26112..27912;
+        const CONV2_SCRATCH: graven::Range = 0..57344;
         /// `conv2`, [12, 8, 8, 16].
-        const CONV2: graven::Range = 13824..26112;
+        const CONV2: graven::Range = 82944..95232;
         /// `max_pool2d`, [12, 4, 4, 16].
         const MAX_POOL2D_2: graven::Range = 0..3072;
         /// `relu`, [12, 4, 4, 16].
@@ -576,7 +576,7 @@ const _: () = {
                             int_results: &[],
                             tile: graven::TilePlan {
                                 samples: 16,
-                                floats: 69120,
+                                floats: 95232,
                                 ints: 0,
                                 steps: &[tile_of_samples],
                             },
@@ -613,11 +613,11 @@ const _: () = {
         /// `max_pool2d`, [6, 12, 12, 16].
         const MAX_POOL2D: graven::Range = 55296..69120;
         /// `relu`, [6, 12, 12, 16].
-        const RELU: graven::Range = 0..13824;
+        const RELU: graven::Range = 69120..82944;
         /// Scratch memory of `conv2`.
-        const CONV2_SCRATCH: graven::Range = 26112..27912;
+        const CONV2_SCRATCH: graven::Range = 0..57344;
         /// `conv2`, [12, 8, 8, 16].
-        const CONV2: graven::Range = 13824..26112;
+        const CONV2: graven::Range = 82944..95232;
         /// `max_pool2d`, [12, 4, 4, 16].
         const MAX_POOL2D_2: graven::Range = 0..3072;
         /// `relu`, [12, 4, 4, 16].
@@ -1079,7 +1079,7 @@ const _: () = {
                             ],
                             tile: graven::TilePlan {
                                 samples: 16,
-                                floats: 69120,
+                                floats: 95232,
                                 ints: 32,
                                 steps: &[tile_of_samples],
                             },
@@ -1127,77 +1127,77 @@ const _: () = {
         /// The sum of `conv1_grad` over samples, [6, 1, 5, 5].
         const CONV1_GRAD_SUM_2: graven::Range = 32912..33062;
         /// `images`, [1, 28, 28, 16].
-        const IMAGES: graven::Range = 138240..150784;
+        const IMAGES: graven::Range = 167936..180480;
         /// Scratch memory of `conv1`.
-        const CONV1_SCRATCH: graven::Range = 55296..55446;
+        const CONV1_SCRATCH: graven::Range = 0..150;
         /// `conv1`, [6, 24, 24, 16].
-        const CONV1: graven::Range = 0..55296;
+        const CONV1: graven::Range = 57344..112640;
         /// `max_pool2d`, [6, 12, 12, 16].
-        const MAX_POOL2D: graven::Range = 110592..124416;
+        const MAX_POOL2D: graven::Range = 112640..126464;
         /// `relu`, [6, 12, 12, 16].
-        const RELU: graven::Range = 55296..69120;
+        const RELU: graven::Range = 126464..140288;
         /// Scratch memory of `conv2`.
-        const CONV2_SCRATCH: graven::Range = 81408..83208;
+        const CONV2_SCRATCH: graven::Range = 0..57344;
         /// `conv2`, [12, 8, 8, 16].
-        const CONV2: graven::Range = 69120..81408;
+        const CONV2: graven::Range = 140288..152576;
         /// `max_pool2d`, [12, 4, 4, 16].
-        const MAX_POOL2D_2: graven::Range = 95232..98304;
+        const MAX_POOL2D_2: graven::Range = 0..3072;
         /// `relu`, [12, 4, 4, 16].
-        const RELU_2: graven::Range = 81408..84480;
+        const RELU_2: graven::Range = 3072..6144;
         /// `relu`, [16, 12, 4, 4].
-        const RELU_ROWS: graven::Range = 84480..87552;
+        const RELU_ROWS: graven::Range = 6144..9216;
         /// `fc1`, [16, 120].
-        const FC1_ROWS: graven::Range = 81408..83328;
+        const FC1_ROWS: graven::Range = 3072..4992;
         /// `relu`, [16, 120].
-        const RELU_ROWS_2: graven::Range = 87552..89472;
+        const RELU_ROWS_2: graven::Range = 9216..11136;
         /// `fc2`, [16, 60].
-        const FC2_ROWS: graven::Range = 81408..82368;
+        const FC2_ROWS: graven::Range = 3072..4032;
         /// `relu`, [16, 60].
-        const RELU_ROWS_3: graven::Range = 82368..83328;
+        const RELU_ROWS_3: graven::Range = 4032..4992;
         /// `out`, [16, 10].
-        const OUT_ROWS: graven::Range = 81408..81568;
+        const OUT_ROWS: graven::Range = 3072..3232;
         /// `out`, [16, 10].
-        const OUT_ROWS_2: graven::Range = 81568..81728;
+        const OUT_ROWS_2: graven::Range = 3232..3392;
         /// `out`, [10, 16].
-        const OUT: graven::Range = 81408..81568;
+        const OUT: graven::Range = 3072..3232;
         /// `labels`, [16].
         const LABELS: graven::Range = 0..16;
         /// `cross_entropy`, [16].
-        const CROSS_ENTROPY: graven::Range = 81728..81744;
+        const CROSS_ENTROPY: graven::Range = 3392..3408;
         /// `correct`, [16].
         const CORRECT_ROWS: graven::Range = 16..32;
         /// `labels`, [16].
         const LABELS_ROWS: graven::Range = 32..48;
         /// `cross_entropy_grad`, [16].
-        const CROSS_ENTROPY_GRAD: graven::Range = 81728..81744;
+        const CROSS_ENTROPY_GRAD: graven::Range = 3392..3408;
         /// `cross_entropy_grad`, [10, 16].
-        const CROSS_ENTROPY_GRAD_2: graven::Range = 81568..81728;
+        const CROSS_ENTROPY_GRAD_2: graven::Range = 3232..3392;
         /// `cross_entropy_grad`, [16, 10].
-        const CROSS_ENTROPY_GRAD_ROWS: graven::Range = 83328..83488;
+        const CROSS_ENTROPY_GRAD_ROWS: graven::Range = 4992..5152;
         /// `out_grad`, [16, 60].
-        const OUT_GRAD_ROWS: graven::Range = 81408..82368;
+        const OUT_GRAD_ROWS: graven::Range = 3072..4032;
         /// `relu_grad`, [16, 60].
-        const RELU_GRAD_ROWS: graven::Range = 83328..84288;
+        const RELU_GRAD_ROWS: graven::Range = 4992..5952;
         /// `fc2_grad`, [16, 120].
-        const FC2_GRAD_ROWS: graven::Range = 81408..83328;
+        const FC2_GRAD_ROWS: graven::Range = 3072..4992;
         /// `relu_grad`, [16, 120].
-        const RELU_GRAD_ROWS_2: graven::Range = 89472..91392;
+        const RELU_GRAD_ROWS_2: graven::Range = 11136..13056;
         /// `fc1_grad`, [16, 192].
-        const FC1_GRAD_ROWS: graven::Range = 81408..84480;
+        const FC1_GRAD_ROWS: graven::Range = 3072..6144;
         /// `relu_grad`, [16, 12, 4, 4].
-        const RELU_GRAD_ROWS_3: graven::Range = 87552..90624;
+        const RELU_GRAD_ROWS_3: graven::Range = 9216..12288;
         /// `relu_grad`, [12, 4, 4, 16].
-        const RELU_GRAD: graven::Range = 98304..101376;
+        const RELU_GRAD: graven::Range = 3072..6144;
         /// `max_pool2d_grad`, [12, 8, 8, 16].
-        const MAX_POOL2D_GRAD: graven::Range = 82944..95232;
+        const MAX_POOL2D_GRAD: graven::Range = 154112..166400;
         /// Scratch memory of `conv2_grad`.
-        const CONV2_GRAD_SCRATCH: graven::Range = 95232..97032;
+        const CONV2_GRAD_SCRATCH: graven::Range = 0..57344;
         /// `conv2_grad`, [6, 12, 12, 16].
-        const CONV2_GRAD: graven::Range = 69120..82944;
+        const CONV2_GRAD: graven::Range = 140288..154112;
         /// `relu_grad`, [6, 12, 12, 16].
-        const RELU_GRAD_2: graven::Range = 124416..138240;
+        const RELU_GRAD_2: graven::Range = 154112..167936;
         /// `max_pool2d_grad`, [6, 24, 24, 16].
-        const MAX_POOL2D_GRAD_2: graven::Range = 55296..110592;
+        const MAX_POOL2D_GRAD_2: graven::Range = 0..55296;
         /// Parameter `conv1.weight`, [6, 1, 5, 5].
         const CONV1_WEIGHT: graven::Range = 0..150;
         const CONV1_SIZES: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
@@ -2031,7 +2031,7 @@ const _: () = {
                             ],
                             tile: graven::TilePlan {
                                 samples: 16,
-                                floats: 150784,
+                                floats: 180480,
                                 ints: 48,
                                 steps: &[tile_of_samples],
                             },

@@ -67,7 +67,7 @@ fn conv(isa: Isa, channels: [usize; 2], kernel_size: usize, padding: usize, size
         (ramp(channels[0] * size * size * LANES), ramp(channels[0] * channels[1] * kernel_size * kernel_size));
     let mut output = ramp(outputs);
     let gflop = (2 * outputs * channels[0] * kernel_size * kernel_size) as f64 * 1e-9;
-    let mut scratch = ramp(sizes.packed_weights().max(sizes.grad_weight_scratch()));
+    let mut scratch = ramp(sizes.scratch().max(sizes.grad_weight_scratch()));
     let forward = seconds(|| conv2d::forward(&cx, &sizes, &input, &weight, &mut output, &mut scratch));
     let grad_weight = seconds(|| conv2d::grad_weight(&cx, &sizes, &output, &input, &mut weight, &mut scratch));
     let grad_input = seconds(|| conv2d::grad_input(&cx, &sizes, &output, &weight, &mut input, &mut scratch));

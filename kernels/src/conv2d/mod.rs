@@ -3,8 +3,13 @@
 #[cfg(feature = "cpu")]
 mod cpu;
 #[cfg(feature = "cpu")]
+mod direct;
+#[cfg(feature = "cpu")]
 mod rows;
 mod scratch;
+mod tiling;
+#[cfg(feature = "cpu")]
+mod winograd;
 #[cfg(feature = "cpu")]
 pub use cpu::*;
 #[cfg(feature = "cpu")]
@@ -247,8 +252,8 @@ impl Op for Conv2dOp {
             Product::Forward if call.layout == Layout::Rows => {
                 kernel("conv2d::forward_rows").scratch(self.sizes.forward_rows_scratch())
             }
-            Product::Forward => kernel("conv2d::forward").scratch(self.sizes.packed_weights()),
-            Product::GradInput => kernel("conv2d::grad_input").scratch(self.sizes.packed_weights()),
+            Product::Forward => kernel("conv2d::forward").scratch(self.sizes.scratch()),
+            Product::GradInput => kernel("conv2d::grad_input").scratch(self.sizes.scratch()),
             Product::GradWeight => {
                 kernel("conv2d::grad_weight").scratch(self.sizes.grad_weight_scratch()).accumulates()
             }

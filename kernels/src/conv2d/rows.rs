@@ -12,7 +12,7 @@
 use std::ops::Range;
 
 use super::Sizes;
-use super::cpu::{check, group_channels, with_constants};
+use super::cpu::{check, with_constants};
 use super::scratch::Spread;
 use crate::LANES;
 use crate::cpu::gemm::parts;
@@ -36,7 +36,7 @@ pub fn forward_rows(
     check(sizes, "forward_rows", 1, input.len(), weight.len(), output.len());
     let spread = sizes.spread();
     assert!(scratch.len() >= sizes.forward_rows_scratch(), "conv2d::forward_rows: scratch is too short");
-    let [in_channels, out_channels] = group_channels(sizes);
+    let [in_channels, out_channels] = sizes.group_channels();
     let walk = Walk {
         in_channels,
         out_channels,

@@ -4,17 +4,30 @@ use super::Sizes;
 use crate::LANES;
 
 impl Sizes {
-    /// Floats of scratch that `forward` and `grad_input` need: the weights of a group in the order of the register tiles.
+    /// Floats of scratch that `forward` and `grad_input` need.
     #[must_use]
-    pub const fn packed_weights(&self) -> usize {
-        let channels = [self.out_channels / self.groups, self.in_channels / self.groups];
-        channels[0] * channels[1] * self.kernel_size[0] * self.kernel_size[1]
+    pub const fn scratch(&self) -> usize {
+        match self.tiling() {
+            Some(tiling) => tiling.scratch(self.group_channels()),
+            None => self.packed_weights(),
+        }
     }
 
     /// Floats of scratch that `grad_weight` needs: the padded input.
     #[must_use]
     pub const fn grad_weight_scratch(&self) -> usize {
         self.padded_input()
+    }
+
+    /// Input and output channels of one group.
+    pub(crate) const fn group_channels(&self) -> [usize; 2] {
+        [self.in_channels / self.groups, self.out_channels / self.groups]
+    }
+
+    /// Floats of the weights of a group in the order of the register tiles.
+    pub(crate) const fn packed_weights(&self) -> usize {
+        let [inputs, outputs] = self.group_channels();
+        inputs * outputs * self.kernel_size[0] * self.kernel_size[1]
     }
 
     /// Floats of the padded input; none without padding.

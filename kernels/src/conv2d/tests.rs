@@ -1,7 +1,9 @@
 //! Tests of the convolution against the seven loops that define it.
 
 use super::*;
+use crate::LANES;
 use crate::conv2d::forward_rows;
+use crate::conv2d::tiling::Tiling;
 use crate::cpu::testing::{assert_close, each_context, each_sum, random};
 
 /// Calls `f` with the indices of (output, weight, input), without the sample, of every product of the convolution.
@@ -85,7 +87,49 @@ fn cases() -> Vec<Sizes> {
         },
         // Enough positions for several passes of the weight gradient.
         sizes([2, 5], [20, 21], 3, 1, 1, 1, 1),
+        // Tiles that leave the image on every side, several blocks of them, one tile alone, groups.
+        sizes([3, 5], [21, 35], 3, 1, 2, 1, 1),
+        sizes([3, 7], [19, 37], 5, 1, 4, 1, 1),
+        sizes([6, 8], [7, 6], 5, 1, 2, 1, 2),
+        sizes([5, 9], [4, 4], 3, 1, 1, 1, 1),
+        sizes([17, 18], [9, 10], 5, 1, 0, 1, 1),
     ]
+}
+
+/// Checks the kernel with all products, and the one with fewer products where there is one, whether it pays or not.
+fn each_way(sizes: &Sizes, mut f: impl FnMut(&str, Option<Tiling>)) {
+    f("direct", None);
+    if let Some(tiling) = Tiling::of(sizes) {
+        f("winograd", Some(tiling));
+    }
+}
+
+/// Plain sums are off by a few roundings of their own terms, fewer products by roundings of the largest output.
+fn tolerance(tiling: Option<Tiling>, wanted: &[f64]) -> f64 {
+    let largest = wanted.iter().fold(1.0, |largest: f64, wanted| largest.max(wanted.abs()));
+    if tiling.is_some() { 1e-5 * largest } else { 1e-5 }
+}
+
+#[test]
+fn fewer_products_are_taken_where_they_pay() {
+    let values = |sizes: Sizes| sizes.tiling().map(|tiling| (tiling.values, tiling.step, tiling.tiles));
+    assert_eq!(values(sizes([6, 12], [12, 12], 5, 1, 0, 1, 1)), Some((8, 4, [2, 2])));
+    assert_eq!(values(sizes([16, 16], [32, 30], 3, 1, 1, 1, 1)), Some((6, 4, [8, 8])));
+    // One channel, steps, other kernels, groups of one channel.
+    for sizes in [
+        sizes([1, 6], [28, 28], 5, 1, 0, 1, 1),
+        sizes([16, 16], [32, 32], 3, 2, 1, 1, 1),
+        sizes([16, 16], [32, 32], 3, 1, 1, 2, 1),
+        sizes([16, 16], [32, 32], 1, 1, 0, 1, 1),
+        sizes([16, 16], [32, 32], 3, 1, 1, 1, 16),
+    ] {
+        assert_eq!(values(sizes), None, "{sizes:?}");
+    }
+}
+
+/// Floats of scratch for `forward` and `grad_input` one way.
+fn scratch(sizes: &Sizes, tiling: Option<Tiling>) -> usize {
+    tiling.map_or(sizes.packed_weights(), |tiling| tiling.scratch(sizes.group_channels()))
 }
 
 /// Input, weight and gradient of the output.
@@ -105,11 +149,16 @@ fn forward_is_the_sum_of_its_products() {
                 wanted[o * LANES + lane] += f64::from(weight[w]) * f64::from(input[i * LANES + lane]);
             }
         });
-        each_context(|cx| {
-            let mut output = vec![f32::NAN; wanted.len()];
-            let mut scratch = vec![f32::NAN; sizes.packed_weights()];
-            forward(&cx, &sizes, &input, &weight, &mut output, &mut scratch);
-            assert_close(&format!("{cx:?} {sizes:?}"), &output, &wanted, 1e-5);
+        each_way(&sizes, |way, tiling| {
+            each_context(|cx| {
+                let mut output = vec![f32::NAN; wanted.len()];
+                let mut scratch = vec![f32::NAN; scratch(&sizes, tiling)];
+                match tiling {
+                    Some(tiling) => winograd::forward(&cx, &sizes, &tiling, &input, &weight, &mut output, &mut scratch),
+                    None => direct::forward(&cx, &sizes, &input, &weight, &mut output, &mut scratch),
+                }
+                assert_close(&format!("{way} {cx:?} {sizes:?}"), &output, &wanted, tolerance(tiling, &wanted));
+            });
         });
     }
 }
@@ -124,11 +173,18 @@ fn grad_input_is_the_adjoint() {
                 wanted[i * LANES + lane] += f64::from(weight[w]) * f64::from(grad_output[o * LANES + lane]);
             }
         });
-        each_context(|cx| {
-            let mut gradient = vec![f32::NAN; input.len()];
-            let mut scratch = vec![f32::NAN; sizes.packed_weights()];
-            grad_input(&cx, &sizes, &grad_output, &weight, &mut gradient, &mut scratch);
-            assert_close(&format!("{cx:?} {sizes:?}"), &gradient, &wanted, 1e-5);
+        each_way(&sizes, |way, tiling| {
+            each_context(|cx| {
+                let mut gradient = vec![f32::NAN; input.len()];
+                let mut scratch = vec![f32::NAN; scratch(&sizes, tiling)];
+                match tiling {
+                    Some(tiling) => {
+                        winograd::grad_input(&cx, &sizes, &tiling, &grad_output, &weight, &mut gradient, &mut scratch);
+                    }
+                    None => direct::grad_input(&cx, &sizes, &grad_output, &weight, &mut gradient, &mut scratch),
+                }
+                assert_close(&format!("{way} {cx:?} {sizes:?}"), &gradient, &wanted, tolerance(tiling, &wanted));
+            });
         });
     }
 }
@@ -145,7 +201,7 @@ fn grad_weight_adds_the_adjoint_of_the_valid_samples() {
             });
             let mut scratch = vec![f32::NAN; sizes.grad_weight_scratch()];
             grad_weight(&cx, &sizes, &grad_output, &input, &mut gradient, &mut scratch);
-            // Up to 420 · 16 products of numbers below 1.
+            // Up to 900 · 16 products of numbers below 1.
             assert_close(&format!("{cx:?} {sizes:?}"), &gradient, &wanted, 1e-4);
         });
     }
@@ -178,9 +234,18 @@ fn one_sample_gives_what_a_tile_does() {
 
 #[test]
 fn the_same_call_gives_the_same_bits() {
-    let sizes = sizes([3, 7], [9, 8], 3, 1, 1, 1, 1);
+    let sizes = sizes([16, 15], [9, 8], 3, 1, 1, 1, 1);
+    assert!(sizes.tiling().is_some());
     let [input, weight, grad_output] = tensors(&sizes);
     each_context(|cx| {
+        let output = || {
+            let (mut output, mut gradient) = (vec![f32::NAN; grad_output.len()], vec![f32::NAN; input.len()]);
+            let mut scratch = vec![f32::NAN; sizes.scratch()];
+            forward(&cx, &sizes, &input, &weight, &mut output, &mut scratch);
+            grad_input(&cx, &sizes, &grad_output, &weight, &mut gradient, &mut scratch);
+            [output, gradient]
+        };
+        assert_eq!(output(), output());
         let gradient = || {
             let mut gradient = vec![0.0; weight.len()];
             grad_weight(&cx, &sizes, &grad_output, &input, &mut gradient, &mut vec![0.0; sizes.grad_weight_scratch()]);

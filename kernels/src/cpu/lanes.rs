@@ -42,6 +42,8 @@ pub(crate) trait Lanes: Arithmetic {
     const CONV_CHANNELS: usize;
     /// Columns in the register tile of a convolution.
     const CONV_COLUMNS: usize;
+    /// Output channels and tiles in the register tile of a convolution by fewer products.
+    const VALUES_TILE: [usize; 2];
     /// Accumulators of a product with a single vector.
     const VECTOR_TILE: usize;
     /// Rows and (in vectors of 16) columns of the register tile of a matrix product; output channels and kernel elements in
@@ -259,6 +261,7 @@ impl Lanes for Portable {
     // Sixteen registers of four floats on the processors this is likely to meet.
     const CONV_CHANNELS: usize = 2;
     const CONV_COLUMNS: usize = 1;
+    const VALUES_TILE: [usize; 2] = [2, 1];
     const VECTOR_TILE: usize = 2;
     const TILE: [usize; 2] = [2, 1];
 
@@ -371,6 +374,7 @@ impl Lanes for Avx512 {
     // 32 registers: 24 accumulators, 4 columns or weights, and one or two for the other operand.
     const CONV_CHANNELS: usize = 6;
     const CONV_COLUMNS: usize = 4;
+    const VALUES_TILE: [usize; 2] = [6, 4];
     const VECTOR_TILE: usize = 8;
     const TILE: [usize; 2] = [4, 6];
 
@@ -602,6 +606,7 @@ impl Lanes for Avx2 {
     // one accumulator was spilled, and a convolution ran at half the speed.
     const CONV_CHANNELS: usize = 2;
     const CONV_COLUMNS: usize = 3;
+    const VALUES_TILE: [usize; 2] = [3, 2];
     const VECTOR_TILE: usize = 6;
     const TILE: [usize; 2] = [2, 3];
 
@@ -799,6 +804,7 @@ impl Lanes for Neon {
     // 32 registers of four: six accumulators are 24 of them.
     const CONV_CHANNELS: usize = 2;
     const CONV_COLUMNS: usize = 3;
+    const VALUES_TILE: [usize; 2] = [3, 2];
     const VECTOR_TILE: usize = 6;
     const TILE: [usize; 2] = [2, 3];
 

@@ -1,0 +1,660 @@
+//! Convolution by fewer products (Toom-Cook, Winograd), in the `samples` layout.
+//!
+//! M outputs of a correlation with R kernel elements are coefficients of a product of polynomials, which N = M + R − 1 of its
+//! values determine: N products instead of M · R. Both axes together take 64 products for 16 outputs of a 5 x 5 kernel, which
+//! has 400, and 36 for 16 outputs of a 3 x 3 kernel, which has 144. [`Tiling`](super::tiling::Tiling) says when that pays.
+//!
+//! Per axis, with the values u = G g of the kernel and v = Bᵀ d of the input, the outputs are y = Aᵀ (u · v). Row p of A is
+//! 1, p, p², .. for each point p; G is A for the kernel's length, scaled; Bᵀ holds the coefficients of Π (x − q). The gradients
+//! are the same three matrices transposed, from right to left. The points ([`transform`]) keep rounding errors near those of
+//! plain sums: two to three times as large for kernels of 3 x 3, eight times for 5 x 5. The gradient of the weight takes all
+//! products: its terms cancel over positions and samples, so that this rounding would show, and after an optimizer that
+//! divides gradients by their size it would show in the weights.
+//!
+//! Tiles are taken in blocks. Values along the columns come first, of whole rows of a block, since neighbouring tiles share
+//! them. Then, value by value of these: values along the rows, products, and back; what is read again soon is small.
+
+// A tile is indexed by channel and position, which reads better than zips of zips.
+#![allow(clippy::needless_range_loop)]
+
+mod transform;
+
+use transform::{Coefficients, Eight, Points, Six, Transform, Values, Window, WindowBack};
+
+use super::Sizes;
+use super::cpu::{check, with_constants};
+use super::tiling::Tiling;
+use crate::LANES;
+use crate::cpu::gemm::parts;
+use crate::cpu::lanes::Lanes;
+use crate::cpu::{Context, instantiate};
+
+/// As [`super::forward`], with [`Tiling::scratch`] floats of scratch.
+///
+/// Panics if a slice does not have its size.
+pub(super) fn forward(
+    cx: &Context,
+    sizes: &Sizes,
+    tiling: &Tiling,
+    input: &[f32],
+    weight: &[f32],
+    output: &mut [f32],
+    scratch: &mut [f32],
+) {
+    check(sizes, "forward", LANES, input.len(), weight.len(), output.len());
+    let [inputs, outputs] = sides(sizes);
+    let walk = Walk { tiling, from: inputs, to: outputs, pairs: [1, inputs.channels] };
+    each_group(cx, sizes, &walk, weight, scratch, |group, weights, scratch| {
+        // SAFETY: `check` has compared the lengths with the sizes, of which both sides are made; `each_group` gives the values of the
+        // group's weights, and scratch of the size that the tiling asks for.
+        unsafe {
+            let (input, output) =
+                (input.as_ptr().add(group * inputs.len()), output.as_mut_ptr().add(group * outputs.len()));
+            outputs_of(cx.isa, &walk, input, weights, output, scratch);
+        }
+    });
+}
+
+/// As [`super::grad_input`], with [`Tiling::scratch`] floats of scratch.
+///
+/// Panics if a slice does not have its size.
+pub(super) fn grad_input(
+    cx: &Context,
+    sizes: &Sizes,
+    tiling: &Tiling,
+    grad_output: &[f32],
+    weight: &[f32],
+    grad_input: &mut [f32],
+    scratch: &mut [f32],
+) {
+    check(sizes, "grad_input", LANES, grad_input.len(), weight.len(), grad_output.len());
+    let [inputs, outputs] = sides(sizes);
+    let walk = Walk { tiling, from: outputs, to: inputs, pairs: [inputs.channels, 1] };
+    // Tiles overlap, and some inputs may enter no output.
+    grad_input.fill(0.0);
+    each_group(cx, sizes, &walk, weight, scratch, |group, weights, scratch| {
+        // SAFETY: as in `forward`.
+        unsafe {
+            let from = grad_output.as_ptr().add(group * outputs.len());
+            let to = grad_input.as_mut_ptr().add(group * inputs.len());
+            inputs_of(cx.isa, &walk, from, weights, to, scratch);
+        }
+    });
+}
+
+/// Calls `f` with (group, values of its weights, scratch) for every group of channels.
+fn each_group(
+    cx: &Context,
+    sizes: &Sizes,
+    walk: &Walk<'_>,
+    weight: &[f32],
+    scratch: &mut [f32],
+    mut f: impl FnMut(usize, *const f32, *mut f32),
+) {
+    let channels = sizes.group_channels();
+    assert!(scratch.len() >= walk.tiling.scratch(channels), "conv2d: scratch is too short");
+    let (weights, scratch) = scratch.split_at_mut(walk.tiling.weights(channels));
+    let own = weight.len() / sizes.groups;
+    for (group, weight) in weight.chunks_exact(own).enumerate() {
+        // SAFETY: the group has [pairs of channels, R, R] weights, and there is room for N · N values of each pair.
+        unsafe { weight_values(cx.isa, walk, weight.as_ptr(), weights.as_mut_ptr()) };
+        f(group, weights.as_ptr(), scratch.as_mut_ptr());
+    }
+}
+
+/// The images of one group on one side of a convolution.
+#[derive(Debug, Clone, Copy)]
+struct Side {
+    channels: usize,
+    /// Rows and columns.
+    size: [usize; 2],
+    /// Rows and columns by which the first tile begins before the image.
+    corner: [usize; 2],
+}
+
+/// Inputs and outputs of a group.
+fn sides(sizes: &Sizes) -> [Side; 2] {
+    let [channels, outputs] = sizes.group_channels();
+    [
+        Side { channels, size: [sizes.height, sizes.width], corner: sizes.padding },
+        Side { channels: outputs, size: [sizes.out_height(), sizes.out_width()], corner: [0, 0] },
+    ]
+}
+
+impl Side {
+    fn len(&self) -> usize {
+        self.channels * self.size[0] * self.size[1] * LANES
+    }
+
+    /// Floats from one row to the next.
+    #[inline(always)]
+    fn row(&self) -> usize {
+        self.size[1] * LANES
+    }
+
+    /// Row and column of the image, maybe outside, where tile `tile` along an axis begins.
+    #[inline(always)]
+    fn start(&self, axis: usize, tile: usize, step: usize) -> isize {
+        (tile * step) as isize - self.corner[axis] as isize
+    }
+}
+
+/// From the images of one side to those of the other.
+#[derive(Debug, Clone, Copy)]
+struct Walk<'t> {
+    tiling: &'t Tiling,
+    from: Side,
+    to: Side,
+    /// Kernels of the weights from one channel of `from` to the next, and from one of `to` to the next.
+    pairs: [usize; 2],
+}
+
+/// Some tiles side by side and below each other.
+#[derive(Debug, Clone, Copy)]
+struct Block {
+    /// Inputs or outputs from one tile to the next.
+    step: usize,
+    /// (first, number) of the rows and columns of tiles.
+    tiles: [(usize, usize); 2],
+}
+
+impl Block {
+    /// All blocks of a tiling.
+    #[inline(always)]
+    fn all(tiling: &Tiling) -> impl Iterator<Item = Block> {
+        let step = tiling.step;
+        let [rows, columns] = [0, 1].map(|axis| parts(tiling.tiles[axis], tiling.block[axis]));
+        rows.flat_map(move |rows| columns.clone().map(move |columns| Block { step, tiles: [rows, columns] }))
+    }
+
+    #[inline(always)]
+    fn n_tiles(&self) -> usize {
+        self.tiles[0].1 * self.tiles[1].1
+    }
+
+    /// Columns of a row of tiles, each of which is `size` wide.
+    #[inline(always)]
+    fn span(&self, size: usize) -> usize {
+        (self.tiles[1].1 - 1) * self.step + size
+    }
+
+    /// Floats from one value along the columns to the next, for tiles `size` wide.
+    #[inline(always)]
+    fn rows_plane(&self, channels: usize, size: usize) -> usize {
+        Tiling::plane(channels * self.tiles[0].1 * self.span(size))
+    }
+
+    /// Floats from one value along the rows to the next.
+    #[inline(always)]
+    fn values_plane(&self, channels: usize) -> usize {
+        Tiling::plane(channels * self.n_tiles())
+    }
+
+    /// The columns of a span that lie in the images of `side`, and the image's column at its start.
+    #[inline(always)]
+    fn columns(&self, side: &Side, span: usize) -> (usize, usize, isize) {
+        let column = side.start(1, self.tiles[1].0, self.step);
+        let start = (-column).clamp(0, span as isize) as usize;
+        let end = (side.size[1] as isize - column).clamp(start as isize, span as isize) as usize;
+        (start, end, column)
+    }
+}
+
+/// Values along columns: A rows of every tile, images -> `to` [N, channels, rows of tiles, columns].
+///
+/// # Safety
+/// The images are valid for the side, `to` for the block; the set of `L` is enabled.
+#[inline(always)]
+unsafe fn rows_in<L: Lanes, T: Transform<A, N>, const A: usize, const N: usize>(
+    side: &Side,
+    block: &Block,
+    images: *const f32,
+    to: *mut f32,
+) {
+    let (first, rows) = block.tiles[0];
+    let span = block.span(A);
+    let plane = block.rows_plane(side.channels, A);
+    let (start, end, column) = block.columns(side, span);
+    for c in 0..side.channels {
+        for r in 0..rows {
+            let row = side.start(0, first + r, block.step);
+            let at = row * side.row() as isize + column * LANES as isize;
+            // SAFETY: the caller vouches for image and block. Columns start..end lie in the image, and so do all rows, or
+            // `row_in` compares them.
+            unsafe {
+                let image = images.add(c * side.size[0] * side.row()).wrapping_offset(at);
+                let to = to.add((c * rows + r) * span * LANES);
+                for x in (0..start).chain(end..span) {
+                    for i in 0..N {
+                        L::splat(0.0).store(to.add(i * plane + x * LANES));
+                    }
+                }
+                if row >= 0 && row as usize + A <= side.size[0] {
+                    row_in::<L, T, A, N, false>(side, row, start..end, image, to, plane);
+                } else {
+                    row_in::<L, T, A, N, true>(side, row, start..end, image, to, plane);
+                }
+            }
+        }
+    }
+}
+
+/// One row of tiles of one channel. With `EDGE`, rows outside of the image are zeros.
+///
+/// # Safety
+/// As for [`rows_in`], for the columns from the pointers on, which lie in the image; without `EDGE`, all A rows do.
+#[inline(always)]
+unsafe fn row_in<L: Lanes, T: Transform<A, N>, const A: usize, const N: usize, const EDGE: bool>(
+    side: &Side,
+    row: isize,
+    columns: std::ops::Range<usize>,
+    image: *const f32,
+    to: *mut f32,
+    plane: usize,
+) {
+    for x in columns {
+        // SAFETY: the contract.
+        unsafe {
+            let mut taken = [L::splat(0.0); A];
+            for (a, taken) in taken.iter_mut().enumerate() {
+                if !EDGE || ((row + a as isize) as usize) < side.size[0] {
+                    *taken = L::load(image.wrapping_add(a * side.row() + x * LANES));
+                }
+            }
+            for (i, value) in T::of(taken).into_iter().enumerate() {
+                value.store(to.add(i * plane + x * LANES));
+            }
+        }
+    }
+}
+
+/// Values along rows: A columns of every tile, `from` [channels, rows of tiles, columns] -> `to` [N, channels, tiles].
+///
+/// # Safety
+/// The pointers are valid for the block; the set of `L` is enabled.
+#[inline(always)]
+unsafe fn columns_in<L: Lanes, T: Transform<A, N>, const A: usize, const N: usize>(
+    channels: usize,
+    block: &Block,
+    from: *const f32,
+    mut to: *mut f32,
+) {
+    let span = block.span(A);
+    let plane = block.values_plane(channels);
+    for line in 0..channels * block.tiles[0].1 {
+        for t in 0..block.tiles[1].1 {
+            // SAFETY: the caller vouches for the block.
+            unsafe {
+                let from = from.add((line * span + t * block.step) * LANES);
+                let mut taken = [L::splat(0.0); A];
+                for (a, taken) in taken.iter_mut().enumerate() {
+                    *taken = L::load(from.add(a * LANES));
+                }
+                for (j, value) in T::of(taken).into_iter().enumerate() {
+                    value.store(to.add(j * plane));
+                }
+                to = to.add(LANES);
+            }
+        }
+    }
+}
+
+/// Back from values along rows: `from` [N, channels, tiles] -> `to` [channels, rows of tiles, columns], B columns of every tile,
+/// added up where tiles overlap.
+///
+/// # Safety
+/// The pointers are valid for the block; the set of `L` is enabled.
+#[inline(always)]
+unsafe fn columns_out<L: Lanes, T: Transform<N, B>, const N: usize, const B: usize>(
+    channels: usize,
+    block: &Block,
+    mut from: *const f32,
+    to: *mut f32,
+) {
+    let (span, step, tiles) = (block.span(B), block.step, block.tiles[1].1);
+    let plane = block.values_plane(channels);
+    for line in 0..channels * block.tiles[0].1 {
+        // SAFETY: the caller vouches for the block.
+        unsafe {
+            // What the next tile adds to waits in registers.
+            let mut waiting = [L::splat(0.0); B];
+            for t in 0..tiles {
+                let mut taken = [L::splat(0.0); N];
+                for (j, taken) in taken.iter_mut().enumerate() {
+                    *taken = L::load(from.add(j * plane));
+                }
+                let mut result = T::of(taken);
+                let to = to.add((line * span + t * step) * LANES);
+                for b in 0..B {
+                    if b + step < B {
+                        result[b] = result[b].add(waiting[b]);
+                    }
+                    if b < step || t + 1 == tiles {
+                        result[b].store(to.add(b * LANES));
+                    }
+                }
+                waiting[..B - step].copy_from_slice(&result[step..]);
+                from = from.add(LANES);
+            }
+        }
+    }
+}
+
+/// Back from values along columns: `from` [N, channels, rows of tiles, columns] -> images, B rows of every tile, which are added
+/// where tiles overlap.
+///
+/// # Safety
+/// The images are valid for the side, `from` for the block; the set of `L` is enabled.
+#[inline(always)]
+unsafe fn rows_out<L: Lanes, T: Transform<N, B>, const N: usize, const B: usize>(
+    side: &Side,
+    block: &Block,
+    from: *const f32,
+    images: *mut f32,
+) {
+    let (first, rows) = block.tiles[0];
+    let span = block.span(B);
+    let plane = block.rows_plane(side.channels, B);
+    let (start, end, column) = block.columns(side, span);
+    for c in 0..side.channels {
+        for r in 0..rows {
+            let row = side.start(0, first + r, block.step);
+            let at = row * side.row() as isize + column * LANES as isize;
+            // SAFETY: as in `rows_in`.
+            unsafe {
+                let image = images.add(c * side.size[0] * side.row()).wrapping_offset(at);
+                let from = from.add((c * rows + r) * span * LANES);
+                if row >= 0 && row as usize + B <= side.size[0] {
+                    row_out::<L, T, N, B, false>(side, block.step, row, start..end, from, plane, image);
+                } else {
+                    row_out::<L, T, N, B, true>(side, block.step, row, start..end, from, plane, image);
+                }
+            }
+        }
+    }
+}
+
+/// One row of tiles of one channel. With `EDGE`, rows outside of the image are left out.
+///
+/// # Safety
+/// As for [`rows_out`], for the columns from the pointers on, which lie in the image; without `EDGE`, all B rows do.
+#[inline(always)]
+unsafe fn row_out<L: Lanes, T: Transform<N, B>, const N: usize, const B: usize, const EDGE: bool>(
+    side: &Side,
+    step: usize,
+    row: isize,
+    columns: std::ops::Range<usize>,
+    from: *const f32,
+    plane: usize,
+    image: *mut f32,
+) {
+    for x in columns {
+        // SAFETY: the contract.
+        unsafe {
+            let mut taken = [L::splat(0.0); N];
+            for (i, taken) in taken.iter_mut().enumerate() {
+                *taken = L::load(from.add(i * plane + x * LANES));
+            }
+            for (b, value) in T::of(taken).into_iter().enumerate() {
+                if !EDGE || ((row + b as isize) as usize) < side.size[0] {
+                    let to = image.wrapping_add(b * side.row() + x * LANES);
+                    let value = if B > step { L::load(to).add(value) } else { value };
+                    value.store(to);
+                }
+            }
+        }
+    }
+}
+
+/// For each of the N values along a row: to(o, t) = Σ over c of weight(o, c) · from(c, t), over the tiles of a block, for `rows`
+/// channels o.
+///
+/// # Safety
+/// `from` [N, channels, tiles], `to` [N, rows, tiles] and the weights are valid; the set of `L` is enabled.
+#[inline(always)]
+unsafe fn products<L: Lanes>(
+    walk: &Walk<'_>,
+    block: &Block,
+    rows: usize,
+    from: *const f32,
+    weights: *const f32,
+    to: *mut f32,
+) {
+    let tiles = block.n_tiles();
+    let steps = Steps {
+        values: walk.tiling.values,
+        depth: walk.from.channels,
+        weights: [walk.from.channels * walk.to.channels, walk.to.channels],
+        from: [block.values_plane(walk.from.channels), tiles * LANES],
+        to: [block.values_plane(rows), tiles * LANES],
+    };
+    for (t, columns) in parts(tiles, L::VALUES_TILE[1]) {
+        // SAFETY: the tile lies in the product, which the caller vouches for.
+        unsafe {
+            let (from, to) = (from.add(t * LANES), to.add(t * LANES));
+            with_constants!(
+                L,
+                rows,
+                columns,
+                [L::VALUES_TILE[0], L::VALUES_TILE[1]],
+                product_tile,
+                (&steps, from, weights, to)
+            );
+        }
+    }
+}
+
+/// The sizes of [`products`], and steps in floats.
+struct Steps {
+    values: usize,
+    depth: usize,
+    /// From one value and channel of `from` to the next; those of `to` lie side by side.
+    weights: [usize; 2],
+    /// From one value and channel to the next.
+    from: [usize; 2],
+    to: [usize; 2],
+}
+
+/// O channels of X tiles, for each value of a row.
+///
+/// # Safety
+/// As for [`products`], for the tile from the pointers on.
+#[inline(always)]
+unsafe fn product_tile<L: Lanes, const O: usize, const X: usize>(
+    steps: &Steps,
+    from: *const f32,
+    weights: *const f32,
+    to: *mut f32,
+) {
+    for j in 0..steps.values {
+        // SAFETY: the caller vouches for the tile; the pointers stand behind it in the end.
+        unsafe {
+            let mut from = from.wrapping_add(j * steps.from[0]);
+            let mut weight = weights.wrapping_add(j * steps.weights[0]);
+            let mut sums = [[L::splat(0.0); X]; O];
+            for _ in 0..steps.depth {
+                let mut factors = [L::splat(0.0); O];
+                for (o, factor) in factors.iter_mut().enumerate() {
+                    *factor = L::splat(*weight.add(o));
+                }
+                for x in 0..X {
+                    let element = L::load(from.add(x * LANES));
+                    for o in 0..O {
+                        sums[o][x] = factors[o].fma(element, sums[o][x]);
+                    }
+                }
+                from = from.wrapping_add(steps.from[1]);
+                weight = weight.wrapping_add(steps.weights[1]);
+            }
+            for (o, sums) in sums.into_iter().enumerate() {
+                for (x, sum) in sums.into_iter().enumerate() {
+                    sum.store(to.add(j * steps.to[0] + o * steps.to[1] + x * LANES));
+                }
+            }
+        }
+    }
+}
+
+/// Block by block: A x A elements of each tile to their values, products, and back to B x B elements.
+///
+/// # Safety
+/// The pointers are valid for the walk, the scratch for its tiling; the set of `L` is enabled.
+#[inline(always)]
+unsafe fn each_block<L, I, O, const A: usize, const N: usize, const B: usize>(
+    walk: &Walk<'_>,
+    from: *const f32,
+    weights: *const f32,
+    to: *mut f32,
+    scratch: *mut f32,
+) where
+    L: Lanes,
+    I: Transform<A, N>,
+    O: Transform<N, B>,
+{
+    let Walk { tiling, from: inputs, to: outputs, .. } = walk;
+    let pairs = inputs.channels * outputs.channels;
+    for block in Block::all(tiling) {
+        let in_plane = block.rows_plane(inputs.channels, A);
+        let out_plane = block.rows_plane(outputs.channels, B);
+        // SAFETY: the scratch is cut into the four parts that `Tiling::scratch` adds up.
+        unsafe {
+            let in_rows = scratch;
+            let out_rows = in_rows.add(N * in_plane);
+            let in_values = out_rows.add(N * out_plane);
+            let out_values = in_values.add(N * block.values_plane(inputs.channels));
+            rows_in::<L, I, A, N>(inputs, &block, from, in_rows);
+            for i in 0..N {
+                columns_in::<L, I, A, N>(inputs.channels, &block, in_rows.add(i * in_plane), in_values);
+                // Channels of a register tile at a time: their values are read again while they are near.
+                for (o, rows) in parts(outputs.channels, L::VALUES_TILE[0]) {
+                    let weights = weights.add(i * N * pairs + o);
+                    products::<L>(walk, &block, rows, in_values, weights, out_values);
+                    let out_rows = out_rows.add(i * out_plane + o * block.tiles[0].1 * block.span(B) * LANES);
+                    columns_out::<L, O, N, B>(rows, &block, out_values, out_rows);
+                }
+            }
+            rows_out::<L, O, N, B>(outputs, &block, out_rows, to);
+        }
+    }
+}
+
+/// Values of weights: [pairs of channels, R, R] -> [N, N, channels of `from`, channels of `to`].
+///
+/// # Safety
+/// The pointers are valid for these sizes; the set of `L` is enabled.
+#[inline(always)]
+unsafe fn kernel_in<L: Lanes, P: Points<N>, const R: usize, const N: usize>(
+    walk: &Walk<'_>,
+    weight: *const f32,
+    to: *mut f32,
+) {
+    let outputs = walk.to.channels;
+    let pairs = walk.from.channels * outputs;
+    for first in (0..pairs).step_by(LANES) {
+        let n = LANES.min(pairs - first);
+        // SAFETY: pairs first..first + n are read and written.
+        unsafe {
+            let mut kernels = [weight; LANES];
+            for (i, kernel) in kernels[..n].iter_mut().enumerate() {
+                let (from, to) = ((first + i) / outputs, (first + i) % outputs);
+                *kernel = weight.add((from * walk.pairs[0] + to * walk.pairs[1]) * R * R);
+            }
+            // Pairs come into the lanes: 16 elements of 16 pairs at a time.
+            let mut elements = [L::splat(0.0); MOST_ELEMENTS];
+            for start in (0..R * R).step_by(LANES) {
+                let mut rows = [L::splat(0.0); LANES];
+                for (kernel, row) in kernels.iter().zip(&mut rows[..n]) {
+                    *row = L::load_up_to(kernel.add(start), R * R - start);
+                }
+                for (element, row) in elements[start..].iter_mut().zip(L::transpose(rows)) {
+                    *element = row;
+                }
+            }
+            let mut rows = [[L::splat(0.0); R]; N];
+            for x in 0..R {
+                let mut column = [L::splat(0.0); R];
+                for y in 0..R {
+                    column[y] = elements[y * R + x];
+                }
+                for (i, value) in Values::<P>::of(column).into_iter().enumerate() {
+                    rows[i][x] = value.mul(L::splat(P::SCALES[i]));
+                }
+            }
+            for (i, row) in rows.into_iter().enumerate() {
+                for (j, value) in Values::<P>::of(row).into_iter().enumerate() {
+                    value.mul(L::splat(P::SCALES[j])).store_up_to(to.add((i * N + j) * pairs + first), n);
+                }
+            }
+        }
+    }
+}
+
+/// Elements of the largest kernel, in whole vectors.
+const MOST_ELEMENTS: usize = 64;
+
+/// Calls `$f` with the constants of a tiling: the points, and how many elements of a kernel, values and outputs a tile has.
+macro_rules! with_kernel {
+    ($tiling:expr, |$p:ident, $r:ident, $n:ident, $m:ident| $body:expr) => {
+        match $tiling.step {
+            4 if $tiling.values == 6 => with_kernel!(@constants Six, 3, 6, 4, |$p, $r, $n, $m| $body),
+            _ => with_kernel!(@constants Eight, 5, 8, 4, |$p, $r, $n, $m| $body),
+        }
+    };
+    (@constants $points:ident, $kernel:literal, $values:literal, $step:literal, |$p:ident, $r:ident, $n:ident, $m:ident| $body:expr) => {{
+        #[allow(dead_code)]
+        type $p = $points;
+        #[allow(dead_code)]
+        const $r: usize = $kernel;
+        #[allow(dead_code)]
+        const $n: usize = $values;
+        #[allow(dead_code)]
+        const $m: usize = $step;
+        $body
+    }};
+}
+
+/// # Safety
+/// As for [`each_block`].
+#[inline(always)]
+unsafe fn outputs_in<L: Lanes>(
+    walk: &Walk<'_>,
+    from: *const f32,
+    weights: *const f32,
+    to: *mut f32,
+    scratch: *mut f32,
+) {
+    // SAFETY: passed on.
+    unsafe {
+        with_kernel!(walk.tiling, |P, R, N, M| each_block::<L, Window<P>, Coefficients<P>, N, N, M>(
+            walk, from, weights, to, scratch
+        ));
+    }
+}
+
+/// # Safety
+/// As for [`each_block`].
+#[inline(always)]
+unsafe fn inputs_in<L: Lanes>(walk: &Walk<'_>, from: *const f32, weights: *const f32, to: *mut f32, scratch: *mut f32) {
+    // SAFETY: passed on.
+    unsafe {
+        with_kernel!(walk.tiling, |P, R, N, M| each_block::<L, Values<P>, WindowBack<P>, M, N, N>(
+            walk, from, weights, to, scratch
+        ));
+    }
+}
+
+/// # Safety
+/// As for [`kernel_in`].
+#[inline(always)]
+unsafe fn weight_values_in<L: Lanes>(walk: &Walk<'_>, weight: *const f32, to: *mut f32) {
+    // SAFETY: passed on.
+    unsafe { with_kernel!(walk.tiling, |P, R, N, M| kernel_in::<L, P, R, N>(walk, weight, to)) };
+}
+
+instantiate!(unsafe fn outputs_of = outputs_in(
+    walk: &Walk<'_>, from: *const f32, weights: *const f32, to: *mut f32, scratch: *mut f32,
+));
+instantiate!(unsafe fn inputs_of = inputs_in(
+    walk: &Walk<'_>, from: *const f32, weights: *const f32, to: *mut f32, scratch: *mut f32,
+));
+instantiate!(unsafe fn weight_values = weight_values_in(walk: &Walk<'_>, weight: *const f32, to: *mut f32));

@@ -300,18 +300,18 @@ unsafe fn columns_in<L: Lanes, T: Transform<A, N>, const A: usize, const N: usiz
 }
 
 /// Back from values along rows: `from` [N, channels, tiles] -> `to` [channels, rows of tiles, columns], B columns of every tile,
-/// added up where tiles overlap.
+/// each M behind the one before; they are added up where tiles overlap.
 ///
 /// # Safety
 /// The pointers are valid for the block; the set of `L` is enabled.
 #[inline(always)]
-unsafe fn columns_out<L: Lanes, T: Transform<N, B>, const N: usize, const B: usize>(
+unsafe fn columns_out<L: Lanes, T: Transform<N, B>, const N: usize, const B: usize, const M: usize>(
     channels: usize,
     block: &Block,
     mut from: *const f32,
     to: *mut f32,
 ) {
-    let (span, step, tiles) = (block.span(B), block.step, block.tiles[1].1);
+    let (span, tiles) = (block.span(B), block.tiles[1].1);
     let plane = block.values_plane(channels);
     for line in 0..channels * block.tiles[0].1 {
         // SAFETY: the caller vouches for the block.
@@ -324,16 +324,16 @@ unsafe fn columns_out<L: Lanes, T: Transform<N, B>, const N: usize, const B: usi
                     *taken = L::load(from.add(j * plane));
                 }
                 let mut result = T::of(taken);
-                let to = to.add((line * span + t * step) * LANES);
+                let to = to.add((line * span + t * M) * LANES);
                 for b in 0..B {
-                    if b + step < B {
+                    if b + M < B {
                         result[b] = result[b].add(waiting[b]);
                     }
-                    if b < step || t + 1 == tiles {
+                    if b < M || t + 1 == tiles {
                         result[b].store(to.add(b * LANES));
                     }
                 }
-                waiting[..B - step].copy_from_slice(&result[step..]);
+                waiting[..B - M].copy_from_slice(&result[M..]);
                 from = from.add(LANES);
             }
         }
@@ -346,7 +346,7 @@ unsafe fn columns_out<L: Lanes, T: Transform<N, B>, const N: usize, const B: usi
 /// # Safety
 /// The images are valid for the side, `from` for the block; the set of `L` is enabled.
 #[inline(always)]
-unsafe fn rows_out<L: Lanes, T: Transform<N, B>, const N: usize, const B: usize>(
+unsafe fn rows_out<L: Lanes, T: Transform<N, B>, const N: usize, const B: usize, const M: usize>(
     side: &Side,
     block: &Block,
     from: *const f32,
@@ -365,9 +365,9 @@ unsafe fn rows_out<L: Lanes, T: Transform<N, B>, const N: usize, const B: usize>
                 let image = images.add(c * side.size[0] * side.row()).wrapping_offset(at);
                 let from = from.add((c * rows + r) * span * LANES);
                 if row >= 0 && row as usize + B <= side.size[0] {
-                    row_out::<L, T, N, B, false>(side, block.step, row, start..end, from, plane, image);
+                    row_out::<L, T, N, B, M, false>(side, row, start..end, from, plane, image);
                 } else {
-                    row_out::<L, T, N, B, true>(side, block.step, row, start..end, from, plane, image);
+                    row_out::<L, T, N, B, M, true>(side, row, start..end, from, plane, image);
                 }
             }
         }
@@ -379,15 +379,17 @@ unsafe fn rows_out<L: Lanes, T: Transform<N, B>, const N: usize, const B: usize>
 /// # Safety
 /// As for [`rows_out`], for the columns from the pointers on, which lie in the image; without `EDGE`, all B rows do.
 #[inline(always)]
-unsafe fn row_out<L: Lanes, T: Transform<N, B>, const N: usize, const B: usize, const EDGE: bool>(
+unsafe fn row_out<L, T, const N: usize, const B: usize, const M: usize, const EDGE: bool>(
     side: &Side,
-    step: usize,
     row: isize,
     columns: std::ops::Range<usize>,
     from: *const f32,
     plane: usize,
     image: *mut f32,
-) {
+) where
+    L: Lanes,
+    T: Transform<N, B>,
+{
     for x in columns {
         // SAFETY: the contract.
         unsafe {
@@ -398,7 +400,7 @@ unsafe fn row_out<L: Lanes, T: Transform<N, B>, const N: usize, const B: usize, 
             for (b, value) in T::of(taken).into_iter().enumerate() {
                 if !EDGE || ((row + b as isize) as usize) < side.size[0] {
                     let to = image.wrapping_add(b * side.row() + x * LANES);
-                    let value = if B > step { L::load(to).add(value) } else { value };
+                    let value = if B > M { L::load(to).add(value) } else { value };
                     value.store(to);
                 }
             }
@@ -500,7 +502,7 @@ unsafe fn product_tile<L: Lanes, const O: usize, const X: usize>(
 /// # Safety
 /// The pointers are valid for the walk, the scratch for its tiling; the set of `L` is enabled.
 #[inline(always)]
-unsafe fn each_block<L, I, O, const A: usize, const N: usize, const B: usize>(
+unsafe fn each_block<L, I, O, const A: usize, const N: usize, const B: usize, const M: usize>(
     walk: &Walk<'_>,
     from: *const f32,
     weights: *const f32,
@@ -530,10 +532,10 @@ unsafe fn each_block<L, I, O, const A: usize, const N: usize, const B: usize>(
                     let weights = weights.add(i * N * pairs + o);
                     products::<L>(walk, &block, rows, in_values, weights, out_values);
                     let out_rows = out_rows.add(i * out_plane + o * block.tiles[0].1 * block.span(B) * LANES);
-                    columns_out::<L, O, N, B>(rows, &block, out_values, out_rows);
+                    columns_out::<L, O, N, B, M>(rows, &block, out_values, out_rows);
                 }
             }
-            rows_out::<L, O, N, B>(outputs, &block, out_rows, to);
+            rows_out::<L, O, N, B, M>(outputs, &block, out_rows, to);
         }
     }
 }
@@ -625,7 +627,7 @@ unsafe fn outputs_in<L: Lanes>(
 ) {
     // SAFETY: passed on.
     unsafe {
-        with_kernel!(walk.tiling, |P, R, N, M| each_block::<L, Window<P>, Coefficients<P>, N, N, M>(
+        with_kernel!(walk.tiling, |P, R, N, M| each_block::<L, Window<P>, Coefficients<P>, N, N, M, M>(
             walk, from, weights, to, scratch
         ));
     }
@@ -637,7 +639,7 @@ unsafe fn outputs_in<L: Lanes>(
 unsafe fn inputs_in<L: Lanes>(walk: &Walk<'_>, from: *const f32, weights: *const f32, to: *mut f32, scratch: *mut f32) {
     // SAFETY: passed on.
     unsafe {
-        with_kernel!(walk.tiling, |P, R, N, M| each_block::<L, Values<P>, WindowBack<P>, M, N, N>(
+        with_kernel!(walk.tiling, |P, R, N, M| each_block::<L, Values<P>, WindowBack<P>, M, N, N, M>(
             walk, from, weights, to, scratch
         ));
     }

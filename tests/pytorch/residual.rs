@@ -1,4 +1,4 @@
-//! Networks made of modules from another file.
+//! Networks of many convolutions, some of modules from another file.
 
 use graven::prelude::*;
 
@@ -56,6 +56,42 @@ network! {
 }
 
 recorded!(Blocks, images, labels: ints);
+
+/// Convolutions with channels enough for fewer products than a plain sum has, on images that no tile divides.
+#[derive(Module)]
+struct Wide {
+    #[layer(in_channels = 3, out_channels = 12, kernel_size = 3, padding = 1)]
+    a: Conv2d,
+    #[layer(in_channels = 12, out_channels = 16, kernel_size = 3, padding = 1)]
+    b: Conv2d,
+    #[layer(in_channels = 16, out_channels = 12, kernel_size = 5, padding = 2)]
+    c: Conv2d,
+    #[layer(in_channels = 12, out_channels = 12, kernel_size = 3)]
+    d: Conv2d,
+    #[layer(in_features = 12, out_features = 10)]
+    head: Linear,
+}
+
+network! {
+    impl Wide {
+        fn forward(&self, images: Tensor<[N, 3, 10, 9]>) -> Tensor<[N, 10]> {
+            let t = relu(self.b(tanh(self.a(images))));
+            let t = tanh(self.d(tanh(self.c(t))));
+            self.head(t.mean(dim = [2, 3]))
+        }
+
+        fn loss(&self, images: Tensor<[N, 3, 10, 9]>, labels: Tensor<[N], i64>) -> Tensor<[]> {
+            cross_entropy(self.forward(images), labels)
+        }
+    }
+}
+
+recorded!(Wide, images, labels: ints);
+
+#[test]
+fn wide() {
+    check::<Wide>("wide");
+}
 
 #[test]
 fn residual() {

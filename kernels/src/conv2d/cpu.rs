@@ -1,8 +1,8 @@
 //! CPU kernels of the convolution in the `samples` layout: by fewer products ([`winograd`]) where that pays, or by all of them
 //! ([`direct`]).
 
-pub use super::direct::grad_weight;
 use super::{Sizes, direct, winograd};
+use crate::LANES;
 use crate::cpu::{Context, walk};
 
 /// The convolution of a tile.
@@ -35,6 +35,29 @@ pub fn grad_input(
     match sizes.tiling() {
         Some(tiling) => winograd::grad_input(cx, sizes, &tiling, grad_output, weight, grad_input, scratch),
         None => direct::grad_input(cx, sizes, grad_output, weight, grad_input, scratch),
+    }
+}
+
+/// The gradient with respect to the weight, added to `grad_weight` if `cx.adds`; only the first `cx.count` samples enter.
+///
+/// grad_output [C_out, H_out, W_out, 16], input [C_in, H, W, 16] -> grad_weight [C_out, C_in / groups, K_h, K_w];
+/// `scratch` has [`Sizes::grad_weight_scratch`] floats.
+///
+/// Panics if a slice does not have its size.
+pub fn grad_weight(
+    cx: &Context,
+    sizes: &Sizes,
+    grad_output: &[f32],
+    input: &[f32],
+    grad_weight: &mut [f32],
+    scratch: &mut [f32],
+) {
+    match sizes.tiling() {
+        // The values of samples that do not count would have to be taken out.
+        Some(tiling) if tiling.takes_weight_gradient() && cx.count >= LANES => {
+            winograd::grad_weight(cx, sizes, &tiling, grad_output, input, grad_weight, scratch);
+        }
+        _ => direct::grad_weight(cx, sizes, grad_output, input, grad_weight, scratch),
     }
 }
 

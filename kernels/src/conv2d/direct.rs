@@ -151,13 +151,8 @@ impl Class {
     }
 }
 
-/// The gradient with respect to the weight, added to `grad_weight` if `cx.adds`; only the first `cx.count` samples enter.
-///
-/// grad_output [C_out, H_out, W_out, 16], input [C_in, H, W, 16] -> grad_weight [C_out, C_in / groups, K_h, K_w];
-/// `scratch` has [`Sizes::grad_weight_scratch`] floats.
-///
-/// Panics if a slice does not have its size.
-pub fn grad_weight(
+/// [`super::grad_weight`], with [`Sizes::padded_input`] floats of scratch.
+pub(super) fn grad_weight(
     cx: &Context,
     sizes: &Sizes,
     grad_output: &[f32],
@@ -166,7 +161,7 @@ pub fn grad_weight(
     scratch: &mut [f32],
 ) {
     check(sizes, "grad_weight", LANES, input.len(), grad_weight.len(), grad_output.len());
-    assert!(scratch.len() >= sizes.grad_weight_scratch(), "conv2d::grad_weight: scratch is too short");
+    assert!(scratch.len() >= sizes.padded_input(), "conv2d::grad_weight: scratch is too short");
     let [height, width] = [sizes.height + 2 * sizes.padding[0], sizes.width + 2 * sizes.padding[1]];
     let input = match sizes.padding {
         [0, 0] => input,

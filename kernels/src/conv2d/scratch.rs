@@ -13,10 +13,17 @@ impl Sizes {
         }
     }
 
-    /// Floats of scratch that `grad_weight` needs: the padded input.
+    /// Floats of scratch that `grad_weight` needs; a tile that is not complete takes all products.
     #[must_use]
     pub const fn grad_weight_scratch(&self) -> usize {
-        self.padded_input()
+        let padded = self.padded_input();
+        match self.tiling() {
+            Some(tiling) if tiling.takes_weight_gradient() => {
+                let own = tiling.scratch(self.group_channels());
+                if own > padded { own } else { padded }
+            }
+            _ => padded,
+        }
     }
 
     /// Input and output channels of one group.
@@ -31,7 +38,7 @@ impl Sizes {
     }
 
     /// Floats of the padded input; none without padding.
-    const fn padded_input(&self) -> usize {
+    pub(crate) const fn padded_input(&self) -> usize {
         if self.padding[0] == 0 && self.padding[1] == 0 {
             return 0;
         }

@@ -1,7 +1,6 @@
 //! Tests of the convolution against the seven loops that define it.
 
 use super::*;
-use crate::LANES;
 use crate::conv2d::forward_rows;
 use crate::conv2d::tiling::Tiling;
 use crate::cpu::testing::{assert_close, each_context, each_sum, random};
@@ -193,16 +192,27 @@ fn grad_input_is_the_adjoint() {
 fn grad_weight_adds_the_adjoint_of_the_valid_samples() {
     for sizes in cases() {
         let [input, weight, grad_output] = tensors(&sizes);
-        each_sum(&weight, |cx, mut gradient, mut wanted| {
-            each_product(&sizes, |o, w, i| {
-                for lane in 0..cx.count {
-                    wanted[w] += f64::from(grad_output[o * LANES + lane]) * f64::from(input[i * LANES + lane]);
+        each_way(&sizes, |way, tiling| {
+            each_sum(&weight, |cx, mut gradient, mut wanted| {
+                if tiling.is_some_and(|tiling| !tiling.takes_weight_gradient() || cx.count < LANES) {
+                    return;
                 }
+                each_product(&sizes, |o, w, i| {
+                    for lane in 0..cx.count {
+                        wanted[w] += f64::from(grad_output[o * LANES + lane]) * f64::from(input[i * LANES + lane]);
+                    }
+                });
+                let mut scratch = vec![f32::NAN; sizes.padded_input().max(scratch(&sizes, tiling))];
+                match tiling {
+                    Some(tiling) => {
+                        winograd::grad_weight(&cx, &sizes, &tiling, &grad_output, &input, &mut gradient, &mut scratch);
+                    }
+                    None => direct::grad_weight(&cx, &sizes, &grad_output, &input, &mut gradient, &mut scratch),
+                }
+                // Up to 900 · 16 products of numbers below 1.
+                let tolerance = tolerance(tiling, &wanted).max(1e-4);
+                assert_close(&format!("{way} {cx:?} {sizes:?}"), &gradient, &wanted, tolerance);
             });
-            let mut scratch = vec![f32::NAN; sizes.grad_weight_scratch()];
-            grad_weight(&cx, &sizes, &grad_output, &input, &mut gradient, &mut scratch);
-            // Up to 900 · 16 products of numbers below 1.
-            assert_close(&format!("{cx:?} {sizes:?}"), &gradient, &wanted, 1e-4);
         });
     }
 }

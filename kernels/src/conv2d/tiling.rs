@@ -49,6 +49,12 @@ impl Tiling {
         values * (inputs * outputs + OVERHEAD * (inputs + outputs)) < plain * inputs * outputs
     }
 
+    /// Whether the gradient of the weight takes it, too. Its terms cancel over positions and samples, so that the rounding of more
+    /// values would show; behind an optimizer that divides gradients by their size, in the weights.
+    pub(crate) const fn takes_weight_gradient(&self) -> bool {
+        self.values <= 6
+    }
+
     /// Floats of so many vectors: an odd number, so that neither planes nor rows of them share few sets of a cache.
     pub(crate) const fn plane(vectors: usize) -> usize {
         (vectors | 1) * LANES

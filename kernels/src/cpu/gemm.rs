@@ -151,6 +151,12 @@ unsafe fn vectors_in<L: Lanes>(product: &Product, lhs: *const f32, rhs: *const f
     );
 }
 
+/// Rows and columns of a tile whose lanes are added: as many sums as [`totals`] adds up at once, if there are registers for them.
+pub(crate) const fn sums_tile<L: Lanes>() -> [usize; 2] {
+    let [rows, columns] = L::TILE;
+    [rows, if rows * columns > LANES { LANES / rows } else { columns }]
+}
+
 /// `lhs`, `rhs` and output in single floats, those of `lhs` and `rhs` side by side along k, those of the output along its rows
 /// (`product.lhs[1]`, `product.rhs[1]` and `product.output[1]` are taken as 1).
 ///
@@ -161,8 +167,7 @@ unsafe fn dots_in<L: Lanes>(product: &Product, lhs: *const f32, rhs: *const f32,
     each_strip::<L>(
         product.rows,
         product.columns,
-        // As many sums as are added up at once, if there are registers for them.
-        [L::TILE[0], L::TILE[1].min(LANES / L::TILE[0])],
+        sums_tile::<L>(),
         #[inline(always)]
         |r, rows, n_tiles, c, columns| {
             // SAFETY: the strip lies in the product, whose elements the caller vouches for.

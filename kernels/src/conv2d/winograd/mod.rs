@@ -18,8 +18,11 @@
 #![allow(clippy::needless_range_loop)]
 
 mod transform;
+mod weight;
 
-use transform::{Coefficients, Eight, Points, Six, Transform, Values, Window, WindowBack};
+use transform::{Coefficients, Eight, Six, Transform, Values, Window, WindowBack};
+pub(super) use weight::grad_weight;
+use weight::weight_values;
 
 use super::Sizes;
 use super::cpu::{check, with_constants};
@@ -540,60 +543,6 @@ unsafe fn each_block<L, I, O, const A: usize, const N: usize, const B: usize, co
     }
 }
 
-/// Values of weights: [pairs of channels, R, R] -> [N, N, channels of `from`, channels of `to`].
-///
-/// # Safety
-/// The pointers are valid for these sizes; the set of `L` is enabled.
-#[inline(always)]
-unsafe fn kernel_in<L: Lanes, P: Points<N>, const R: usize, const N: usize>(
-    walk: &Walk<'_>,
-    weight: *const f32,
-    to: *mut f32,
-) {
-    let outputs = walk.to.channels;
-    let pairs = walk.from.channels * outputs;
-    for first in (0..pairs).step_by(LANES) {
-        let n = LANES.min(pairs - first);
-        // SAFETY: pairs first..first + n are read and written.
-        unsafe {
-            let mut kernels = [weight; LANES];
-            for (i, kernel) in kernels[..n].iter_mut().enumerate() {
-                let (from, to) = ((first + i) / outputs, (first + i) % outputs);
-                *kernel = weight.add((from * walk.pairs[0] + to * walk.pairs[1]) * R * R);
-            }
-            // Pairs come into the lanes: 16 elements of 16 pairs at a time.
-            let mut elements = [L::splat(0.0); MOST_ELEMENTS];
-            for start in (0..R * R).step_by(LANES) {
-                let mut rows = [L::splat(0.0); LANES];
-                for (kernel, row) in kernels.iter().zip(&mut rows[..n]) {
-                    *row = L::load_up_to(kernel.add(start), R * R - start);
-                }
-                for (element, row) in elements[start..].iter_mut().zip(L::transpose(rows)) {
-                    *element = row;
-                }
-            }
-            let mut rows = [[L::splat(0.0); R]; N];
-            for x in 0..R {
-                let mut column = [L::splat(0.0); R];
-                for y in 0..R {
-                    column[y] = elements[y * R + x];
-                }
-                for (i, value) in Values::<P>::of(column).into_iter().enumerate() {
-                    rows[i][x] = value.mul(L::splat(P::SCALES[i]));
-                }
-            }
-            for (i, row) in rows.into_iter().enumerate() {
-                for (j, value) in Values::<P>::of(row).into_iter().enumerate() {
-                    value.mul(L::splat(P::SCALES[j])).store_up_to(to.add((i * N + j) * pairs + first), n);
-                }
-            }
-        }
-    }
-}
-
-/// Elements of the largest kernel, in whole vectors.
-const MOST_ELEMENTS: usize = 64;
-
 /// Calls `$f` with the constants of a tiling: the points, and how many elements of a kernel, values and outputs a tile has.
 macro_rules! with_kernel {
     ($tiling:expr, |$p:ident, $r:ident, $n:ident, $m:ident| $body:expr) => {
@@ -614,6 +563,7 @@ macro_rules! with_kernel {
         $body
     }};
 }
+use with_kernel;
 
 /// # Safety
 /// As for [`each_block`].
@@ -645,18 +595,9 @@ unsafe fn inputs_in<L: Lanes>(walk: &Walk<'_>, from: *const f32, weights: *const
     }
 }
 
-/// # Safety
-/// As for [`kernel_in`].
-#[inline(always)]
-unsafe fn weight_values_in<L: Lanes>(walk: &Walk<'_>, weight: *const f32, to: *mut f32) {
-    // SAFETY: passed on.
-    unsafe { with_kernel!(walk.tiling, |P, R, N, M| kernel_in::<L, P, R, N>(walk, weight, to)) };
-}
-
 instantiate!(unsafe fn outputs_of = outputs_in(
     walk: &Walk<'_>, from: *const f32, weights: *const f32, to: *mut f32, scratch: *mut f32,
 ));
 instantiate!(unsafe fn inputs_of = inputs_in(
     walk: &Walk<'_>, from: *const f32, weights: *const f32, to: *mut f32, scratch: *mut f32,
 ));
-instantiate!(unsafe fn weight_values = weight_values_in(walk: &Walk<'_>, weight: *const f32, to: *mut f32));

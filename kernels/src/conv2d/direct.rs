@@ -258,6 +258,10 @@ impl Axis {
     fn taps(&self, outputs: Range<usize>) -> (Range<usize>, bool) {
         let [low, high] = [self.input(outputs.start), self.input(outputs.end - 1)];
         let inputs = self.inputs as isize;
+        let reach = (self.taps as isize - 1) * self.tap_step;
+        if low.min(low + reach) >= 0 && high.max(high + reach) < inputs {
+            return (0..self.taps, false);
+        }
         let meets = |i: usize| {
             let step = i as isize * self.tap_step;
             high + step >= 0 && low + step < inputs

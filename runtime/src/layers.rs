@@ -13,6 +13,11 @@ use crate::structure::{Builder, Structure, Visitor, VisitorMut};
 /// H_out = (H + 2·padding − dilation·(kernel_size − 1) − 1) / stride + 1
 ///
 /// At the start, weight and bias are uniform in ±1/√(in_channels / groups · kernel_size²), as in PyTorch.
+///
+/// On the CPU, kernels of 3 x 3 and 5 x 5 with stride and dilation 1 take fewer products (Winograd's form) where the channels
+/// are many enough to pay for it, in batches of five samples and more. Their rounding is two to three times that of a plain sum
+/// for 3 x 3, eight times for 5 x 5, and an infinite or NaN input reaches a few more outputs of its own sample. The gradient of
+/// a 5 x 5 weight is a plain sum.
 pub struct Conv2d {
     /// `[out_channels, in_channels / groups, kernel_size, kernel_size]`
     pub weight: Parameter,

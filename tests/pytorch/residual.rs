@@ -66,7 +66,7 @@ struct Wide {
     b: Conv2d,
     #[layer(in_channels = 16, out_channels = 12, kernel_size = 5, padding = 2)]
     c: Conv2d,
-    #[layer(in_channels = 12, out_channels = 12, kernel_size = 3)]
+    #[layer(in_channels = 12, out_channels = 12, kernel_size = 3, padding = 1)]
     d: Conv2d,
     #[layer(in_features = 12, out_features = 10)]
     head: Linear,
@@ -74,13 +74,13 @@ struct Wide {
 
 network! {
     impl Wide {
-        fn forward(&self, images: Tensor<[N, 3, 10, 9]>) -> Tensor<[N, 10]> {
+        fn forward(&self, images: Tensor<[N, 3, 12, 11]>) -> Tensor<[N, 10]> {
             let t = relu(self.b(tanh(self.a(images))));
             let t = tanh(self.d(tanh(self.c(t))));
             self.head(t.mean(dim = [2, 3]))
         }
 
-        fn loss(&self, images: Tensor<[N, 3, 10, 9]>, labels: Tensor<[N], i64>) -> Tensor<[]> {
+        fn loss(&self, images: Tensor<[N, 3, 12, 11]>, labels: Tensor<[N], i64>) -> Tensor<[]> {
             cross_entropy(self.forward(images), labels)
         }
     }

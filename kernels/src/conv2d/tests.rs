@@ -114,8 +114,13 @@ fn fewer_products_are_taken_where_they_pay() {
     let values = |sizes: Sizes| sizes.tiling().map(|tiling| (tiling.values, tiling.step, tiling.tiles));
     assert_eq!(values(sizes([6, 12], [12, 12], 5, 1, 0, 1, 1)), Some((8, 4, [2, 2])));
     assert_eq!(values(sizes([16, 16], [32, 30], 3, 1, 1, 1, 1)), Some((6, 4, [8, 8])));
-    // One channel, steps, other kernels, groups of one channel.
+    // Those of tests/fixtures/wide.safetensors.
+    assert_eq!(values(sizes([12, 16], [12, 11], 3, 1, 1, 1, 1)), Some((6, 4, [3, 3])));
+    assert_eq!(values(sizes([16, 12], [12, 11], 5, 1, 2, 1, 1)), Some((8, 4, [3, 3])));
+    assert_eq!(values(sizes([12, 12], [12, 11], 3, 1, 1, 1, 1)), Some((6, 4, [3, 3])));
+    // One channel, steps, other kernels, groups of one channel, more values of weights than outputs to share them.
     for sizes in [
+        sizes([512, 512], [4, 4], 3, 1, 1, 1, 1),
         sizes([1, 6], [28, 28], 5, 1, 0, 1, 1),
         sizes([16, 16], [32, 32], 3, 2, 1, 1, 1),
         sizes([16, 16], [32, 32], 3, 1, 1, 2, 1),

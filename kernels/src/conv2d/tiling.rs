@@ -22,6 +22,12 @@ const BLOCK: usize = 4;
 /// Multiply-adds that one value of one channel costs beside its products: two transforms and the memory they go through.
 const OVERHEAD: usize = 12;
 
+/// Multiply-adds that one value of the weights costs for 16 samples, where all of them fit into the second cache, and where not.
+const WEIGHT: [usize; 2] = [2, 5];
+
+/// Floats of that cache.
+const CACHE: usize = 256 * 1024;
+
 impl Tiling {
     /// None if the kernel is not one of 3 x 3 or 5 x 5, or takes steps.
     pub(crate) const fn of(sizes: &Sizes) -> Option<Tiling> {
@@ -45,8 +51,10 @@ impl Tiling {
     const fn pays(&self, sizes: &Sizes) -> bool {
         let [inputs, outputs] = sizes.group_channels();
         let plain = sizes.out_height() * sizes.out_width() * sizes.kernel_size[0] * sizes.kernel_size[1];
-        let values = self.tiles[0] * self.tiles[1] * self.values * self.values;
-        values * (inputs * outputs + OVERHEAD * (inputs + outputs)) < plain * inputs * outputs
+        let weight = WEIGHT[(self.weights([inputs, outputs]) > CACHE) as usize];
+        let tiles = self.tiles[0] * self.tiles[1];
+        let products = (tiles + weight) * inputs * outputs;
+        self.values * self.values * (products + OVERHEAD * tiles * (inputs + outputs)) < plain * inputs * outputs
     }
 
     /// Whether the gradient of the weight takes it, too. Its terms cancel over positions and samples, so that the rounding of more

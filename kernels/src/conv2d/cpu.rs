@@ -13,7 +13,7 @@ use crate::cpu::{Context, walk};
 /// Panics if a slice does not have its size.
 pub fn forward(cx: &Context, sizes: &Sizes, input: &[f32], weight: &[f32], output: &mut [f32], scratch: &mut [f32]) {
     match sizes.tiling() {
-        Some(tiling) => winograd::forward(cx, sizes, &tiling, input, weight, output, scratch),
+        Some(_) => winograd::forward(cx, sizes, input, weight, output, scratch),
         None => direct::forward(cx, sizes, input, weight, output, scratch),
     }
 }
@@ -33,7 +33,7 @@ pub fn grad_input(
     scratch: &mut [f32],
 ) {
     match sizes.tiling() {
-        Some(tiling) => winograd::grad_input(cx, sizes, &tiling, grad_output, weight, grad_input, scratch),
+        Some(_) => winograd::grad_input(cx, sizes, grad_output, weight, grad_input, scratch),
         None => direct::grad_input(cx, sizes, grad_output, weight, grad_input, scratch),
     }
 }
@@ -55,7 +55,7 @@ pub fn grad_weight(
     match sizes.tiling() {
         // The values of samples that do not count would have to be taken out.
         Some(tiling) if tiling.takes_weight_gradient() && cx.count >= LANES => {
-            winograd::grad_weight(cx, sizes, &tiling, grad_output, input, grad_weight, scratch);
+            winograd::grad_weight(cx, sizes, grad_output, input, grad_weight, scratch);
         }
         _ => direct::grad_weight(cx, sizes, grad_output, input, grad_weight, scratch),
     }

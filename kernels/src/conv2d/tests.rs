@@ -158,7 +158,7 @@ fn forward_is_the_sum_of_its_products() {
                 let mut output = vec![f32::NAN; wanted.len()];
                 let mut scratch = vec![f32::NAN; scratch(&sizes, tiling)];
                 match tiling {
-                    Some(tiling) => winograd::forward(&cx, &sizes, &tiling, &input, &weight, &mut output, &mut scratch),
+                    Some(_) => winograd::forward(&cx, &sizes, &input, &weight, &mut output, &mut scratch),
                     None => direct::forward(&cx, &sizes, &input, &weight, &mut output, &mut scratch),
                 }
                 assert_close(&format!("{way} {cx:?} {sizes:?}"), &output, &wanted, tolerance(tiling, &wanted));
@@ -182,8 +182,8 @@ fn grad_input_is_the_adjoint() {
                 let mut gradient = vec![f32::NAN; input.len()];
                 let mut scratch = vec![f32::NAN; scratch(&sizes, tiling)];
                 match tiling {
-                    Some(tiling) => {
-                        winograd::grad_input(&cx, &sizes, &tiling, &grad_output, &weight, &mut gradient, &mut scratch);
+                    Some(_) => {
+                        winograd::grad_input(&cx, &sizes, &grad_output, &weight, &mut gradient, &mut scratch);
                     }
                     None => direct::grad_input(&cx, &sizes, &grad_output, &weight, &mut gradient, &mut scratch),
                 }
@@ -209,8 +209,8 @@ fn grad_weight_adds_the_adjoint_of_the_valid_samples() {
                 });
                 let mut scratch = vec![f32::NAN; sizes.padded_input().max(scratch(&sizes, tiling))];
                 match tiling {
-                    Some(tiling) => {
-                        winograd::grad_weight(&cx, &sizes, &tiling, &grad_output, &input, &mut gradient, &mut scratch);
+                    Some(_) => {
+                        winograd::grad_weight(&cx, &sizes, &grad_output, &input, &mut gradient, &mut scratch);
                     }
                     None => direct::grad_weight(&cx, &sizes, &grad_output, &input, &mut gradient, &mut scratch),
                 }

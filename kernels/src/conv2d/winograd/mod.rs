@@ -7,9 +7,8 @@
 //! Per axis, with the values u = G g of the kernel and v = Bᵀ d of the input, the outputs are y = Aᵀ (u · v). Row p of A is
 //! 1, p, p², .. for each point p; G is A for the kernel's length, scaled; Bᵀ holds the coefficients of Π (x − q). The gradients
 //! are the same three matrices transposed, from right to left. The points ([`transform`]) keep rounding errors near those of
-//! plain sums: two to three times as large for kernels of 3 x 3, eight times for 5 x 5. The gradient of the weight takes all
-//! products: its terms cancel over positions and samples, so that this rounding would show, and after an optimizer that
-//! divides gradients by their size it would show in the weights.
+//! plain sums: two to three times as large for kernels of 3 x 3, eight times for 5 x 5. The gradient of a 5 x 5 weight takes all
+//! products ([`Tiling::takes_weight_gradient`](super::tiling::Tiling::takes_weight_gradient)).
 //!
 //! Tiles are taken in blocks. Values along the columns come first, of whole rows of a block, since neighbouring tiles share
 //! them. Then, value by value of these: values along the rows, products, and back; what is read again soon is small.
@@ -34,18 +33,17 @@ use crate::cpu::{Context, instantiate};
 
 /// As [`super::forward`], with [`Tiling::scratch`] floats of scratch.
 ///
-/// Panics if a slice does not have its size.
+/// Panics if a slice does not have its size, or the kernel has no tiling.
 pub(super) fn forward(
     cx: &Context,
     sizes: &Sizes,
-    tiling: &Tiling,
     input: &[f32],
     weight: &[f32],
     output: &mut [f32],
     scratch: &mut [f32],
 ) {
     check(sizes, "forward", LANES, input.len(), weight.len(), output.len());
-    let [inputs, outputs] = sides(sizes);
+    let (tiling, [inputs, outputs]) = (tiling(sizes), sides(sizes));
     let walk = Walk { tiling, from: inputs, to: outputs, pairs: [1, inputs.channels] };
     each_group(cx, sizes, &walk, weight, scratch, |group, weights, scratch| {
         // SAFETY: `check` has compared the lengths with the sizes, of which both sides are made; `each_group` gives the values of the
@@ -60,18 +58,17 @@ pub(super) fn forward(
 
 /// As [`super::grad_input`], with [`Tiling::scratch`] floats of scratch.
 ///
-/// Panics if a slice does not have its size.
+/// Panics if a slice does not have its size, or the kernel has no tiling.
 pub(super) fn grad_input(
     cx: &Context,
     sizes: &Sizes,
-    tiling: &Tiling,
     grad_output: &[f32],
     weight: &[f32],
     grad_input: &mut [f32],
     scratch: &mut [f32],
 ) {
     check(sizes, "grad_input", LANES, grad_input.len(), weight.len(), grad_output.len());
-    let [inputs, outputs] = sides(sizes);
+    let (tiling, [inputs, outputs]) = (tiling(sizes), sides(sizes));
     let walk = Walk { tiling, from: outputs, to: inputs, pairs: [inputs.channels, 1] };
     // Tiles overlap, and some inputs may enter no output.
     grad_input.fill(0.0);
@@ -85,11 +82,17 @@ pub(super) fn grad_input(
     });
 }
 
+/// The tiling of a convolution that has one.
+#[track_caller]
+fn tiling(sizes: &Sizes) -> Tiling {
+    Tiling::of(sizes).unwrap_or_else(|| panic!("conv2d: {sizes:?} takes all products"))
+}
+
 /// Calls `f` with (group, values of its weights, scratch) for every group of channels.
 fn each_group(
     cx: &Context,
     sizes: &Sizes,
-    walk: &Walk<'_>,
+    walk: &Walk,
     weight: &[f32],
     scratch: &mut [f32],
     mut f: impl FnMut(usize, *const f32, *mut f32),
@@ -144,8 +147,8 @@ impl Side {
 
 /// From the images of one side to those of the other.
 #[derive(Debug, Clone, Copy)]
-struct Walk<'t> {
-    tiling: &'t Tiling,
+struct Walk {
+    tiling: Tiling,
     from: Side,
     to: Side,
     /// Kernels of the weights from one channel of `from` to the next, and from one of `to` to the next.
@@ -418,7 +421,7 @@ unsafe fn row_out<L, T, const N: usize, const B: usize, const M: usize, const ED
 /// `from` [N, channels, tiles], `to` [N, rows, tiles] and the weights are valid; the set of `L` is enabled.
 #[inline(always)]
 unsafe fn products<L: Lanes>(
-    walk: &Walk<'_>,
+    walk: &Walk,
     block: &Block,
     rows: usize,
     from: *const f32,
@@ -506,7 +509,7 @@ unsafe fn product_tile<L: Lanes, const O: usize, const X: usize>(
 /// The pointers are valid for the walk, the scratch for its tiling; the set of `L` is enabled.
 #[inline(always)]
 unsafe fn each_block<L, I, O, const A: usize, const N: usize, const B: usize, const M: usize>(
-    walk: &Walk<'_>,
+    walk: &Walk,
     from: *const f32,
     weights: *const f32,
     to: *mut f32,
@@ -543,11 +546,11 @@ unsafe fn each_block<L, I, O, const A: usize, const N: usize, const B: usize, co
     }
 }
 
-/// Calls `$f` with the constants of a tiling: the points, and how many elements of a kernel, values and outputs a tile has.
+/// `$body` with the constants of a tiling: the points, and how many elements of a kernel, values and outputs a tile has.
 macro_rules! with_kernel {
     ($tiling:expr, |$p:ident, $r:ident, $n:ident, $m:ident| $body:expr) => {
-        match $tiling.step {
-            4 if $tiling.values == 6 => with_kernel!(@constants Six, 3, 6, 4, |$p, $r, $n, $m| $body),
+        match $tiling.values {
+            6 => with_kernel!(@constants Six, 3, 6, 4, |$p, $r, $n, $m| $body),
             _ => with_kernel!(@constants Eight, 5, 8, 4, |$p, $r, $n, $m| $body),
         }
     };
@@ -568,13 +571,7 @@ use with_kernel;
 /// # Safety
 /// As for [`each_block`].
 #[inline(always)]
-unsafe fn outputs_in<L: Lanes>(
-    walk: &Walk<'_>,
-    from: *const f32,
-    weights: *const f32,
-    to: *mut f32,
-    scratch: *mut f32,
-) {
+unsafe fn outputs_in<L: Lanes>(walk: &Walk, from: *const f32, weights: *const f32, to: *mut f32, scratch: *mut f32) {
     // SAFETY: passed on.
     unsafe {
         with_kernel!(walk.tiling, |P, R, N, M| each_block::<L, Window<P>, Coefficients<P>, N, N, M, M>(
@@ -586,7 +583,7 @@ unsafe fn outputs_in<L: Lanes>(
 /// # Safety
 /// As for [`each_block`].
 #[inline(always)]
-unsafe fn inputs_in<L: Lanes>(walk: &Walk<'_>, from: *const f32, weights: *const f32, to: *mut f32, scratch: *mut f32) {
+unsafe fn inputs_in<L: Lanes>(walk: &Walk, from: *const f32, weights: *const f32, to: *mut f32, scratch: *mut f32) {
     // SAFETY: passed on.
     unsafe {
         with_kernel!(walk.tiling, |P, R, N, M| each_block::<L, Values<P>, WindowBack<P>, M, N, N, M>(
@@ -596,8 +593,8 @@ unsafe fn inputs_in<L: Lanes>(walk: &Walk<'_>, from: *const f32, weights: *const
 }
 
 instantiate!(unsafe fn outputs_of = outputs_in(
-    walk: &Walk<'_>, from: *const f32, weights: *const f32, to: *mut f32, scratch: *mut f32,
+    walk: &Walk, from: *const f32, weights: *const f32, to: *mut f32, scratch: *mut f32,
 ));
 instantiate!(unsafe fn inputs_of = inputs_in(
-    walk: &Walk<'_>, from: *const f32, weights: *const f32, to: *mut f32, scratch: *mut f32,
+    walk: &Walk, from: *const f32, weights: *const f32, to: *mut f32, scratch: *mut f32,
 ));

@@ -4,22 +4,20 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::transform::{Coefficients, Eight, Points, Six, Transform, Values, Window};
-use super::{Block, Walk, columns_in, rows_in, sides, with_kernel};
+use super::{Block, Walk, columns_in, rows_in, sides, tiling, with_kernel};
 use crate::LANES;
 use crate::conv2d::Sizes;
 use crate::conv2d::cpu::{check, with_constants};
-use crate::conv2d::tiling::Tiling;
 use crate::cpu::gemm::{parts, sums_tile, totals};
 use crate::cpu::lanes::Lanes;
 use crate::cpu::{Context, instantiate};
 
 /// As [`super::grad_weight`] for a complete tile of samples, with [`Tiling::scratch`] floats of scratch.
 ///
-/// Panics if a slice does not have its size, or the tile is not complete.
+/// Panics if a slice does not have its size, the tile is not complete, or the kernel has no tiling for its gradient.
 pub(in crate::conv2d) fn grad_weight(
     cx: &Context,
     sizes: &Sizes,
-    tiling: &Tiling,
     grad_output: &[f32],
     input: &[f32],
     grad_weight: &mut [f32],
@@ -27,7 +25,8 @@ pub(in crate::conv2d) fn grad_weight(
 ) {
     check(sizes, "grad_weight", LANES, input.len(), grad_weight.len(), grad_output.len());
     assert_eq!(cx.count, LANES, "conv2d::grad_weight: the tile has samples without values");
-    let [inputs, outputs] = sides(sizes);
+    let (tiling, [inputs, outputs]) = (tiling(sizes), sides(sizes));
+    assert!(tiling.takes_weight_gradient(), "conv2d::grad_weight: {sizes:?} takes all products");
     assert!(scratch.len() >= tiling.scratch([inputs.channels, outputs.channels]), "conv2d: scratch is too short");
     let walk = Walk { tiling, from: inputs, to: outputs, pairs: [1, inputs.channels] };
     let (weights, scratch) = scratch.split_at_mut(tiling.weights([inputs.channels, outputs.channels]));
@@ -49,7 +48,7 @@ pub(in crate::conv2d) fn grad_weight(
 /// The pointers are valid for these sizes; the set of `L` is enabled.
 #[inline(always)]
 unsafe fn kernel_in<L: Lanes, P: Points<N>, const R: usize, const N: usize>(
-    walk: &Walk<'_>,
+    walk: &Walk,
     weight: *const f32,
     to: *mut f32,
 ) {
@@ -104,7 +103,7 @@ const MOST_ELEMENTS: usize = 64;
 /// The pointers are valid for these sizes; the set of `L` is enabled.
 #[inline(always)]
 unsafe fn kernel_out<L: Lanes, P: Points<N>, const R: usize, const N: usize>(
-    walk: &Walk<'_>,
+    walk: &Walk,
     adds: bool,
     from: *const f32,
     grad_weight: *mut f32,
@@ -162,7 +161,7 @@ unsafe fn kernel_out<L: Lanes, P: Points<N>, const R: usize, const N: usize>(
 /// The pointers are valid for the walk, `weights` and `scratch` for its tiling; the set of `L` is enabled.
 #[inline(always)]
 unsafe fn each_weight<L: Lanes, P: Points<N>, const R: usize, const N: usize, const M: usize>(
-    walk: &Walk<'_>,
+    walk: &Walk,
     adds: bool,
     input: *const f32,
     grad_output: *const f32,
@@ -205,7 +204,7 @@ unsafe fn each_weight<L: Lanes, P: Points<N>, const R: usize, const N: usize, co
 /// `inputs` [N, channels, tiles], `outputs` [N, rows, tiles] and the weights are valid; the set of `L` is enabled.
 #[inline(always)]
 unsafe fn weight_products<L: Lanes>(
-    walk: &Walk<'_>,
+    walk: &Walk,
     block: &Block,
     rows: usize,
     adds: bool,
@@ -295,7 +294,7 @@ unsafe fn weight_product_tile<L: Lanes, const O: usize, const C: usize>(
 /// As for [`each_weight`].
 #[inline(always)]
 unsafe fn weights_in<L: Lanes>(
-    walk: &Walk<'_>,
+    walk: &Walk,
     adds: bool,
     input: *const f32,
     grad_output: *const f32,
@@ -310,13 +309,13 @@ unsafe fn weights_in<L: Lanes>(
 /// # Safety
 /// As for [`kernel_in`].
 #[inline(always)]
-unsafe fn weight_values_in<L: Lanes>(walk: &Walk<'_>, weight: *const f32, to: *mut f32) {
+unsafe fn weight_values_in<L: Lanes>(walk: &Walk, weight: *const f32, to: *mut f32) {
     // SAFETY: passed on.
     unsafe { with_kernel!(walk.tiling, |P, R, N, M| kernel_in::<L, P, R, N>(walk, weight, to)) };
 }
 
 instantiate!(unsafe fn weights_of = weights_in(
-    walk: &Walk<'_>, adds: bool, input: *const f32, grad_output: *const f32, grad_weight: *mut f32, weights: *mut f32,
+    walk: &Walk, adds: bool, input: *const f32, grad_output: *const f32, grad_weight: *mut f32, weights: *mut f32,
     scratch: *mut f32,
 ));
-instantiate!(pub(super) unsafe fn weight_values = weight_values_in(walk: &Walk<'_>, weight: *const f32, to: *mut f32));
+instantiate!(pub(super) unsafe fn weight_values = weight_values_in(walk: &Walk, weight: *const f32, to: *mut f32));

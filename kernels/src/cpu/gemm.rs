@@ -66,7 +66,7 @@ macro_rules! with_tile {
     };
 }
 
-/// Whether a tile of r x c accumulators is one that [`each_tile`] asks for.
+/// Whether a tile of r x c accumulators is one that [`each_strip`] asks for.
 const fn fits<L: Lanes>(r: usize, c: usize) -> bool {
     (r <= L::TILE[0] && c <= L::TILE[1]) || (c == 1 && r <= L::VECTOR_TILE)
 }

@@ -184,7 +184,7 @@ impl<P: Points<N>, const N: usize> Transform<N, N> for WindowBack<P> {
     }
 }
 
-/// A: Σ y[i] pⁱ at every point p; y[M − 1] at ∞. With the scales it is G.
+/// A: Σ `y[i]` pⁱ at every point p; `y[M − 1]` at ∞. With the scales it is G.
 pub(super) struct Values<P>(PhantomData<P>);
 
 impl<P: Points<N>, const N: usize, const M: usize> Transform<M, N> for Values<P> {

@@ -12,7 +12,7 @@ use crate::cpu::gemm::{parts, sums_tile, totals};
 use crate::cpu::lanes::Lanes;
 use crate::cpu::{Context, instantiate};
 
-/// As [`super::grad_weight`] for a complete tile of samples, with [`Tiling::scratch`] floats of scratch.
+/// As [`super::grad_weight`] for a complete tile of samples, with [`Sizes::grad_weight_scratch`] floats of scratch.
 ///
 /// Panics if a slice does not have its size, the tile is not complete, or the kernel has no tiling for its gradient.
 pub(in crate::conv2d) fn grad_weight(

@@ -29,7 +29,7 @@ use super::tiling::Tiling;
 use crate::LANES;
 use crate::cpu::gemm::parts;
 use crate::cpu::lanes::Lanes;
-use crate::cpu::{Context, instantiate};
+use crate::cpu::{Context, Isa, instantiate};
 
 /// As [`super::forward`], with [`Tiling::scratch`] floats of scratch.
 ///
@@ -44,7 +44,7 @@ pub(super) fn forward(
 ) {
     check(sizes, "forward", LANES, input.len(), weight.len(), output.len());
     let (tiling, [inputs, outputs]) = (tiling(sizes), sides(sizes));
-    let walk = Walk { tiling, from: inputs, to: outputs, pairs: [1, inputs.channels] };
+    let walk = Walk { isa: cx.isa, tiling, from: inputs, to: outputs, pairs: [1, inputs.channels] };
     each_group(cx, sizes, &walk, weight, scratch, |group, weights, scratch| {
         // SAFETY: `check` has compared the lengths with the sizes, of which both sides are made; `each_group` gives the values of the
         // group's weights, and scratch of the size that the tiling asks for.
@@ -69,7 +69,7 @@ pub(super) fn grad_input(
 ) {
     check(sizes, "grad_input", LANES, grad_input.len(), weight.len(), grad_output.len());
     let (tiling, [inputs, outputs]) = (tiling(sizes), sides(sizes));
-    let walk = Walk { tiling, from: outputs, to: inputs, pairs: [inputs.channels, 1] };
+    let walk = Walk { isa: cx.isa, tiling, from: outputs, to: inputs, pairs: [inputs.channels, 1] };
     // Tiles overlap, and some inputs may enter no output.
     grad_input.fill(0.0);
     each_group(cx, sizes, &walk, weight, scratch, |group, weights, scratch| {
@@ -148,6 +148,7 @@ impl Side {
 /// From the images of one side to those of the other.
 #[derive(Debug, Clone, Copy)]
 struct Walk {
+    isa: Isa,
     tiling: Tiling,
     from: Side,
     to: Side,
@@ -420,7 +421,7 @@ unsafe fn row_out<L, T, const N: usize, const B: usize, const M: usize, const ED
 /// # Safety
 /// `from` [N, channels, tiles], `to` [N, rows, tiles] and the weights are valid; the set of `L` is enabled.
 #[inline(always)]
-unsafe fn products<L: Lanes>(
+unsafe fn products_in<L: Lanes>(
     walk: &Walk,
     block: &Block,
     rows: usize,
@@ -452,7 +453,7 @@ unsafe fn products<L: Lanes>(
     }
 }
 
-/// The sizes of [`products`], and steps in floats.
+/// The sizes of [`products_in`], and steps in floats.
 struct Steps {
     values: usize,
     depth: usize,
@@ -466,7 +467,7 @@ struct Steps {
 /// O channels of X tiles, for each value of a row.
 ///
 /// # Safety
-/// As for [`products`], for the tile from the pointers on.
+/// As for [`products_in`], for the tile from the pointers on.
 #[inline(always)]
 unsafe fn product_tile<L: Lanes, const O: usize, const X: usize>(
     steps: &Steps,
@@ -533,10 +534,11 @@ unsafe fn each_block<L, I, O, const A: usize, const N: usize, const B: usize, co
             rows_in::<L, I, A, N>(inputs, &block, from, in_rows);
             for i in 0..N {
                 columns_in::<L, I, A, N>(inputs.channels, &block, in_rows.add(i * in_plane), in_values);
-                // Channels of a register tile at a time: their values are read again while they are near.
+                // Channels of a register tile at a time: their values are read again while they are near. The products are a
+                // function of their own, so that their tiles are compiled once and not for every kernel and direction.
                 for (o, rows) in parts(outputs.channels, L::VALUES_TILE[0]) {
                     let weights = weights.add(i * N * pairs + o);
-                    products::<L>(walk, &block, rows, in_values, weights, out_values);
+                    products(walk.isa, walk, &block, rows, in_values, weights, out_values);
                     let out_rows = out_rows.add(i * out_plane + o * block.tiles[0].1 * block.span(B) * LANES);
                     columns_out::<L, O, N, B, M>(rows, &block, out_values, out_rows);
                 }
@@ -592,6 +594,9 @@ unsafe fn inputs_in<L: Lanes>(walk: &Walk, from: *const f32, weights: *const f32
     }
 }
 
+instantiate!(unsafe fn products = products_in(
+    walk: &Walk, block: &Block, rows: usize, from: *const f32, weights: *const f32, to: *mut f32,
+));
 instantiate!(unsafe fn outputs_of = outputs_in(
     walk: &Walk, from: *const f32, weights: *const f32, to: *mut f32, scratch: *mut f32,
 ));

@@ -28,7 +28,7 @@ pub(in crate::conv2d) fn grad_weight(
     let (tiling, [inputs, outputs]) = (tiling(sizes), sides(sizes));
     assert!(tiling.takes_weight_gradient(), "conv2d::grad_weight: {sizes:?} takes all products");
     assert!(scratch.len() >= tiling.scratch([inputs.channels, outputs.channels]), "conv2d: scratch is too short");
-    let walk = Walk { tiling, from: inputs, to: outputs, pairs: [1, inputs.channels] };
+    let walk = Walk { isa: cx.isa, tiling, from: inputs, to: outputs, pairs: [1, inputs.channels] };
     let (weights, scratch) = scratch.split_at_mut(tiling.weights([inputs.channels, outputs.channels]));
     let own = grad_weight.len() / sizes.groups;
     for (group, grad_weight) in grad_weight.chunks_exact_mut(own).enumerate() {

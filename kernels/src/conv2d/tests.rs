@@ -118,6 +118,8 @@ fn fewer_products_are_taken_where_they_pay() {
     assert_eq!(values(sizes([12, 16], [12, 11], 3, 1, 1, 1, 1)), Some((6, 4, [3, 3])));
     assert_eq!(values(sizes([16, 12], [12, 11], 5, 1, 2, 1, 1)), Some((8, 4, [3, 3])));
     assert_eq!(values(sizes([12, 12], [12, 11], 3, 1, 1, 1, 1)), Some((6, 4, [3, 3])));
+    // More products than 64 bits count.
+    assert!(sizes([1 << 21, 1 << 21], [1 << 10, 1 << 10], 5, 1, 2, 1, 1).tiling().is_some());
     // One channel, steps, other kernels, groups of one channel, more values of weights than outputs to share them.
     for sizes in [
         sizes([512, 512], [4, 4], 3, 1, 1, 1, 1),

@@ -20,13 +20,13 @@ pub(crate) struct Tiling {
 const BLOCK: usize = 4;
 
 /// Multiply-adds that one value of one channel costs beside its products: two transforms and the memory they go through.
-const OVERHEAD: usize = 12;
+const OVERHEAD: u128 = 12;
 
 /// Multiply-adds that one value of the weights costs for 16 samples, where all of them fit into the second cache, and where not.
-const WEIGHT: [usize; 2] = [2, 5];
+const WEIGHT: [u128; 2] = [2, 5];
 
 /// Floats of that cache.
-const CACHE: usize = 256 * 1024;
+const CACHE: u128 = 256 * 1024;
 
 impl Tiling {
     /// None if the kernel is not one of 3 x 3 or 5 x 5, or takes steps.
@@ -49,12 +49,16 @@ impl Tiling {
 
     /// Whether it takes less time than all products one by one.
     const fn pays(&self, sizes: &Sizes) -> bool {
+        // Wide, because the sizes are anybody's.
         let [inputs, outputs] = sizes.group_channels();
-        let plain = sizes.out_height() * sizes.out_width() * sizes.kernel_size[0] * sizes.kernel_size[1];
-        let weight = WEIGHT[(self.weights([inputs, outputs]) > CACHE) as usize];
-        let tiles = self.tiles[0] * self.tiles[1];
+        let [inputs, outputs] = [inputs as u128, outputs as u128];
+        let values = (self.values * self.values) as u128;
+        let weight = WEIGHT[(values * inputs * outputs > CACHE) as usize];
+        let tiles = self.tiles[0] as u128 * self.tiles[1] as u128;
         let products = (tiles + weight) * inputs * outputs;
-        self.values * self.values * (products + OVERHEAD * tiles * (inputs + outputs)) < plain * inputs * outputs
+        let plain = sizes.out_height() as u128 * sizes.out_width() as u128 * inputs * outputs;
+        let elements = (sizes.kernel_size[0] * sizes.kernel_size[1]) as u128;
+        values * (products + OVERHEAD * tiles * (inputs + outputs)) < plain * elements
     }
 
     /// Whether the gradient of the weight takes it, too. Its terms cancel over positions and samples, so that the rounding of more

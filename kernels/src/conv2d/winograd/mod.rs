@@ -207,6 +207,37 @@ impl Block {
     }
 }
 
+/// One row of tiles in one channel.
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    /// The row of the image where it begins, maybe outside.
+    row: isize,
+    /// Floats from the images, and from the values, to its first column.
+    image: isize,
+    values: usize,
+    /// Whether all its rows lie in the image.
+    is_inside: bool,
+}
+
+impl Block {
+    /// All lines, channel by channel, of tiles that are `size` high and wide.
+    #[inline(always)]
+    fn lines(self, side: Side, size: usize) -> impl Iterator<Item = Line> {
+        let (first, rows) = self.tiles[0];
+        let span = self.span(size);
+        let (_, _, column) = self.columns(&side, span);
+        (0..side.channels).flat_map(move |c| {
+            (0..rows).map(move |r| {
+                let row = side.start(0, first + r, self.step);
+                let image =
+                    (c * side.size[0] * side.row()) as isize + row * side.row() as isize + column * LANES as isize;
+                let is_inside = row >= 0 && row as usize + size <= side.size[0];
+                Line { row, image, values: (c * rows + r) * span * LANES, is_inside }
+            })
+        })
+    }
+}
+
 /// Values along columns: A rows of every tile, images -> `to` [N, channels, rows of tiles, columns].
 ///
 /// # Safety
@@ -218,29 +249,23 @@ unsafe fn rows_in<L: Lanes, T: Transform<A, N>, const A: usize, const N: usize>(
     images: *const f32,
     to: *mut f32,
 ) {
-    let (first, rows) = block.tiles[0];
     let span = block.span(A);
     let plane = block.rows_plane(side.channels, A);
-    let (start, end, column) = block.columns(side, span);
-    for c in 0..side.channels {
-        for r in 0..rows {
-            let row = side.start(0, first + r, block.step);
-            let at = row * side.row() as isize + column * LANES as isize;
-            // SAFETY: the caller vouches for image and block. Columns start..end lie in the image, and so do all rows, or
-            // `row_in` compares them.
-            unsafe {
-                let image = images.add(c * side.size[0] * side.row()).wrapping_offset(at);
-                let to = to.add((c * rows + r) * span * LANES);
-                for x in (0..start).chain(end..span) {
-                    for i in 0..N {
-                        L::splat(0.0).store(to.add(i * plane + x * LANES));
-                    }
+    let (start, end, _) = block.columns(side, span);
+    for line in block.lines(*side, A) {
+        // SAFETY: the caller vouches for image and block. Columns start..end lie in the image, and so do all rows, or `row_in`
+        // compares them.
+        unsafe {
+            let (image, to) = (images.wrapping_offset(line.image), to.add(line.values));
+            for x in (0..start).chain(end..span) {
+                for i in 0..N {
+                    L::splat(0.0).store(to.add(i * plane + x * LANES));
                 }
-                if row >= 0 && row as usize + A <= side.size[0] {
-                    row_in::<L, T, A, N, false>(side, row, start..end, image, to, plane);
-                } else {
-                    row_in::<L, T, A, N, true>(side, row, start..end, image, to, plane);
-                }
+            }
+            if line.is_inside {
+                row_in::<L, T, A, N, false>(side, line.row, start..end, image, to, plane);
+            } else {
+                row_in::<L, T, A, N, true>(side, line.row, start..end, image, to, plane);
             }
         }
     }
@@ -359,23 +384,16 @@ unsafe fn rows_out<L: Lanes, T: Transform<N, B>, const N: usize, const B: usize,
     from: *const f32,
     images: *mut f32,
 ) {
-    let (first, rows) = block.tiles[0];
-    let span = block.span(B);
     let plane = block.rows_plane(side.channels, B);
-    let (start, end, column) = block.columns(side, span);
-    for c in 0..side.channels {
-        for r in 0..rows {
-            let row = side.start(0, first + r, block.step);
-            let at = row * side.row() as isize + column * LANES as isize;
-            // SAFETY: as in `rows_in`.
-            unsafe {
-                let image = images.add(c * side.size[0] * side.row()).wrapping_offset(at);
-                let from = from.add((c * rows + r) * span * LANES);
-                if row >= 0 && row as usize + B <= side.size[0] {
-                    row_out::<L, T, N, B, M, false>(side, row, start..end, from, plane, image);
-                } else {
-                    row_out::<L, T, N, B, M, true>(side, row, start..end, from, plane, image);
-                }
+    let (start, end, _) = block.columns(side, block.span(B));
+    for line in block.lines(*side, B) {
+        // SAFETY: as in `rows_in`.
+        unsafe {
+            let (image, from) = (images.wrapping_offset(line.image), from.add(line.values));
+            if line.is_inside {
+                row_out::<L, T, N, B, M, false>(side, line.row, start..end, from, plane, image);
+            } else {
+                row_out::<L, T, N, B, M, true>(side, line.row, start..end, from, plane, image);
             }
         }
     }
@@ -548,37 +566,16 @@ unsafe fn each_block<L, I, O, const A: usize, const N: usize, const B: usize, co
     }
 }
 
-/// `$body` with the constants of a tiling: the points, and how many elements of a kernel, values and outputs a tile has.
-macro_rules! with_kernel {
-    ($tiling:expr, |$p:ident, $r:ident, $n:ident, $m:ident| $body:expr) => {
-        match $tiling.values {
-            6 => with_kernel!(@constants Six, 3, 6, 4, |$p, $r, $n, $m| $body),
-            _ => with_kernel!(@constants Eight, 5, 8, 4, |$p, $r, $n, $m| $body),
-        }
-    };
-    (@constants $points:ident, $kernel:literal, $values:literal, $step:literal, |$p:ident, $r:ident, $n:ident, $m:ident| $body:expr) => {{
-        #[allow(dead_code)]
-        type $p = $points;
-        #[allow(dead_code)]
-        const $r: usize = $kernel;
-        #[allow(dead_code)]
-        const $n: usize = $values;
-        #[allow(dead_code)]
-        const $m: usize = $step;
-        $body
-    }};
-}
-use with_kernel;
-
 /// # Safety
 /// As for [`each_block`].
 #[inline(always)]
 unsafe fn outputs_in<L: Lanes>(walk: &Walk, from: *const f32, weights: *const f32, to: *mut f32, scratch: *mut f32) {
     // SAFETY: passed on.
     unsafe {
-        with_kernel!(walk.tiling, |P, R, N, M| each_block::<L, Window<P>, Coefficients<P>, N, N, M, M>(
-            walk, from, weights, to, scratch
-        ));
+        match walk.tiling.values {
+            6 => each_block::<L, Window<Six>, Coefficients<Six>, 6, 6, 4, 4>(walk, from, weights, to, scratch),
+            _ => each_block::<L, Window<Eight>, Coefficients<Eight>, 8, 8, 4, 4>(walk, from, weights, to, scratch),
+        }
     }
 }
 
@@ -588,9 +585,10 @@ unsafe fn outputs_in<L: Lanes>(walk: &Walk, from: *const f32, weights: *const f3
 unsafe fn inputs_in<L: Lanes>(walk: &Walk, from: *const f32, weights: *const f32, to: *mut f32, scratch: *mut f32) {
     // SAFETY: passed on.
     unsafe {
-        with_kernel!(walk.tiling, |P, R, N, M| each_block::<L, Values<P>, WindowBack<P>, M, N, N, M>(
-            walk, from, weights, to, scratch
-        ));
+        match walk.tiling.values {
+            6 => each_block::<L, Values<Six>, WindowBack<Six>, 4, 6, 6, 4>(walk, from, weights, to, scratch),
+            _ => each_block::<L, Values<Eight>, WindowBack<Eight>, 4, 8, 8, 4>(walk, from, weights, to, scratch),
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::transform::{Coefficients, Eight, Points, Six, Transform, Values, Window};
-use super::{Block, Walk, columns_in, rows_in, sides, tiling, with_kernel};
+use super::{Block, Walk, columns_in, rows_in, sides, tiling};
 use crate::LANES;
 use crate::conv2d::Sizes;
 use crate::conv2d::cpu::{check, with_constants};
@@ -311,7 +311,12 @@ unsafe fn weights_in<L: Lanes>(
 #[inline(always)]
 unsafe fn weight_values_in<L: Lanes>(walk: &Walk, weight: *const f32, to: *mut f32) {
     // SAFETY: passed on.
-    unsafe { with_kernel!(walk.tiling, |P, R, N, M| kernel_in::<L, P, R, N>(walk, weight, to)) };
+    unsafe {
+        match walk.tiling.values {
+            6 => kernel_in::<L, Six, 3, 6>(walk, weight, to),
+            _ => kernel_in::<L, Eight, 5, 8>(walk, weight, to),
+        }
+    }
 }
 
 instantiate!(unsafe fn weights_of = weights_in(

@@ -1,6 +1,8 @@
 //! CPU kernels of the convolution in the `samples` layout: by fewer products ([`winograd`]) where that pays, or by all of them
 //! ([`direct`]).
 
+use super::tiling::Way;
+use super::winograd::columns;
 use super::{Sizes, direct, winograd};
 use crate::LANES;
 use crate::cpu::{Context, walk};
@@ -12,9 +14,10 @@ use crate::cpu::{Context, walk};
 ///
 /// Panics if a slice does not have its size.
 pub fn forward(cx: &Context, sizes: &Sizes, input: &[f32], weight: &[f32], output: &mut [f32], scratch: &mut [f32]) {
-    match sizes.tiling() {
-        Some(_) => winograd::forward(cx, sizes, input, weight, output, scratch),
-        None => direct::forward(cx, sizes, input, weight, output, scratch),
+    match sizes.forward_way() {
+        Way::Both(_) => winograd::forward(cx, sizes, input, weight, output, scratch),
+        Way::Columns(_) if columns::fits(cx.isa) => columns::forward(cx, sizes, input, weight, output, scratch),
+        _ => direct::forward(cx, sizes, input, weight, output, scratch),
     }
 }
 
@@ -32,9 +35,9 @@ pub fn grad_input(
     grad_input: &mut [f32],
     scratch: &mut [f32],
 ) {
-    match sizes.tiling() {
-        Some(_) => winograd::grad_input(cx, sizes, grad_output, weight, grad_input, scratch),
-        None => direct::grad_input(cx, sizes, grad_output, weight, grad_input, scratch),
+    match sizes.grad_input_way() {
+        Way::Both(_) => winograd::grad_input(cx, sizes, grad_output, weight, grad_input, scratch),
+        _ => direct::grad_input(cx, sizes, grad_output, weight, grad_input, scratch),
     }
 }
 
@@ -52,10 +55,13 @@ pub fn grad_weight(
     grad_weight: &mut [f32],
     scratch: &mut [f32],
 ) {
-    match sizes.tiling() {
+    match sizes.grad_weight_way() {
         // The values of samples that do not count would have to be taken out.
-        Some(tiling) if tiling.takes_weight_gradient() && cx.count >= LANES => {
+        Way::Both(_) if cx.count >= LANES => {
             winograd::grad_weight(cx, sizes, grad_output, input, grad_weight, scratch);
+        }
+        Way::Columns(_) if columns::fits(cx.isa) => {
+            columns::grad_weight(cx, sizes, grad_output, input, grad_weight, scratch);
         }
         _ => direct::grad_weight(cx, sizes, grad_output, input, grad_weight, scratch),
     }

@@ -1,28 +1,36 @@
 //! Scratch sizes of the convolution kernels.
 
 use super::Sizes;
+use super::tiling::Way;
 use crate::LANES;
+
+const fn larger(a: usize, b: usize) -> usize {
+    if a > b { a } else { b }
+}
 
 impl Sizes {
     /// Floats of scratch that `forward` and `grad_input` need.
     #[must_use]
     pub const fn scratch(&self) -> usize {
-        match self.tiling() {
-            Some(tiling) => tiling.scratch(self.group_channels()),
-            None => self.packed_weights(),
-        }
+        larger(self.scratch_of(self.forward_way()), self.scratch_of(self.grad_input_way()))
     }
 
-    /// Floats of scratch that `grad_weight` needs; a tile that is not complete takes all products.
+    /// Floats of scratch that `grad_weight` needs.
     #[must_use]
     pub const fn grad_weight_scratch(&self) -> usize {
         let padded = self.padded_input();
-        match self.tiling() {
-            Some(tiling) if tiling.takes_weight_gradient() => {
-                let own = tiling.scratch(self.group_channels());
-                if own > padded { own } else { padded }
-            }
-            _ => padded,
+        match self.grad_weight_way() {
+            Way::Direct => padded,
+            // A tile that is not complete, and a set without the registers, take all products.
+            way => larger(self.scratch_of(way), padded),
+        }
+    }
+
+    const fn scratch_of(&self, way: Way) -> usize {
+        match way {
+            Way::Direct => self.packed_weights(),
+            Way::Columns(tiling) => larger(tiling.scratch(self), self.packed_weights()),
+            Way::Both(tiling) => tiling.scratch(self.group_channels()),
         }
     }
 

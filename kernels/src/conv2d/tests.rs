@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::conv2d::forward_rows;
-use crate::conv2d::tiling::Tiling;
+use crate::conv2d::tiling::{ColumnTiling, Tiling};
 use crate::cpu::testing::{assert_close, each_context, each_sum, random};
 
 /// Calls `f` with the indices of (output, weight, input), without the sample, of every product of the convolution.
@@ -92,26 +92,33 @@ fn cases() -> Vec<Sizes> {
         sizes([6, 8], [7, 6], 5, 1, 2, 1, 2),
         sizes([5, 9], [4, 4], 3, 1, 1, 1, 1),
         sizes([17, 18], [9, 10], 5, 1, 0, 1, 1),
+        // One column, rows of tiles in several parts, the last one not complete.
+        sizes([1, 3], [42, 5], 5, 1, 0, 1, 1),
+        sizes([2, 4], [31, 50], 5, 1, 1, 1, 2),
     ]
 }
 
-/// Checks the kernel with all products, and the one with fewer products where there is one, whether it pays or not.
-fn each_way(sizes: &Sizes, mut f: impl FnMut(&str, Option<Tiling>)) {
-    f("direct", None);
-    if let Some(tiling) = Tiling::of(sizes) {
-        f("winograd", Some(tiling));
+/// Calls `f` with every way that the kernel can take, whether it pays or not.
+fn each_way(sizes: &Sizes, mut f: impl FnMut(Way)) {
+    f(Way::Direct);
+    if let (Some(columns), Some(both)) = (ColumnTiling::of(sizes), Tiling::of(sizes)) {
+        f(Way::Columns(columns));
+        f(Way::Both(both));
     }
 }
 
 /// Plain sums are off by a few roundings of their own terms, fewer products by roundings of the largest output.
-fn tolerance(tiling: Option<Tiling>, wanted: &[f64]) -> f64 {
+fn tolerance(way: Way, wanted: &[f64]) -> f64 {
     let largest = wanted.iter().fold(1.0, |largest: f64, wanted| largest.max(wanted.abs()));
-    if tiling.is_some() { 1e-5 * largest } else { 1e-5 }
+    if way == Way::Direct { 1e-5 } else { 1e-5 * largest }
 }
 
 #[test]
 fn fewer_products_are_taken_where_they_pay() {
-    let values = |sizes: Sizes| sizes.tiling().map(|tiling| (tiling.values, tiling.step, tiling.tiles));
+    let values = |sizes: Sizes| match sizes.grad_input_way() {
+        Way::Both(tiling) => Some((tiling.values, tiling.step, tiling.tiles)),
+        _ => None,
+    };
     assert_eq!(values(sizes([6, 12], [12, 12], 5, 1, 0, 1, 1)), Some((8, 4, [2, 2])));
     assert_eq!(values(sizes([16, 16], [32, 30], 3, 1, 1, 1, 1)), Some((6, 4, [8, 8])));
     // Those of tests/fixtures/wide.safetensors.
@@ -119,7 +126,7 @@ fn fewer_products_are_taken_where_they_pay() {
     assert_eq!(values(sizes([16, 12], [12, 11], 5, 1, 2, 1, 1)), Some((8, 4, [3, 3])));
     assert_eq!(values(sizes([12, 12], [12, 11], 3, 1, 1, 1, 1)), Some((6, 4, [3, 3])));
     // More products than 64 bits count.
-    assert!(sizes([1 << 21, 1 << 21], [1 << 10, 1 << 10], 5, 1, 2, 1, 1).tiling().is_some());
+    assert!(values(sizes([1 << 21, 1 << 21], [1 << 10, 1 << 10], 5, 1, 2, 1, 1)).is_some());
     // One channel, steps, other kernels, groups of one channel, more values of weights than outputs to share them.
     for sizes in [
         sizes([512, 512], [4, 4], 3, 1, 1, 1, 1),
@@ -133,9 +140,29 @@ fn fewer_products_are_taken_where_they_pay() {
     }
 }
 
+#[test]
+fn few_channels_take_fewer_products_along_the_columns() {
+    let ways = |sizes: Sizes| [sizes.forward_way(), sizes.grad_weight_way()].map(|way| matches!(way, Way::Columns(_)));
+    assert_eq!(ways(sizes([1, 6], [28, 28], 5, 1, 0, 1, 1)), [true, true]);
+    assert_eq!(ways(sizes([3, 16], [32, 32], 3, 1, 1, 1, 1)), [true, false]);
+    // Many channels, short rows, steps, more products than 64 bits count.
+    for sizes in [
+        sizes([16, 16], [32, 32], 3, 1, 1, 1, 1),
+        sizes([6, 12], [12, 12], 5, 1, 0, 1, 1),
+        sizes([1, 6], [28, 28], 5, 2, 0, 1, 1),
+        sizes([1 << 21, 1 << 21], [1 << 10, 1 << 10], 3, 1, 2, 1, 1),
+    ] {
+        assert_eq!(ways(sizes), [false, false], "{sizes:?}");
+    }
+}
+
 /// Floats of scratch for `forward` and `grad_input` one way.
-fn scratch(sizes: &Sizes, tiling: Option<Tiling>) -> usize {
-    tiling.map_or(sizes.packed_weights(), |tiling| tiling.scratch(sizes.group_channels()))
+fn scratch(sizes: &Sizes, way: Way) -> usize {
+    match way {
+        Way::Direct => sizes.packed_weights(),
+        Way::Columns(tiling) => tiling.scratch(sizes),
+        Way::Both(tiling) => tiling.scratch(sizes.group_channels()),
+    }
 }
 
 /// Input, weight and gradient of the output.
@@ -155,15 +182,17 @@ fn forward_is_the_sum_of_its_products() {
                 wanted[o * LANES + lane] += f64::from(weight[w]) * f64::from(input[i * LANES + lane]);
             }
         });
-        each_way(&sizes, |way, tiling| {
+        each_way(&sizes, |way| {
             each_context(|cx| {
                 let mut output = vec![f32::NAN; wanted.len()];
-                let mut scratch = vec![f32::NAN; scratch(&sizes, tiling)];
-                match tiling {
-                    Some(_) => winograd::forward(&cx, &sizes, &input, &weight, &mut output, &mut scratch),
-                    None => direct::forward(&cx, &sizes, &input, &weight, &mut output, &mut scratch),
+                let mut scratch = vec![f32::NAN; scratch(&sizes, way)];
+                match way {
+                    Way::Both(_) => winograd::forward(&cx, &sizes, &input, &weight, &mut output, &mut scratch),
+                    Way::Columns(_) if !columns::fits(cx.isa) => return,
+                    Way::Columns(_) => columns::forward(&cx, &sizes, &input, &weight, &mut output, &mut scratch),
+                    Way::Direct => direct::forward(&cx, &sizes, &input, &weight, &mut output, &mut scratch),
                 }
-                assert_close(&format!("{way} {cx:?} {sizes:?}"), &output, &wanted, tolerance(tiling, &wanted));
+                assert_close(&format!("{way:?} {cx:?} {sizes:?}"), &output, &wanted, tolerance(way, &wanted));
             });
         });
     }
@@ -179,17 +208,18 @@ fn grad_input_is_the_adjoint() {
                 wanted[i * LANES + lane] += f64::from(weight[w]) * f64::from(grad_output[o * LANES + lane]);
             }
         });
-        each_way(&sizes, |way, tiling| {
+        each_way(&sizes, |way| {
             each_context(|cx| {
                 let mut gradient = vec![f32::NAN; input.len()];
-                let mut scratch = vec![f32::NAN; scratch(&sizes, tiling)];
-                match tiling {
-                    Some(_) => {
+                let mut scratch = vec![f32::NAN; scratch(&sizes, way)];
+                match way {
+                    Way::Both(_) => {
                         winograd::grad_input(&cx, &sizes, &grad_output, &weight, &mut gradient, &mut scratch);
                     }
-                    None => direct::grad_input(&cx, &sizes, &grad_output, &weight, &mut gradient, &mut scratch),
+                    Way::Columns(_) => return,
+                    Way::Direct => direct::grad_input(&cx, &sizes, &grad_output, &weight, &mut gradient, &mut scratch),
                 }
-                assert_close(&format!("{way} {cx:?} {sizes:?}"), &gradient, &wanted, tolerance(tiling, &wanted));
+                assert_close(&format!("{way:?} {cx:?} {sizes:?}"), &gradient, &wanted, tolerance(way, &wanted));
             });
         });
     }
@@ -199,9 +229,14 @@ fn grad_input_is_the_adjoint() {
 fn grad_weight_adds_the_adjoint_of_the_valid_samples() {
     for sizes in cases() {
         let [input, weight, grad_output] = tensors(&sizes);
-        each_way(&sizes, |way, tiling| {
+        each_way(&sizes, |way| {
             each_sum(&weight, |cx, mut gradient, mut wanted| {
-                if tiling.is_some_and(|tiling| !tiling.takes_weight_gradient() || cx.count < LANES) {
+                let takes_it = match way {
+                    Way::Direct => true,
+                    Way::Columns(tiling) => tiling.values == 8 && columns::fits(cx.isa),
+                    Way::Both(tiling) => tiling.takes_weight_gradient() && cx.count == LANES,
+                };
+                if !takes_it {
                     return;
                 }
                 each_product(&sizes, |o, w, i| {
@@ -209,16 +244,19 @@ fn grad_weight_adds_the_adjoint_of_the_valid_samples() {
                         wanted[w] += f64::from(grad_output[o * LANES + lane]) * f64::from(input[i * LANES + lane]);
                     }
                 });
-                let mut scratch = vec![f32::NAN; sizes.padded_input().max(scratch(&sizes, tiling))];
-                match tiling {
-                    Some(_) => {
+                let mut scratch = vec![f32::NAN; sizes.padded_input().max(scratch(&sizes, way))];
+                match way {
+                    Way::Both(_) => {
                         winograd::grad_weight(&cx, &sizes, &grad_output, &input, &mut gradient, &mut scratch);
                     }
-                    None => direct::grad_weight(&cx, &sizes, &grad_output, &input, &mut gradient, &mut scratch),
+                    Way::Columns(_) => {
+                        columns::grad_weight(&cx, &sizes, &grad_output, &input, &mut gradient, &mut scratch);
+                    }
+                    Way::Direct => direct::grad_weight(&cx, &sizes, &grad_output, &input, &mut gradient, &mut scratch),
                 }
                 // Up to 900 · 16 products of numbers below 1.
-                let tolerance = tolerance(tiling, &wanted).max(1e-4);
-                assert_close(&format!("{way} {cx:?} {sizes:?}"), &gradient, &wanted, tolerance);
+                let tolerance = tolerance(way, &wanted).max(1e-4);
+                assert_close(&format!("{way:?} {cx:?} {sizes:?}"), &gradient, &wanted, tolerance);
             });
         });
     }
@@ -252,7 +290,7 @@ fn one_sample_gives_what_a_tile_does() {
 #[test]
 fn the_same_call_gives_the_same_bits() {
     let sizes = sizes([16, 15], [9, 8], 3, 1, 1, 1, 1);
-    assert!(sizes.tiling().is_some());
+    assert!(matches!(sizes.grad_input_way(), Way::Both(_)));
     let [input, weight, grad_output] = tensors(&sizes);
     each_context(|cx| {
         let output = || {

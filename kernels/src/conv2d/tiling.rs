@@ -1,9 +1,9 @@
-//! When a convolution takes fewer products, and how much scratch that needs, see `winograd`.
+//! Which way a convolution goes, and how much scratch that needs, see `winograd`. The sizes decide, and nothing else.
 
 use super::Sizes;
 use crate::LANES;
 
-/// How the outputs are cut into tiles that take fewer products.
+/// How the outputs are cut into tiles that take fewer products along both axes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tiling {
     /// Values that determine the outputs of a tile along one axis.
@@ -47,18 +47,15 @@ impl Tiling {
         Some(Tiling { values, step, tiles, block: [rows, columns] })
     }
 
-    /// Whether it takes less time than all products one by one.
-    const fn pays(&self, sizes: &Sizes) -> bool {
+    /// Multiply-adds that the outputs or the inputs take, or as much time.
+    const fn cost(&self, sizes: &Sizes) -> u128 {
         // Wide, because the sizes are anybody's.
         let [inputs, outputs] = sizes.group_channels();
         let [inputs, outputs] = [inputs as u128, outputs as u128];
         let values = (self.values * self.values) as u128;
         let weight = WEIGHT[(values * inputs * outputs > CACHE) as usize];
         let tiles = self.tiles[0] as u128 * self.tiles[1] as u128;
-        let products = (tiles + weight) * inputs * outputs;
-        let plain = sizes.out_height() as u128 * sizes.out_width() as u128 * inputs * outputs;
-        let elements = (sizes.kernel_size[0] * sizes.kernel_size[1]) as u128;
-        values * (products + OVERHEAD * tiles * (inputs + outputs)) < plain * elements
+        values * ((tiles + weight) * inputs * outputs + OVERHEAD * tiles * (inputs + outputs))
     }
 
     /// Whether the gradient of the weight takes it, too. Its terms cancel over positions and samples, so that the rounding of more
@@ -89,12 +86,127 @@ impl Tiling {
     }
 }
 
+/// How the rows of the outputs are cut into tiles that take fewer products along the columns alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ColumnTiling {
+    /// Values that determine a column of the outputs of a tile.
+    pub(crate) values: usize,
+    /// Outputs of such a column.
+    pub(crate) step: usize,
+    /// Rows of tiles.
+    pub(crate) tiles: usize,
+    /// Of these, how many a weight gradient takes at a time.
+    pub(crate) rows: usize,
+}
+
+/// Floats of input values that stay in the first cache while all outputs come by.
+const NEAR: usize = 6 * 1024;
+
+/// Multiply-adds, out of three, that one product costs: they wait for what they read.
+const PRODUCT: u128 = 4;
+
+/// Multiply-adds that the values of one column cost per value: of an input, whose values go through memory, and of an output.
+const COLUMN: [u128; 2] = [9, 3];
+
+/// Multiply-adds that the values of the weights of one pair of channels cost.
+const PAIR: u128 = 120;
+
+/// Multiply-adds that the two halves of one row of tiles cost a weight gradient beside their products, and one pair of channels.
+const WEIGHT_ROW: u128 = 320;
+const WEIGHT_PAIR: u128 = 340;
+
+impl ColumnTiling {
+    /// None if the kernel is not one of 3 x 3 or 5 x 5, or takes steps.
+    pub(crate) const fn of(sizes: &Sizes) -> Option<ColumnTiling> {
+        let Some(Tiling { values, step, tiles: [tiles, _], .. }) = Tiling::of(sizes) else { return None };
+        let near = NEAR / (values * (sizes.width + 2 * sizes.padding[1]) * LANES);
+        let rows = if near < tiles { near } else { tiles };
+        Some(ColumnTiling { values, step, tiles, rows: if rows > 1 { rows } else { 1 } })
+    }
+
+    /// Multiply-adds that the outputs take, or as much time.
+    const fn cost(&self, sizes: &Sizes) -> u128 {
+        let [inputs, outputs] = sizes.group_channels();
+        let [inputs, outputs] = [inputs as u128, outputs as u128];
+        let columns = self.values as u128 * self.tiles as u128;
+        let products = columns * sizes.out_width() as u128 * sizes.kernel_size[1] as u128 * inputs * outputs;
+        let values = COLUMN[0] * sizes.width as u128 * inputs + COLUMN[1] * sizes.out_width() as u128 * outputs;
+        products * PRODUCT / 3 + columns * values + PAIR * inputs * outputs
+    }
+
+    /// Whether the gradient of the weight takes it, too: of a 5 x 5 kernel, if its rows are long enough. Half of the values go into
+    /// registers at a time, and those of the gradient are made for both; of a 3 x 3 kernel that would take as much as it saves.
+    const fn weight_gradient_pays(&self, sizes: &Sizes) -> bool {
+        let [width, tiles] = [sizes.out_width() as u128, self.tiles as u128];
+        let plain = sizes.out_height() as u128 * width * 25;
+        self.values == 8 && tiles * (width * 64 + WEIGHT_ROW) + WEIGHT_PAIR < plain
+    }
+
+    /// Floats of the values of the weights of a group, in whole vectors.
+    pub(crate) const fn weights(&self, sizes: &Sizes) -> usize {
+        let [inputs, outputs] = sizes.group_channels();
+        (self.values * inputs * outputs * sizes.kernel_size[1]).next_multiple_of(LANES)
+    }
+
+    /// Floats of scratch of the weight gradient beside the values: samples of one input channel that are not yet added.
+    pub(crate) const fn sums(&self, sizes: &Sizes) -> usize {
+        self.values * sizes.group_channels()[1] * sizes.kernel_size[1] * LANES
+    }
+
+    /// Floats of scratch: values of the weights, and of a row of tiles, or of some rows of one channel.
+    pub(crate) const fn scratch(&self, sizes: &Sizes) -> usize {
+        let [inputs, _] = sizes.group_channels();
+        let rows = if inputs > self.rows { inputs } else { self.rows };
+        let values = self.values * rows * (sizes.width + 2 * sizes.padding[1]) * LANES;
+        self.weights(sizes) + self.sums(sizes) + values
+    }
+}
+
+/// What a kernel does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// All products one by one.
+    Direct,
+    /// Fewer along the columns, where the set has the registers.
+    Columns(ColumnTiling),
+    /// Fewer along both axes.
+    Both(Tiling),
+}
+
 impl Sizes {
-    /// The tiling of all three kernels, if one pays.
-    pub(crate) const fn tiling(&self) -> Option<Tiling> {
+    pub(crate) const fn forward_way(&self) -> Way {
+        let way = self.grad_input_way();
+        let Some(columns) = ColumnTiling::of(self) else { return way };
+        let cost = match way {
+            Way::Both(tiling) => tiling.cost(self),
+            _ => self.products(),
+        };
+        if columns.cost(self) < cost { Way::Columns(columns) } else { way }
+    }
+
+    pub(crate) const fn grad_input_way(&self) -> Way {
         match Tiling::of(self) {
-            Some(tiling) if tiling.pays(self) => Some(tiling),
-            _ => None,
+            Some(tiling) if tiling.cost(self) < self.products() => Way::Both(tiling),
+            _ => Way::Direct,
         }
+    }
+
+    pub(crate) const fn grad_weight_way(&self) -> Way {
+        if let Way::Both(tiling) = self.grad_input_way()
+            && tiling.takes_weight_gradient()
+        {
+            return Way::Both(tiling);
+        }
+        match ColumnTiling::of(self) {
+            Some(columns) if columns.weight_gradient_pays(self) => Way::Columns(columns),
+            _ => Way::Direct,
+        }
+    }
+
+    /// Multiply-adds of a group, one by one.
+    const fn products(&self) -> u128 {
+        let [inputs, outputs] = self.group_channels();
+        let elements = self.kernel_size[0] as u128 * self.kernel_size[1] as u128;
+        self.out_height() as u128 * self.out_width() as u128 * inputs as u128 * outputs as u128 * elements
     }
 }

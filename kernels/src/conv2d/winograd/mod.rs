@@ -2,13 +2,14 @@
 //!
 //! M outputs of a correlation with R kernel elements are coefficients of a product of polynomials, which N = M + R − 1 of its
 //! values determine: N products instead of M · R. Both axes together take 64 products for 16 outputs of a 5 x 5 kernel, which
-//! has 400, and 36 for 16 outputs of a 3 x 3 kernel, which has 144. [`Tiling`](super::tiling::Tiling) says when that pays.
+//! has 400, and 36 for 16 outputs of a 3 x 3 kernel, which has 144. That is what this module does, and [`columns`] along one axis
+//! alone; [`Way`](super::tiling::Way) says which of them pays.
 //!
 //! Per axis, with the values u = G g of the kernel and v = Bᵀ d of the input, the outputs are y = Aᵀ (u · v). Row p of A is
 //! 1, p, p², .. for each point p; G is A for the kernel's length, scaled; Bᵀ holds the coefficients of Π (x − q). The gradients
 //! are the same three matrices transposed, from right to left. The points ([`transform`]) keep rounding errors near those of
-//! plain sums: two to three times as large for kernels of 3 x 3, eight times for 5 x 5. The gradient of a 5 x 5 weight takes all
-//! products ([`Tiling::takes_weight_gradient`](super::tiling::Tiling::takes_weight_gradient)).
+//! plain sums: two to three times as large for kernels of 3 x 3, eight times for 5 x 5, for which the gradient of the weight does
+//! not take it ([`Tiling::takes_weight_gradient`](super::tiling::Tiling::takes_weight_gradient)).
 //!
 //! Tiles are taken in blocks. Values along the columns come first, of whole rows of a block, since neighbouring tiles share
 //! them. Then, value by value of these: values along the rows, products, and back; what is read again soon is small.
@@ -16,9 +17,12 @@
 // A tile is indexed by channel and position, which reads better than zips of zips.
 #![allow(clippy::needless_range_loop)]
 
+pub(super) mod columns;
+mod strip;
 mod transform;
 mod weight;
 
+use strip::{Rows, Strip, rows_in, rows_out};
 use transform::{Coefficients, Eight, Six, Transform, Values, Window, WindowBack};
 pub(super) use weight::grad_weight;
 use weight::weight_values;
@@ -116,14 +120,15 @@ struct Side {
     size: [usize; 2],
     /// Rows and columns by which the first tile begins before the image.
     corner: [usize; 2],
+    rows: Rows,
 }
 
 /// Inputs and outputs of a group.
 fn sides(sizes: &Sizes) -> [Side; 2] {
     let [channels, outputs] = sizes.group_channels();
     [
-        Side { channels, size: [sizes.height, sizes.width], corner: sizes.padding },
-        Side { channels: outputs, size: [sizes.out_height(), sizes.out_width()], corner: [0, 0] },
+        Side { channels, size: [sizes.height, sizes.width], corner: sizes.padding, rows: Rows::Inputs },
+        Side { channels: outputs, size: [sizes.out_height(), sizes.out_width()], corner: [0, 0], rows: Rows::Outputs },
     ]
 }
 
@@ -136,12 +141,6 @@ impl Side {
     #[inline(always)]
     fn row(&self) -> usize {
         self.size[1] * LANES
-    }
-
-    /// Row and column of the image, maybe outside, where tile `tile` along an axis begins.
-    #[inline(always)]
-    fn start(&self, axis: usize, tile: usize, step: usize) -> isize {
-        (tile * step) as isize - self.corner[axis] as isize
     }
 }
 
@@ -197,105 +196,18 @@ impl Block {
         Tiling::plane(channels * self.n_tiles())
     }
 
-    /// The columns of a span that lie in the images of `side`, and the image's column at its start.
+    /// Its rows of tiles, which are `size` wide.
     #[inline(always)]
-    fn columns(&self, side: &Side, span: usize) -> (usize, usize, isize) {
-        let column = side.start(1, self.tiles[1].0, self.step);
-        let start = (-column).clamp(0, span as isize) as usize;
-        let end = (side.size[1] as isize - column).clamp(start as isize, span as isize) as usize;
-        (start, end, column)
-    }
-}
-
-/// One row of tiles in one channel.
-#[derive(Debug, Clone, Copy)]
-struct Line {
-    /// The row of the image where it begins, maybe outside.
-    row: isize,
-    /// Floats from the images, and from the values, to its first column.
-    image: isize,
-    values: usize,
-    /// Whether all its rows lie in the image.
-    is_inside: bool,
-}
-
-impl Block {
-    /// All lines, channel by channel, of tiles that are `size` high and wide.
-    #[inline(always)]
-    fn lines(self, side: Side, size: usize) -> impl Iterator<Item = Line> {
-        let (first, rows) = self.tiles[0];
+    fn strip(&self, side: Side, values: usize, size: usize) -> Strip {
         let span = self.span(size);
-        let (_, _, column) = self.columns(&side, span);
-        (0..side.channels).flat_map(move |c| {
-            (0..rows).map(move |r| {
-                let row = side.start(0, first + r, self.step);
-                let image =
-                    (c * side.size[0] * side.row()) as isize + row * side.row() as isize + column * LANES as isize;
-                let is_inside = row >= 0 && row as usize + size <= side.size[0];
-                Line { row, image, values: (c * rows + r) * span * LANES, is_inside }
-            })
-        })
-    }
-}
-
-/// Values along columns: A rows of every tile, images -> `to` [N, channels, rows of tiles, columns].
-///
-/// # Safety
-/// The images are valid for the side, `to` for the block; the set of `L` is enabled.
-#[inline(always)]
-unsafe fn rows_in<L: Lanes, T: Transform<A, N>, const A: usize, const N: usize>(
-    side: &Side,
-    block: &Block,
-    images: *const f32,
-    to: *mut f32,
-) {
-    let span = block.span(A);
-    let plane = block.rows_plane(side.channels, A);
-    let (start, end, _) = block.columns(side, span);
-    for line in block.lines(*side, A) {
-        // SAFETY: the caller vouches for image and block. Columns start..end lie in the image, and so do all rows, or `row_in`
-        // compares them.
-        unsafe {
-            let (image, to) = (images.wrapping_offset(line.image), to.add(line.values));
-            for x in (0..start).chain(end..span) {
-                for i in 0..N {
-                    L::splat(0.0).store(to.add(i * plane + x * LANES));
-                }
-            }
-            if line.is_inside {
-                row_in::<L, T, A, N, false>(side, line.row, start..end, image, to, plane);
-            } else {
-                row_in::<L, T, A, N, true>(side, line.row, start..end, image, to, plane);
-            }
-        }
-    }
-}
-
-/// One row of tiles of one channel. With `EDGE`, rows outside of the image are zeros.
-///
-/// # Safety
-/// As for [`rows_in`], for the columns from the pointers on, which lie in the image; without `EDGE`, all A rows do.
-#[inline(always)]
-unsafe fn row_in<L: Lanes, T: Transform<A, N>, const A: usize, const N: usize, const EDGE: bool>(
-    side: &Side,
-    row: isize,
-    columns: std::ops::Range<usize>,
-    image: *const f32,
-    to: *mut f32,
-    plane: usize,
-) {
-    for x in columns {
-        // SAFETY: the contract.
-        unsafe {
-            let mut taken = [L::splat(0.0); A];
-            for (a, taken) in taken.iter_mut().enumerate() {
-                if !EDGE || ((row + a as isize) as usize) < side.size[0] {
-                    *taken = L::load(image.wrapping_add(a * side.row() + x * LANES));
-                }
-            }
-            for (i, value) in T::of(taken).into_iter().enumerate() {
-                value.store(to.add(i * plane + x * LANES));
-            }
+        Strip {
+            side,
+            values,
+            step: self.step,
+            tiles: self.tiles[0],
+            column: (self.tiles[1].0 * self.step) as isize - side.corner[1] as isize,
+            span,
+            floats: [self.rows_plane(side.channels, size), self.tiles[0].1 * span * LANES, span * LANES],
         }
     }
 }
@@ -367,67 +279,6 @@ unsafe fn columns_out<L: Lanes, T: Transform<N, B>, const N: usize, const B: usi
                 }
                 waiting[..B - M].copy_from_slice(&result[M..]);
                 from = from.add(LANES);
-            }
-        }
-    }
-}
-
-/// Back from values along columns: `from` [N, channels, rows of tiles, columns] -> images, B rows of every tile, which are added
-/// where tiles overlap.
-///
-/// # Safety
-/// The images are valid for the side, `from` for the block; the set of `L` is enabled.
-#[inline(always)]
-unsafe fn rows_out<L: Lanes, T: Transform<N, B>, const N: usize, const B: usize, const M: usize>(
-    side: &Side,
-    block: &Block,
-    from: *const f32,
-    images: *mut f32,
-) {
-    let plane = block.rows_plane(side.channels, B);
-    let (start, end, _) = block.columns(side, block.span(B));
-    for line in block.lines(*side, B) {
-        // SAFETY: as in `rows_in`.
-        unsafe {
-            let (image, from) = (images.wrapping_offset(line.image), from.add(line.values));
-            if line.is_inside {
-                row_out::<L, T, N, B, M, false>(side, line.row, start..end, from, plane, image);
-            } else {
-                row_out::<L, T, N, B, M, true>(side, line.row, start..end, from, plane, image);
-            }
-        }
-    }
-}
-
-/// One row of tiles of one channel. With `EDGE`, rows outside of the image are left out.
-///
-/// # Safety
-/// As for [`rows_out`], for the columns from the pointers on, which lie in the image; without `EDGE`, all B rows do.
-#[inline(always)]
-unsafe fn row_out<L, T, const N: usize, const B: usize, const M: usize, const EDGE: bool>(
-    side: &Side,
-    row: isize,
-    columns: std::ops::Range<usize>,
-    from: *const f32,
-    plane: usize,
-    image: *mut f32,
-) where
-    L: Lanes,
-    T: Transform<N, B>,
-{
-    for x in columns {
-        // SAFETY: the contract.
-        unsafe {
-            let mut taken = [L::splat(0.0); N];
-            for (i, taken) in taken.iter_mut().enumerate() {
-                *taken = L::load(from.add(i * plane + x * LANES));
-            }
-            for (b, value) in T::of(taken).into_iter().enumerate() {
-                if !EDGE || ((row + b as isize) as usize) < side.size[0] {
-                    let to = image.wrapping_add(b * side.row() + x * LANES);
-                    let value = if B > M { L::load(to).add(value) } else { value };
-                    value.store(to);
-                }
             }
         }
     }
@@ -549,7 +400,7 @@ unsafe fn each_block<L, I, O, const A: usize, const N: usize, const B: usize, co
             let out_rows = in_rows.add(N * in_plane);
             let in_values = out_rows.add(N * out_plane);
             let out_values = in_values.add(N * block.values_plane(inputs.channels));
-            rows_in::<L, I, A, N>(inputs, &block, from, in_rows);
+            rows_in(walk.isa, &block.strip(*inputs, N, A), from, in_rows);
             for i in 0..N {
                 columns_in::<L, I, A, N>(inputs.channels, &block, in_rows.add(i * in_plane), in_values);
                 // Channels of a register tile at a time: their values are read again while they are near. The products are a
@@ -561,7 +412,7 @@ unsafe fn each_block<L, I, O, const A: usize, const N: usize, const B: usize, co
                     columns_out::<L, O, N, B, M>(rows, &block, out_values, out_rows);
                 }
             }
-            rows_out::<L, O, N, B, M>(outputs, &block, out_rows, to);
+            rows_out(walk.isa, &block.strip(*outputs, N, B), out_rows, to);
         }
     }
 }

@@ -180,8 +180,8 @@ unsafe fn each_weight<L: Lanes, P: Points<N>, const R: usize, const N: usize, co
             let out_rows = in_rows.add(N * in_plane);
             let in_values = out_rows.add(N * out_plane);
             let out_values = in_values.add(N * block.values_plane(inputs.channels));
-            rows_in::<L, Window<P>, N, N>(inputs, &block, input, in_rows);
-            rows_in::<L, Values<P>, M, N>(outputs, &block, grad_output, out_rows);
+            rows_in(walk.isa, &block.strip(*inputs, N, N), input, in_rows);
+            rows_in(walk.isa, &block.strip(*outputs, N, M), grad_output, out_rows);
             for i in 0..N {
                 columns_in::<L, Window<P>, N, N>(inputs.channels, &block, in_rows.add(i * in_plane), in_values);
                 for (o, rows) in parts(outputs.channels, sums_tile::<L>()[0]) {

@@ -109,124 +109,244 @@ pub(super) fn window(sizes: &Sizes, axis: usize, i: usize) -> Range<usize> {
     start.saturating_sub(padding)..(start + sizes.kernel_size[axis] - padding).min(size)
 }
 
-/// Windows side by side that are walked together, where none of them is cut by the border.
+/// Windows side by side that are walked together.
 const WINDOWS: usize = 4;
 
-/// Windows side by side: `stride` columns lie from one to the next, and all of them cover as many.
+/// Windows side by side, of which each covers as many rows and columns.
+#[derive(Clone, Copy)]
 struct Windows {
-    /// The offset of the first one's output; the others follow.
+    /// The offsets in the input and in the output of the first one.
+    input: usize,
     output: usize,
-    /// The offset of their channel in the input.
-    channel: usize,
-    /// The rows of the image that they cover, and the columns that the first one covers.
-    rows: Range<usize>,
-    columns: Range<usize>,
+    /// From one to the next in the input.
+    step: usize,
+    /// From one row to the next in the input.
+    row: usize,
+    /// Rows and columns.
+    size: [usize; 2],
 }
 
 impl Windows {
-    /// Calls `f` with the offset in the input of every element of the first window.
+    /// Calls `f` with the offset in the input of every element of the first window, of K rows and columns or, if that is 0, of
+    /// `size`.
     #[inline(always)]
-    fn each(&self, sizes: &Sizes, mut f: impl FnMut(usize)) {
-        for row in self.rows.clone() {
-            for column in self.columns.clone() {
-                f(self.channel + (row * sizes.width + column) * LANES);
+    fn each<const K: usize>(&self, mut f: impl FnMut(usize)) {
+        let [rows, columns] = if K > 0 { [K, K] } else { self.size };
+        for row in 0..rows {
+            for column in 0..columns {
+                f(self.input + row * self.row + column * LANES);
             }
         }
     }
 }
 
-/// Calls `some` for [`WINDOWS`] windows at a time where there are as many that no border cuts, and `one` for each of the others.
+/// One of the four kernels.
+trait Pool {
+    /// X windows side by side, of K rows and columns if that is not 0.
+    ///
+    /// # Safety
+    /// The windows lie in the images of the kernel; the set of `L` is enabled.
+    unsafe fn windows<L: Lanes, const X: usize, const K: usize>(&self, windows: &Windows);
+}
+
+/// All windows: those side by side that no border cuts together, the others one by one.
+///
+/// # Safety
+/// The images of the kernel have these sizes, which have passed [`check`]; the set of `L` is enabled.
 #[inline(always)]
-fn each_windows(sizes: &Sizes, mut some: impl FnMut(&Windows), mut one: impl FnMut(&Windows)) {
+unsafe fn each_window<L: Lanes>(sizes: &Sizes, pool: &impl Pool) {
     let (out_height, out_width) = (sizes.out_height(), sizes.out_width());
     let [kernel, stride, padding] = [sizes.kernel_size[1], sizes.stride[1], sizes.padding[1]];
-    // The windows that lie in the image with all their columns.
-    let whole =
-        padding.div_ceil(stride)..out_width.min((sizes.width + padding + stride).saturating_sub(kernel) / stride);
+    let first = padding.div_ceil(stride).min(out_width);
+    let end = out_width.min((sizes.width + padding + stride).saturating_sub(kernel) / stride).max(first);
+    // What the compiler knows of the most usual windows makes half the time.
+    let is_pair = sizes.kernel_size == [2, 2];
     for c in 0..sizes.channels {
-        for y in 0..out_height {
-            let mut x = 0;
-            while x < out_width {
-                let windows = Windows {
-                    output: ((c * out_height + y) * out_width + x) * LANES,
-                    channel: c * sizes.height * sizes.width * LANES,
-                    rows: window(sizes, 0, y),
-                    columns: window(sizes, 1, x),
-                };
-                if x >= whole.start && x + WINDOWS <= whole.end {
-                    some(&windows);
-                    x += WINDOWS;
-                } else {
-                    one(&windows);
-                    x += 1;
-                }
-            }
-        }
-    }
-}
-
-/// Calls `f` for every window.
-#[inline(always)]
-fn each_window(sizes: &Sizes, mut f: impl FnMut(&Windows)) {
-    let (out_height, out_width) = (sizes.out_height(), sizes.out_width());
-    let mut output = 0;
-    for c in 0..sizes.channels {
-        let channel = c * sizes.height * sizes.width * LANES;
         for y in 0..out_height {
             let rows = window(sizes, 0, y);
-            for x in 0..out_width {
-                f(&Windows { output, channel, rows: rows.clone(), columns: window(sizes, 1, x) });
-                output += LANES;
+            let windows = |x: usize| {
+                let columns = window(sizes, 1, x);
+                Windows {
+                    input: ((c * sizes.height + rows.start) * sizes.width + columns.start) * LANES,
+                    output: ((c * out_height + y) * out_width + x) * LANES,
+                    step: stride * LANES,
+                    row: sizes.width * LANES,
+                    size: [rows.len(), columns.len()],
+                }
+            };
+            // SAFETY: passed on to the caller; windows are cut to the image, and those between the borders are as wide as the kernel.
+            unsafe {
+                for x in (0..first).chain(end..out_width) {
+                    pool.windows::<L, 1, 0>(&windows(x));
+                }
+                if first == end {
+                    continue;
+                }
+                if is_pair && rows.len() == 2 {
+                    row_of_windows::<L, 2>(windows(first), end - first, pool);
+                } else {
+                    row_of_windows::<L, 0>(windows(first), end - first, pool);
+                }
             }
         }
     }
 }
 
+/// `n` windows side by side.
+///
 /// # Safety
-/// The pointers are valid for the sizes, which have passed [`check`]; the set of `L` is enabled.
+/// As for [`Pool::windows`].
 #[inline(always)]
-unsafe fn max_forward_in<L: Lanes>(sizes: &Sizes, input: *const f32, output: *mut f32) {
-    each_windows(
-        sizes,
-        #[inline(always)]
-        // SAFETY: passed on to the caller.
-        |windows| unsafe { max_forward_of::<L, WINDOWS>(sizes, windows, input, output) },
-        #[inline(always)]
-        // SAFETY: as above.
-        |windows| unsafe { max_forward_of::<L, 1>(sizes, windows, input, output) },
-    );
+unsafe fn row_of_windows<L: Lanes, const K: usize>(mut windows: Windows, n: usize, pool: &impl Pool) {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        for _ in 0..n / WINDOWS {
+            pool.windows::<L, WINDOWS, K>(&windows);
+            windows.input += WINDOWS * windows.step;
+            windows.output += WINDOWS * LANES;
+        }
+        for _ in 0..n % WINDOWS {
+            pool.windows::<L, 1, K>(&windows);
+            windows.input += windows.step;
+            windows.output += LANES;
+        }
+    }
 }
 
-/// # Safety
-/// As for [`max_forward_in`]; the windows, X of them, are windows of the image.
-#[inline(always)]
-unsafe fn max_forward_of<L: Lanes, const X: usize>(
-    sizes: &Sizes,
-    windows: &Windows,
+struct MaxForward {
     input: *const f32,
     output: *mut f32,
-) {
-    let step = sizes.stride[1] * LANES;
-    // SAFETY: the windows lie in the image of the channel.
-    unsafe {
-        let mut largest = [L::splat(f32::NEG_INFINITY); X];
-        windows.each(
-            sizes,
-            #[inline(always)]
-            |at| {
-                for (x, largest) in largest.iter_mut().enumerate() {
-                    *largest = largest.max(L::load(input.add(at + x * step)));
-                }
-            },
-        );
-        for (x, largest) in largest.into_iter().enumerate() {
-            largest.store(output.add(windows.output + x * LANES));
+}
+
+impl Pool for MaxForward {
+    #[inline(always)]
+    unsafe fn windows<L: Lanes, const X: usize, const K: usize>(&self, windows: &Windows) {
+        // SAFETY: the contract.
+        unsafe {
+            let mut largest = [L::splat(f32::NEG_INFINITY); X];
+            windows.each::<K>(
+                #[inline(always)]
+                |at| {
+                    for (x, largest) in largest.iter_mut().enumerate() {
+                        *largest = largest.max(L::load(self.input.add(at + x * windows.step)));
+                    }
+                },
+            );
+            for (x, largest) in largest.into_iter().enumerate() {
+                largest.store(self.output.add(windows.output + x * LANES));
+            }
+        }
+    }
+}
+
+struct MaxGrad {
+    /// Whether no element lies in two windows.
+    disjoint: bool,
+    input: *const f32,
+    output: *const f32,
+    grad_output: *const f32,
+    grad_input: *mut f32,
+}
+
+impl Pool for MaxGrad {
+    #[inline(always)]
+    unsafe fn windows<L: Lanes, const X: usize, const K: usize>(&self, windows: &Windows) {
+        // SAFETY: the contract.
+        unsafe {
+            let zero = L::splat(0.0);
+            let mut largest = [zero; X];
+            // What is left of the gradients: zero once the first maximum has taken it.
+            let mut rest = [zero; X];
+            for x in 0..X {
+                largest[x] = L::load(self.output.add(windows.output + x * LANES));
+                rest[x] = L::load(self.grad_output.add(windows.output + x * LANES));
+            }
+            windows.each::<K>(
+                #[inline(always)]
+                |at| {
+                    for x in 0..X {
+                        let at = at + x * windows.step;
+                        let element = L::load(self.input.add(at));
+                        let taken = L::select_eq(element, largest[x], rest[x], zero);
+                        rest[x] = L::select_eq(element, largest[x], zero, rest[x]);
+                        let to = self.grad_input.add(at);
+                        if self.disjoint { taken.store(to) } else { L::load(to).add(taken).store(to) }
+                    }
+                },
+            );
+        }
+    }
+}
+
+struct AvgForward {
+    /// Elements of a window, zeros of the padding as well.
+    area: f32,
+    input: *const f32,
+    output: *mut f32,
+}
+
+impl Pool for AvgForward {
+    #[inline(always)]
+    unsafe fn windows<L: Lanes, const X: usize, const K: usize>(&self, windows: &Windows) {
+        // SAFETY: the contract.
+        unsafe {
+            let mut sums = [L::splat(0.0); X];
+            windows.each::<K>(
+                #[inline(always)]
+                |at| {
+                    for (x, sum) in sums.iter_mut().enumerate() {
+                        *sum = sum.add(L::load(self.input.add(at + x * windows.step)));
+                    }
+                },
+            );
+            for (x, sum) in sums.into_iter().enumerate() {
+                sum.div(L::splat(self.area)).store(self.output.add(windows.output + x * LANES));
+            }
+        }
+    }
+}
+
+struct AvgGrad {
+    /// Whether no element lies in two windows.
+    disjoint: bool,
+    /// Elements of a window, zeros of the padding as well.
+    area: f32,
+    grad_output: *const f32,
+    grad_input: *mut f32,
+}
+
+impl Pool for AvgGrad {
+    #[inline(always)]
+    unsafe fn windows<L: Lanes, const X: usize, const K: usize>(&self, windows: &Windows) {
+        // SAFETY: the contract.
+        unsafe {
+            let mut shares = [L::splat(self.area); X];
+            for (x, share) in shares.iter_mut().enumerate() {
+                *share = L::load(self.grad_output.add(windows.output + x * LANES)).div(*share);
+            }
+            windows.each::<K>(
+                #[inline(always)]
+                |at| {
+                    for (x, &share) in shares.iter().enumerate() {
+                        let to = self.grad_input.add(at + x * windows.step);
+                        if self.disjoint { share.store(to) } else { L::load(to).add(share).store(to) }
+                    }
+                },
+            );
         }
     }
 }
 
 /// # Safety
-/// As for [`max_forward_in`].
+/// As for [`each_window`].
+#[inline(always)]
+unsafe fn max_forward_in<L: Lanes>(sizes: &Sizes, input: *const f32, output: *mut f32) {
+    // SAFETY: passed on to the caller.
+    unsafe { each_window::<L>(sizes, &MaxForward { input, output }) };
+}
+
+/// # Safety
+/// As for [`each_window`].
 #[inline(always)]
 unsafe fn max_grad_in<L: Lanes>(
     sizes: &Sizes,
@@ -235,102 +355,31 @@ unsafe fn max_grad_in<L: Lanes>(
     grad_output: *const f32,
     grad_input: *mut f32,
 ) {
-    let disjoint = is_disjoint(sizes);
-    each_window(
-        sizes,
-        #[inline(always)]
-        |window| {
-            // SAFETY: the window lies in the image of the channel.
-            unsafe {
-                let zero = L::splat(0.0);
-                let largest = L::load(output.add(window.output));
-                // What is left of the gradient: zero once the first maximum has taken it.
-                let mut rest = L::load(grad_output.add(window.output));
-                window.each(
-                    sizes,
-                    #[inline(always)]
-                    |at| {
-                        let element = L::load(input.add(at));
-                        let taken = L::select_eq(element, largest, rest, zero);
-                        rest = L::select_eq(element, largest, zero, rest);
-                        let to = grad_input.add(at);
-                        if disjoint { taken.store(to) } else { L::load(to).add(taken).store(to) }
-                    },
-                );
-            }
-        },
-    );
+    let pool = MaxGrad { disjoint: is_disjoint(sizes), input, output, grad_output, grad_input };
+    // SAFETY: passed on to the caller.
+    unsafe { each_window::<L>(sizes, &pool) };
 }
 
 /// # Safety
-/// As for [`max_forward_in`].
+/// As for [`each_window`].
 #[inline(always)]
 unsafe fn avg_forward_in<L: Lanes>(sizes: &Sizes, input: *const f32, output: *mut f32) {
-    each_windows(
-        sizes,
-        #[inline(always)]
-        // SAFETY: passed on to the caller.
-        |windows| unsafe { avg_forward_of::<L, WINDOWS>(sizes, windows, input, output) },
-        #[inline(always)]
-        // SAFETY: as above.
-        |windows| unsafe { avg_forward_of::<L, 1>(sizes, windows, input, output) },
-    );
+    // SAFETY: passed on to the caller.
+    unsafe { each_window::<L>(sizes, &AvgForward { area: area(sizes), input, output }) };
 }
 
 /// # Safety
-/// As for [`max_forward_of`].
-#[inline(always)]
-unsafe fn avg_forward_of<L: Lanes, const X: usize>(
-    sizes: &Sizes,
-    windows: &Windows,
-    input: *const f32,
-    output: *mut f32,
-) {
-    let step = sizes.stride[1] * LANES;
-    // SAFETY: the windows lie in the image of the channel.
-    unsafe {
-        let area = L::splat((sizes.kernel_size[0] * sizes.kernel_size[1]) as f32);
-        let mut sums = [L::splat(0.0); X];
-        windows.each(
-            sizes,
-            #[inline(always)]
-            |at| {
-                for (x, sum) in sums.iter_mut().enumerate() {
-                    *sum = sum.add(L::load(input.add(at + x * step)));
-                }
-            },
-        );
-        for (x, sum) in sums.into_iter().enumerate() {
-            sum.div(area).store(output.add(windows.output + x * LANES));
-        }
-    }
-}
-
-/// # Safety
-/// As for [`max_forward_in`].
+/// As for [`each_window`].
 #[inline(always)]
 unsafe fn avg_grad_in<L: Lanes>(sizes: &Sizes, grad_output: *const f32, grad_input: *mut f32) {
-    // SAFETY: the set is enabled, by the contract.
-    let area = unsafe { L::splat((sizes.kernel_size[0] * sizes.kernel_size[1]) as f32) };
-    let disjoint = is_disjoint(sizes);
-    each_window(
-        sizes,
-        #[inline(always)]
-        |window| {
-            // SAFETY: the window lies in the image of the channel.
-            unsafe {
-                let share = L::load(grad_output.add(window.output)).div(area);
-                window.each(
-                    sizes,
-                    #[inline(always)]
-                    |at| {
-                        let to = grad_input.add(at);
-                        if disjoint { share.store(to) } else { L::load(to).add(share).store(to) }
-                    },
-                );
-            }
-        },
-    );
+    let pool = AvgGrad { disjoint: is_disjoint(sizes), area: area(sizes), grad_output, grad_input };
+    // SAFETY: passed on to the caller.
+    unsafe { each_window::<L>(sizes, &pool) };
+}
+
+/// Elements of a window.
+fn area(sizes: &Sizes) -> f32 {
+    (sizes.kernel_size[0] * sizes.kernel_size[1]) as f32
 }
 
 instantiate!(unsafe fn max_forward_on = max_forward_in(sizes: &Sizes, input: *const f32, output: *mut f32));

@@ -1,7 +1,8 @@
-//! The operations of graven. Everything about one operation stands in one folder: its documentation, its shape rule and
-//! gradient rule (`mod.rs`), and its CPU kernel (`cpu.rs`).
+//! The operations of graven. Everything about one operation stands in one folder: its documentation and the sizes that its
+//! kernels take (`mod.rs`), its shape rule and gradient rule (`op.rs`), and its CPU kernel (`cpu.rs`).
 //!
-//! Without features the crate holds definitions only, which is what the compiler links; the feature `cpu` adds the kernels.
+//! The feature `definitions` is what the compiler links, the feature `cpu` (the kernels) what programs do: neither compiles the
+//! other's part.
 
 /// Samples that stand side by side in the `samples` layout, and the number of samples in a tile.
 ///
@@ -18,9 +19,11 @@ pub const WIDE: usize = 64;
 pub const FEW: usize = 4;
 
 pub mod dim;
+#[cfg(feature = "definitions")]
 pub mod op;
 
 pub mod cuda;
+#[cfg(feature = "definitions")]
 pub mod pointwise;
 
 pub mod argmax;
@@ -36,8 +39,11 @@ pub mod softmax;
 
 pub mod rng;
 
+#[cfg(feature = "definitions")]
 pub mod arguments;
+#[cfg(feature = "definitions")]
 pub mod functions;
+#[cfg(feature = "definitions")]
 pub mod layers;
 
 #[cfg(feature = "cpu")]

@@ -2,9 +2,9 @@
 //!
 //! # How to add one
 //!
-//! A pointwise operation is one row in [`pointwise`](crate::pointwise). A structured one is a folder with `mod.rs` (a type
-//! that implements [`Op`]), `cpu.rs` (its kernels), `cuda.cu` (its device functions) and one line in `lib.rs`; what users call is one row in
-//! [`functions`](crate::functions). Nothing in the compiler changes: its passes ask the operation.
+//! A pointwise operation is one row in [`pointwise`](crate::pointwise). A structured one is a folder with `mod.rs` (the
+//! sizes that its kernels take), `op.rs` (a type that implements [`Op`]), `cpu.rs` (its kernels), `cuda.cu` (its device functions)
+//! and one line in `lib.rs`; what users call is one row in [`functions`](crate::functions). Nothing in the compiler changes: its passes ask the operation.
 //!
 //! # The kernel contract
 //!

@@ -11,6 +11,7 @@ use std::arch::x86_64::*;
 #[cfg(target_arch = "aarch64")]
 use std::arch::aarch64::*;
 
+use super::math;
 use crate::LANES;
 
 /// The arithmetic that a vector of lanes and a single f32 share, so that a formula of [`math`](super::math) is written once.
@@ -49,6 +50,9 @@ pub(crate) trait Lanes: Arithmetic {
     /// Rows and (in vectors of 16) columns of the register tile of a matrix product; output channels and kernel elements in
     /// the weight gradient of a convolution.
     const TILE: [usize; 2];
+    /// Whether long formulas become functions of their own: without vectors a call costs nothing beside them, and each copy of
+    /// them takes the compiler as long as a kernel.
+    const OUT_OF_LINE: bool = false;
 
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
@@ -98,6 +102,20 @@ pub(crate) trait Lanes: Arithmetic {
         // SAFETY: the array has 16 floats; the set is enabled (the trait's contract).
         unsafe { self.store(array.as_mut_ptr()) };
         array
+    }
+
+    /// e^self.
+    #[inline(always)]
+    unsafe fn exp(self) -> Self {
+        // SAFETY: the trait's contract.
+        unsafe { math::exp_of(self) }
+    }
+
+    /// The natural logarithm.
+    #[inline(always)]
+    unsafe fn log(self) -> Self {
+        // SAFETY: the trait's contract.
+        unsafe { math::log_of(self) }
     }
 
     /// The sum of the lanes.
@@ -209,6 +227,12 @@ impl Portable {
         self
     }
 
+    /// `f` of every lane, out of line.
+    #[inline(never)]
+    fn each(self, f: fn(f32) -> f32) -> Portable {
+        Portable(self.0.map(f))
+    }
+
     /// `yes` where `condition` of the lanes of `lhs` and `rhs` holds, else `no`.
     #[inline(always)]
     fn choose(lhs: Self, rhs: Self, yes: Self, mut no: Self, condition: impl Fn(f32, f32) -> bool) -> Self {
@@ -264,6 +288,14 @@ impl Lanes for Portable {
     const VALUES_TILE: [usize; 2] = [2, 1];
     const VECTOR_TILE: usize = 2;
     const TILE: [usize; 2] = [2, 1];
+    const OUT_OF_LINE: bool = true;
+
+    unsafe fn exp(self) -> Self {
+        self.each(math::exp)
+    }
+    unsafe fn log(self) -> Self {
+        self.each(math::log)
+    }
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {

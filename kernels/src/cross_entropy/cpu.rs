@@ -2,7 +2,7 @@
 
 use crate::LANES;
 use crate::cpu::lanes::Lanes;
-use crate::cpu::math::{self, exp_of, log_of};
+use crate::cpu::math;
 use crate::cpu::{Context, instantiate, walk};
 use crate::softmax::{Axis, Columns, Row, each_columns};
 
@@ -85,7 +85,7 @@ unsafe fn forward_in<L: Lanes>(axis: &Axis, logits: *const f32, labels: *const i
                     let class = class(*labels.add(row + i), axis.size);
                     *picked = class.map_or(f32::NAN, |class| *logits.add(class * axis.inner + i));
                 }
-                let losses = log_of(sum).sub(L::load(picked.as_ptr()).sub(largest));
+                let losses = sum.log().sub(L::load(picked.as_ptr()).sub(largest));
                 Columns { size: 1, ..columns }.store(losses, output.add(row), 0);
             }
         },
@@ -115,7 +115,7 @@ unsafe fn grad_in<L: Lanes>(
                     logits,
                     #[inline(always)]
                     |a, n, x: L| {
-                        exp_of(x.sub(largest)).div(sum).mul(factor).store_first(grad_logits.add(a), n);
+                        x.sub(largest).exp().div(sum).mul(factor).store_first(grad_logits.add(a), n);
                     },
                 );
                 if let Some(class) = class {
@@ -142,7 +142,7 @@ unsafe fn grad_in<L: Lanes>(
                 }
                 let factor = L::load(grads.as_ptr());
                 for a in 0..axis.size {
-                    let power = exp_of(columns.load::<L>(logits, a).sub(largest));
+                    let power = columns.load::<L>(logits, a).sub(largest).exp();
                     columns.store(power.div(sum).mul(factor), grad_logits, a);
                 }
                 for (i, class) in classes.into_iter().enumerate() {

@@ -3,7 +3,7 @@
 use super::Axis;
 use crate::LANES;
 use crate::cpu::lanes::Lanes;
-use crate::cpu::math::{self, exp_of, log_of};
+use crate::cpu::math;
 use crate::cpu::{Context, instantiate, walk};
 
 /// e^x / Σ e^x along the axis. input, output [outer, size, inner].
@@ -78,7 +78,7 @@ impl Columns {
             }
             let mut sum = L::splat(0.0);
             for a in 0..self.size {
-                sum = sum.add(exp_of(self.load::<L>(from, a).sub(largest)));
+                sum = sum.add(self.load::<L>(from, a).sub(largest).exp());
             }
             (largest, sum)
         }
@@ -148,7 +148,7 @@ impl Row {
             self.each(
                 from,
                 #[inline(always)]
-                |_, _, x: L| sum = sum.add(exp_of(x.sub(L::splat(largest)))),
+                |_, _, x: L| sum = sum.add(x.sub(L::splat(largest)).exp()),
             );
             (largest, sum.sum())
         }
@@ -170,7 +170,7 @@ unsafe fn softmax_in<L: Lanes>(axis: &Axis, input: *const f32, output: *mut f32)
                     from,
                     #[inline(always)]
                     |a, n, x: L| {
-                        exp_of(x.sub(L::splat(largest))).div(L::splat(sum)).store_first(to.add(a), n);
+                        x.sub(L::splat(largest)).exp().div(L::splat(sum)).store_first(to.add(a), n);
                     },
                 );
             }
@@ -191,7 +191,7 @@ unsafe fn softmax_in<L: Lanes>(axis: &Axis, input: *const f32, output: *mut f32)
                 }
                 let mut sum = L::splat(0.0);
                 for a in 0..columns.size {
-                    let power = exp_of(columns.load::<L>(from, a).sub(largest));
+                    let power = columns.load::<L>(from, a).sub(largest).exp();
                     columns.store(power, to, a);
                     sum = sum.add(power);
                 }
@@ -232,7 +232,7 @@ unsafe fn log_softmax_in<L: Lanes>(axis: &Axis, input: *const f32, output: *mut 
             unsafe {
                 let (from, to) = (input.add(offset), output.add(offset));
                 let (largest, sum) = columns.statistics::<L>(from);
-                let log = log_of(sum);
+                let log = sum.log();
                 for a in 0..columns.size {
                     columns.store(columns.load::<L>(from, a).sub(largest).sub(log), to, a);
                 }

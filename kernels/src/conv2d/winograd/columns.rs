@@ -9,7 +9,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::strip::{Strip, rows_in};
-use super::transform::{Coefficients, Eight, Points, Six, Transform, Values};
+use super::transform::{Coefficients, Eight, Points, Six, Values, apply};
 use super::{Side, sides};
 use crate::LANES;
 use crate::conv2d::Sizes;
@@ -239,7 +239,7 @@ unsafe fn output_tile<L, P, const R: usize, const N: usize, const M: usize, cons
             for i in 0..N {
                 column[i] = sums[i][x];
             }
-            let result: [L; M] = Coefficients::<P>::of(column);
+            let result: [L; M] = apply::<Coefficients<P>, L, _, _>(column);
             for (y, value) in result.into_iter().enumerate() {
                 if y < rows {
                     value.store(output.add(y * walk.outputs.row() + x * LANES));
@@ -427,7 +427,7 @@ unsafe fn weight_columns<
                     *taken = L::load(grad_output.add(y * walk.outputs.row() + x * LANES));
                 }
             }
-            gradients[x] = Values::<P>::of(taken);
+            gradients[x] = apply::<Values<P>, L, _, _>(taken);
         }
         for v in 0..V {
             let i = (FIRST + v) % N;
@@ -456,7 +456,7 @@ unsafe fn kernel_in<L: Lanes, P: Points<N>, const R: usize, const N: usize>(weig
             for (row, weight) in rows.iter_mut().zip(weight.chunks_exact(R)) {
                 *row = L::load_first(weight.as_ptr(), R, 0.0);
             }
-            for (i, value) in Values::<P>::of(rows).into_iter().enumerate() {
+            for (i, value) in apply::<Values<P>, L, _, _>(rows).into_iter().enumerate() {
                 value.mul(L::splat(P::SCALES[i])).store_first(to.add((pair * N + i) * R), R);
             }
         }
@@ -483,7 +483,7 @@ unsafe fn kernel_out<L: Lanes, P: Points<N>, const R: usize, const N: usize>(
             for (i, value) in values.iter_mut().enumerate() {
                 *value = L::load_first(from.add(i * R), R, 0.0).mul(L::splat(P::SCALES[i]));
             }
-            let rows: [L; R] = Coefficients::<P>::of(values);
+            let rows: [L; R] = apply::<Coefficients<P>, L, _, _>(values);
             for (row, weight) in rows.into_iter().zip(weight.chunks_exact_mut(R)) {
                 let row = if adds { row.add(L::load_first(weight.as_ptr(), R, 0.0)) } else { row };
                 row.store_first(weight.as_mut_ptr(), R);

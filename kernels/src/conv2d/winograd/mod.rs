@@ -23,7 +23,7 @@ mod transform;
 mod weight;
 
 use strip::{Rows, Strip, rows_in, rows_out};
-use transform::{Coefficients, Eight, Six, Transform, Values, Window, WindowBack};
+use transform::{Coefficients, Eight, Six, Transform, Values, Window, WindowBack, apply};
 pub(super) use weight::grad_weight;
 use weight::weight_values;
 
@@ -234,7 +234,7 @@ unsafe fn columns_in<L: Lanes, T: Transform<A, N>, const A: usize, const N: usiz
                 for (a, taken) in taken.iter_mut().enumerate() {
                     *taken = L::load(from.add(a * LANES));
                 }
-                for (j, value) in T::of(taken).into_iter().enumerate() {
+                for (j, value) in apply::<T, L, _, _>(taken).into_iter().enumerate() {
                     value.store(to.add(j * plane));
                 }
                 to = to.add(LANES);
@@ -267,7 +267,7 @@ unsafe fn columns_out<L: Lanes, T: Transform<N, B>, const N: usize, const B: usi
                 for (j, taken) in taken.iter_mut().enumerate() {
                     *taken = L::load(from.add(j * plane));
                 }
-                let mut result = T::of(taken);
+                let mut result = apply::<T, L, _, _>(taken);
                 let to = to.add((line * span + t * M) * LANES);
                 for b in 0..B {
                     if b + M < B {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Side;
-use super::transform::{Coefficients, Eight, Six, Transform, Values, Window, WindowBack};
+use super::transform::{Coefficients, Eight, Six, Transform, Values, Window, WindowBack, apply};
 use crate::LANES;
 use crate::cpu::instantiate;
 use crate::cpu::lanes::Lanes;
@@ -140,7 +140,7 @@ unsafe fn line_in<L: Lanes, T: Transform<A, N>, const A: usize, const N: usize, 
                     *taken = L::load(image.wrapping_add(a * strip.side.row() + x * LANES));
                 }
             }
-            for (i, value) in T::of(taken).into_iter().enumerate() {
+            for (i, value) in apply::<T, L, _, _>(taken).into_iter().enumerate() {
                 value.store(to.add(i * strip.floats[0] + x * LANES));
             }
         }
@@ -208,7 +208,7 @@ unsafe fn line_out<L, T, const N: usize, const B: usize, const M: usize, const E
             for (i, taken) in taken.iter_mut().enumerate() {
                 *taken = L::load(from.add(i * strip.floats[0] + x * LANES));
             }
-            for (b, value) in T::of(taken).into_iter().enumerate() {
+            for (b, value) in apply::<T, L, _, _>(taken).into_iter().enumerate() {
                 if !EDGE || ((row + b as isize) as usize) < strip.side.size[0] {
                     let to = image.wrapping_add(b * strip.side.row() + x * LANES);
                     let value = if B > M { L::load(to).add(value) } else { value };

@@ -162,6 +162,24 @@ pub(super) trait Transform<const A: usize, const B: usize> {
     unsafe fn of<L: Lanes>(from: [L; A]) -> [L; B];
 }
 
+/// [`Transform::of`], out of line where the set wants that.
+///
+/// # Safety
+/// The set of `L` is enabled.
+#[inline(always)]
+pub(super) unsafe fn apply<T: Transform<A, B>, L: Lanes, const A: usize, const B: usize>(from: [L; A]) -> [L; B] {
+    // SAFETY: passed on.
+    unsafe { if L::OUT_OF_LINE { out_of_line::<T, L, A, B>(from) } else { T::of(from) } }
+}
+
+/// # Safety
+/// As for [`apply`].
+#[inline(never)]
+unsafe fn out_of_line<T: Transform<A, B>, L: Lanes, const A: usize, const B: usize>(from: [L; A]) -> [L; B] {
+    // SAFETY: passed on.
+    unsafe { T::of(from) }
+}
+
 /// Bᵀ.
 pub(super) struct Window<P>(PhantomData<P>);
 

@@ -3,7 +3,7 @@
 // A tile is indexed by channel and position, which reads better than zips of zips.
 #![allow(clippy::needless_range_loop)]
 
-use super::transform::{Coefficients, Eight, Points, Six, Transform, Values, Window};
+use super::transform::{Coefficients, Eight, Points, Six, Values, Window, apply};
 use super::{Block, Walk, columns_in, rows_in, sides, tiling};
 use crate::LANES;
 use crate::conv2d::Sizes;
@@ -80,12 +80,12 @@ unsafe fn kernel_in<L: Lanes, P: Points<N>, const R: usize, const N: usize>(
                 for y in 0..R {
                     column[y] = elements[y * R + x];
                 }
-                for (i, value) in Values::<P>::of(column).into_iter().enumerate() {
+                for (i, value) in apply::<Values<P>, L, _, _>(column).into_iter().enumerate() {
                     rows[i][x] = value.mul(L::splat(P::SCALES[i]));
                 }
             }
             for (i, row) in rows.into_iter().enumerate() {
-                for (j, value) in Values::<P>::of(row).into_iter().enumerate() {
+                for (j, value) in apply::<Values<P>, L, _, _>(row).into_iter().enumerate() {
                     value.mul(L::splat(P::SCALES[j])).store_up_to(to.add((i * N + j) * pairs + first), n);
                 }
             }
@@ -130,7 +130,7 @@ unsafe fn kernel_out<L: Lanes, P: Points<N>, const R: usize, const N: usize>(
                     let from = from.add((i * N + j) * pairs + first);
                     *value = L::load_up_to(from, n).mul(L::splat(P::SCALES[i] * P::SCALES[j]));
                 }
-                rows[i] = Coefficients::<P>::of(row);
+                rows[i] = apply::<Coefficients<P>, L, _, _>(row);
             }
             let mut elements = [L::splat(0.0); MOST_ELEMENTS];
             for x in 0..R {
@@ -138,7 +138,7 @@ unsafe fn kernel_out<L: Lanes, P: Points<N>, const R: usize, const N: usize>(
                 for i in 0..N {
                     column[i] = rows[i][x];
                 }
-                for (y, element) in <Coefficients<P> as Transform<N, R>>::of(column).into_iter().enumerate() {
+                for (y, element) in apply::<Coefficients<P>, L, N, R>(column).into_iter().enumerate() {
                     elements[y * R + x] = element;
                 }
             }

@@ -33,7 +33,9 @@ const _: () = {
         /// `t`, [1, 28, 28, 16].
         const T: graven::Range = 55296..67840;
         /// Scratch memory of `conv1`.
-        const CONV1_SCRATCH: graven::Range = 67840..67990;
+        const CONV1_SCRATCH: graven::Range = 67840..71424;
+        /// What `conv1` keeps from tile to tile.
+        const CONV1_KEPT: graven::Range = 87552..87792;
         /// `conv1`, [6, 24, 24, 16].
         const CONV1: graven::Range = 0..55296;
         /// `max_pool2d`, [6, 12, 12, 16].
@@ -41,9 +43,11 @@ const _: () = {
         /// `relu`, [6, 12, 12, 16].
         const RELU: graven::Range = 69120..82944;
         /// Scratch memory of `conv2`.
-        const CONV2_SCRATCH: graven::Range = 0..57344;
+        const CONV2_SCRATCH: graven::Range = 0..52736;
+        /// What `conv2` keeps from tile to tile.
+        const CONV2_KEPT: graven::Range = 82944..87552;
         /// `conv2`, [12, 8, 8, 16].
-        const CONV2: graven::Range = 82944..95232;
+        const CONV2: graven::Range = 52736..65024;
         /// `max_pool2d`, [12, 4, 4, 16].
         const MAX_POOL2D_2: graven::Range = 0..3072;
         /// `relu`, [12, 4, 4, 16].
@@ -224,9 +228,9 @@ const _: () = {
         fn tile_of_samples(tile: &mut graven::Tile<'_>) {
             tile.load_samples(0, T, 784);
             /// `conv1`: conv2d, [N, 1, 28, 28] and [6, 1, 5, 5] -> [N, 6, 24, 24], 86400 multiply-adds a sample.
-            let [t, conv1_scratch, conv1] = graven::disjoint(
+            let [t, conv1_scratch, conv1_kept, conv1] = graven::disjoint(
                 tile.floats,
-                [T, CONV1_SCRATCH, CONV1],
+                [T, CONV1_SCRATCH, CONV1_KEPT, CONV1],
             );
             kernels::conv2d::forward(
                 &tile.cx,
@@ -235,6 +239,7 @@ const _: () = {
                 &tile.parameters[CONV1_WEIGHT],
                 conv1,
                 conv1_scratch,
+                conv1_kept,
             );
             /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
             let [conv1, max_pool2d] = graven::disjoint(tile.floats, [CONV1, MAX_POOL2D]);
@@ -249,9 +254,9 @@ const _: () = {
                 relu_formula(),
             );
             /// `conv2`: conv2d, [N, 6, 12, 12] and [12, 6, 5, 5] -> [N, 12, 8, 8], 115200 multiply-adds a sample.
-            let [relu, conv2_scratch, conv2] = graven::disjoint(
+            let [relu, conv2_scratch, conv2_kept, conv2] = graven::disjoint(
                 tile.floats,
-                [RELU, CONV2_SCRATCH, CONV2],
+                [RELU, CONV2_SCRATCH, CONV2_KEPT, CONV2],
             );
             kernels::conv2d::forward(
                 &tile.cx,
@@ -260,6 +265,7 @@ const _: () = {
                 &tile.parameters[CONV2_WEIGHT],
                 conv2,
                 conv2_scratch,
+                conv2_kept,
             );
             /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
             let [conv2, max_pool2d_2] = graven::disjoint(
@@ -576,7 +582,7 @@ const _: () = {
                             int_results: &[],
                             tile: graven::TilePlan {
                                 samples: 16,
-                                floats: 95232,
+                                floats: 87792,
                                 ints: 0,
                                 steps: &[tile_of_samples],
                             },
@@ -607,7 +613,9 @@ const _: () = {
         /// `images`, [1, 28, 28, 16].
         const IMAGES: graven::Range = 55296..67840;
         /// Scratch memory of `conv1`.
-        const CONV1_SCRATCH: graven::Range = 67840..67990;
+        const CONV1_SCRATCH: graven::Range = 67840..71424;
+        /// What `conv1` keeps from tile to tile.
+        const CONV1_KEPT: graven::Range = 87552..87792;
         /// `conv1`, [6, 24, 24, 16].
         const CONV1: graven::Range = 0..55296;
         /// `max_pool2d`, [6, 12, 12, 16].
@@ -615,9 +623,11 @@ const _: () = {
         /// `relu`, [6, 12, 12, 16].
         const RELU: graven::Range = 69120..82944;
         /// Scratch memory of `conv2`.
-        const CONV2_SCRATCH: graven::Range = 0..57344;
+        const CONV2_SCRATCH: graven::Range = 0..52736;
+        /// What `conv2` keeps from tile to tile.
+        const CONV2_KEPT: graven::Range = 82944..87552;
         /// `conv2`, [12, 8, 8, 16].
-        const CONV2: graven::Range = 82944..95232;
+        const CONV2: graven::Range = 52736..65024;
         /// `max_pool2d`, [12, 4, 4, 16].
         const MAX_POOL2D_2: graven::Range = 0..3072;
         /// `relu`, [12, 4, 4, 16].
@@ -781,9 +791,9 @@ const _: () = {
         fn tile_of_samples(tile: &mut graven::Tile<'_>) {
             tile.load_samples(0, IMAGES, 784);
             /// `conv1`: conv2d, [N, 1, 28, 28] and [6, 1, 5, 5] -> [N, 6, 24, 24], 86400 multiply-adds a sample.
-            let [images, conv1_scratch, conv1] = graven::disjoint(
+            let [images, conv1_scratch, conv1_kept, conv1] = graven::disjoint(
                 tile.floats,
-                [IMAGES, CONV1_SCRATCH, CONV1],
+                [IMAGES, CONV1_SCRATCH, CONV1_KEPT, CONV1],
             );
             kernels::conv2d::forward(
                 &tile.cx,
@@ -792,6 +802,7 @@ const _: () = {
                 &tile.parameters[CONV1_WEIGHT],
                 conv1,
                 conv1_scratch,
+                conv1_kept,
             );
             /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
             let [conv1, max_pool2d] = graven::disjoint(tile.floats, [CONV1, MAX_POOL2D]);
@@ -806,9 +817,9 @@ const _: () = {
                 relu_formula(),
             );
             /// `conv2`: conv2d, [N, 6, 12, 12] and [12, 6, 5, 5] -> [N, 12, 8, 8], 115200 multiply-adds a sample.
-            let [relu, conv2_scratch, conv2] = graven::disjoint(
+            let [relu, conv2_scratch, conv2_kept, conv2] = graven::disjoint(
                 tile.floats,
-                [RELU, CONV2_SCRATCH, CONV2],
+                [RELU, CONV2_SCRATCH, CONV2_KEPT, CONV2],
             );
             kernels::conv2d::forward(
                 &tile.cx,
@@ -817,6 +828,7 @@ const _: () = {
                 &tile.parameters[CONV2_WEIGHT],
                 conv2,
                 conv2_scratch,
+                conv2_kept,
             );
             /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
             let [conv2, max_pool2d_2] = graven::disjoint(
@@ -1079,7 +1091,7 @@ const _: () = {
                             ],
                             tile: graven::TilePlan {
                                 samples: 16,
-                                floats: 95232,
+                                floats: 87792,
                                 ints: 32,
                                 steps: &[tile_of_samples],
                             },
@@ -1127,77 +1139,85 @@ const _: () = {
         /// The sum of `conv1_grad` over samples, [6, 1, 5, 5].
         const CONV1_GRAD_SUM_2: graven::Range = 32912..33062;
         /// `images`, [1, 28, 28, 16].
-        const IMAGES: graven::Range = 167936..180480;
+        const IMAGES: graven::Range = 165888..178432;
         /// Scratch memory of `conv1`.
-        const CONV1_SCRATCH: graven::Range = 0..150;
+        const CONV1_SCRATCH: graven::Range = 55296..58880;
+        /// What `conv1` keeps from tile to tile.
+        const CONV1_KEPT: graven::Range = 187648..187888;
         /// `conv1`, [6, 24, 24, 16].
-        const CONV1: graven::Range = 57344..112640;
+        const CONV1: graven::Range = 0..55296;
         /// `max_pool2d`, [6, 12, 12, 16].
-        const MAX_POOL2D: graven::Range = 112640..126464;
+        const MAX_POOL2D: graven::Range = 110592..124416;
         /// `relu`, [6, 12, 12, 16].
-        const RELU: graven::Range = 126464..140288;
+        const RELU: graven::Range = 124416..138240;
         /// Scratch memory of `conv2`.
-        const CONV2_SCRATCH: graven::Range = 0..57344;
+        const CONV2_SCRATCH: graven::Range = 55296..108032;
+        /// What `conv2` keeps from tile to tile.
+        const CONV2_KEPT: graven::Range = 178432..183040;
         /// `conv2`, [12, 8, 8, 16].
-        const CONV2: graven::Range = 140288..152576;
+        const CONV2: graven::Range = 138240..150528;
         /// `max_pool2d`, [12, 4, 4, 16].
-        const MAX_POOL2D_2: graven::Range = 0..3072;
+        const MAX_POOL2D_2: graven::Range = 55296..58368;
         /// `relu`, [12, 4, 4, 16].
-        const RELU_2: graven::Range = 3072..6144;
+        const RELU_2: graven::Range = 58368..61440;
         /// `relu`, [16, 12, 4, 4].
-        const RELU_ROWS: graven::Range = 6144..9216;
+        const RELU_ROWS: graven::Range = 61440..64512;
         /// `fc1`, [16, 120].
-        const FC1_ROWS: graven::Range = 3072..4992;
+        const FC1_ROWS: graven::Range = 58368..60288;
         /// `relu`, [16, 120].
-        const RELU_ROWS_2: graven::Range = 9216..11136;
+        const RELU_ROWS_2: graven::Range = 64512..66432;
         /// `fc2`, [16, 60].
-        const FC2_ROWS: graven::Range = 3072..4032;
+        const FC2_ROWS: graven::Range = 58368..59328;
         /// `relu`, [16, 60].
-        const RELU_ROWS_3: graven::Range = 4032..4992;
+        const RELU_ROWS_3: graven::Range = 59328..60288;
         /// `out`, [16, 10].
-        const OUT_ROWS: graven::Range = 3072..3232;
+        const OUT_ROWS: graven::Range = 58368..58528;
         /// `out`, [16, 10].
-        const OUT_ROWS_2: graven::Range = 3232..3392;
+        const OUT_ROWS_2: graven::Range = 58528..58688;
         /// `out`, [10, 16].
-        const OUT: graven::Range = 3072..3232;
+        const OUT: graven::Range = 58368..58528;
         /// `labels`, [16].
         const LABELS: graven::Range = 0..16;
         /// `cross_entropy`, [16].
-        const CROSS_ENTROPY: graven::Range = 3392..3408;
+        const CROSS_ENTROPY: graven::Range = 58688..58704;
         /// `correct`, [16].
         const CORRECT_ROWS: graven::Range = 16..32;
         /// `labels`, [16].
         const LABELS_ROWS: graven::Range = 32..48;
         /// `cross_entropy_grad`, [16].
-        const CROSS_ENTROPY_GRAD: graven::Range = 3392..3408;
+        const CROSS_ENTROPY_GRAD: graven::Range = 58688..58704;
         /// `cross_entropy_grad`, [10, 16].
-        const CROSS_ENTROPY_GRAD_2: graven::Range = 3232..3392;
+        const CROSS_ENTROPY_GRAD_2: graven::Range = 58528..58688;
         /// `cross_entropy_grad`, [16, 10].
-        const CROSS_ENTROPY_GRAD_ROWS: graven::Range = 4992..5152;
+        const CROSS_ENTROPY_GRAD_ROWS: graven::Range = 60288..60448;
         /// `out_grad`, [16, 60].
-        const OUT_GRAD_ROWS: graven::Range = 3072..4032;
+        const OUT_GRAD_ROWS: graven::Range = 58368..59328;
         /// `relu_grad`, [16, 60].
-        const RELU_GRAD_ROWS: graven::Range = 4992..5952;
+        const RELU_GRAD_ROWS: graven::Range = 60288..61248;
         /// `fc2_grad`, [16, 120].
-        const FC2_GRAD_ROWS: graven::Range = 3072..4992;
+        const FC2_GRAD_ROWS: graven::Range = 58368..60288;
         /// `relu_grad`, [16, 120].
-        const RELU_GRAD_ROWS_2: graven::Range = 11136..13056;
+        const RELU_GRAD_ROWS_2: graven::Range = 66432..68352;
         /// `fc1_grad`, [16, 192].
-        const FC1_GRAD_ROWS: graven::Range = 3072..6144;
+        const FC1_GRAD_ROWS: graven::Range = 58368..61440;
         /// `relu_grad`, [16, 12, 4, 4].
-        const RELU_GRAD_ROWS_3: graven::Range = 9216..12288;
+        const RELU_GRAD_ROWS_3: graven::Range = 64512..67584;
         /// `relu_grad`, [12, 4, 4, 16].
-        const RELU_GRAD: graven::Range = 3072..6144;
+        const RELU_GRAD: graven::Range = 58368..61440;
         /// `max_pool2d_grad`, [12, 8, 8, 16].
-        const MAX_POOL2D_GRAD: graven::Range = 154112..166400;
+        const MAX_POOL2D_GRAD: graven::Range = 152064..164352;
         /// Scratch memory of `conv2_grad`.
-        const CONV2_GRAD_SCRATCH: graven::Range = 0..57344;
+        const CONV2_GRAD_SCRATCH: graven::Range = 55296..108032;
+        /// What `conv2_grad` keeps from tile to tile.
+        const CONV2_GRAD_KEPT: graven::Range = 183040..187648;
         /// `conv2_grad`, [6, 12, 12, 16].
-        const CONV2_GRAD: graven::Range = 140288..154112;
+        const CONV2_GRAD: graven::Range = 138240..152064;
         /// `relu_grad`, [6, 12, 12, 16].
-        const RELU_GRAD_2: graven::Range = 154112..167936;
+        const RELU_GRAD_2: graven::Range = 152064..165888;
         /// `max_pool2d_grad`, [6, 24, 24, 16].
-        const MAX_POOL2D_GRAD_2: graven::Range = 0..55296;
+        const MAX_POOL2D_GRAD_2: graven::Range = 55296..110592;
+        /// Scratch memory of `conv1_grad`.
+        const CONV1_GRAD_SCRATCH: graven::Range = 0..7664;
         /// Parameter `conv1.weight`, [6, 1, 5, 5].
         const CONV1_WEIGHT: graven::Range = 0..150;
         const CONV1_SIZES: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
@@ -1418,9 +1438,9 @@ const _: () = {
             let N = tile.symbols[0];
             tile.load_samples(0, IMAGES, 784);
             /// `conv1`: conv2d, [N, 1, 28, 28] and [6, 1, 5, 5] -> [N, 6, 24, 24], 86400 multiply-adds a sample.
-            let [images, conv1_scratch, conv1] = graven::disjoint(
+            let [images, conv1_scratch, conv1_kept, conv1] = graven::disjoint(
                 tile.floats,
-                [IMAGES, CONV1_SCRATCH, CONV1],
+                [IMAGES, CONV1_SCRATCH, CONV1_KEPT, CONV1],
             );
             kernels::conv2d::forward(
                 &tile.cx,
@@ -1429,6 +1449,7 @@ const _: () = {
                 &tile.parameters[CONV1_WEIGHT],
                 conv1,
                 conv1_scratch,
+                conv1_kept,
             );
             /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
             let [conv1, max_pool2d] = graven::disjoint(tile.floats, [CONV1, MAX_POOL2D]);
@@ -1443,9 +1464,9 @@ const _: () = {
                 relu_formula(),
             );
             /// `conv2`: conv2d, [N, 6, 12, 12] and [12, 6, 5, 5] -> [N, 12, 8, 8], 115200 multiply-adds a sample.
-            let [relu, conv2_scratch, conv2] = graven::disjoint(
+            let [relu, conv2_scratch, conv2_kept, conv2] = graven::disjoint(
                 tile.floats,
-                [RELU, CONV2_SCRATCH, CONV2],
+                [RELU, CONV2_SCRATCH, CONV2_KEPT, CONV2],
             );
             kernels::conv2d::forward(
                 &tile.cx,
@@ -1454,6 +1475,7 @@ const _: () = {
                 &tile.parameters[CONV2_WEIGHT],
                 conv2,
                 conv2_scratch,
+                conv2_kept,
             );
             /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
             let [conv2, max_pool2d_2] = graven::disjoint(
@@ -1797,9 +1819,9 @@ const _: () = {
                 max_pool2d_grad,
             );
             /// `conv2_grad`: conv2d_grad_input, [N, 12, 8, 8] and [12, 6, 5, 5] -> [N, 6, 12, 12], 115200 multiply-adds a sample.
-            let [max_pool2d_grad, conv2_grad_scratch, conv2_grad] = graven::disjoint(
+            let [max_pool2d_grad, conv2_grad_scratch, conv2_grad_kept, conv2_grad] = graven::disjoint(
                 tile.floats,
-                [MAX_POOL2D_GRAD, CONV2_GRAD_SCRATCH, CONV2_GRAD],
+                [MAX_POOL2D_GRAD, CONV2_GRAD_SCRATCH, CONV2_GRAD_KEPT, CONV2_GRAD],
             );
             kernels::conv2d::grad_input(
                 &tile.cx,
@@ -1808,6 +1830,7 @@ const _: () = {
                 &tile.parameters[CONV2_WEIGHT],
                 conv2_grad,
                 conv2_grad_scratch,
+                conv2_grad_kept,
             );
             /// `conv2_grad`: conv2d_grad_weight, [N, 12, 8, 8] and [N, 6, 12, 12] -> [12, 6, 5, 5], 115200 multiply-adds a sample.
             let [relu, max_pool2d_grad] = graven::disjoint(
@@ -1856,9 +1879,9 @@ const _: () = {
                 max_pool2d_grad_2,
             );
             /// `conv1_grad`: conv2d_grad_weight, [N, 6, 24, 24] and [N, 1, 28, 28] -> [6, 1, 5, 5], 86400 multiply-adds a sample.
-            let [images, max_pool2d_grad_2] = graven::disjoint(
+            let [images, max_pool2d_grad_2, conv1_grad_scratch] = graven::disjoint(
                 tile.floats,
-                [IMAGES, MAX_POOL2D_GRAD_2],
+                [IMAGES, MAX_POOL2D_GRAD_2, CONV1_GRAD_SCRATCH],
             );
             kernels::conv2d::grad_weight(
                 &tile.cx,
@@ -1866,7 +1889,7 @@ const _: () = {
                 max_pool2d_grad_2,
                 images,
                 &mut tile.sums[CONV1_GRAD_SUM_2],
-                &mut [],
+                conv1_grad_scratch,
             );
         }
         /// Operations of stage 1 on complete tensors.
@@ -2031,7 +2054,7 @@ const _: () = {
                             ],
                             tile: graven::TilePlan {
                                 samples: 16,
-                                floats: 180480,
+                                floats: 187888,
                                 ints: 48,
                                 steps: &[tile_of_samples],
                             },

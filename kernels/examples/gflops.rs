@@ -68,9 +68,10 @@ fn conv(isa: Isa, channels: [usize; 2], kernel_size: usize, padding: usize, size
     let mut output = ramp(outputs);
     let gflop = (2 * outputs * channels[0] * kernel_size * kernel_size) as f64 * 1e-9;
     let mut scratch = ramp(sizes.scratch().max(sizes.grad_weight_scratch()));
-    let forward = seconds(|| conv2d::forward(&cx, &sizes, &input, &weight, &mut output, &mut scratch));
+    let mut kept = ramp(sizes.kept());
+    let forward = seconds(|| conv2d::forward(&cx, &sizes, &input, &weight, &mut output, &mut scratch, &mut kept));
     let grad_weight = seconds(|| conv2d::grad_weight(&cx, &sizes, &output, &input, &mut weight, &mut scratch));
-    let grad_input = seconds(|| conv2d::grad_input(&cx, &sizes, &output, &weight, &mut input, &mut scratch));
+    let grad_input = seconds(|| conv2d::grad_input(&cx, &sizes, &output, &weight, &mut input, &mut scratch, &mut kept));
     println!(
         "{:>9} conv2d {:>2} -> {:>2} k{kernel_size} p{padding} {size}x{size}: forward {:6.1}, grad_input {:6.1}, grad_weight {:6.1} GFLOP/s",
         isa.name(),

@@ -10,7 +10,8 @@
 //!
 //! A kernel acts on one tile of 16 samples (in rows: of any number), on a single sample, or on complete tensors. It gets slices
 //! and sizes; it knows neither the batch nor threads, allocates nothing, and overwrites its output. One that
-//! [sums over samples](Batching::SumsSamples) adds to its output where `cx.adds` says so. Samples of a tile beyond `cx.count` are copies of a
+//! [sums over samples](Batching::SumsSamples) adds to its output where `cx.adds` says so. What it makes of parameters alone, such as
+//! the values of a convolution's weights, it may keep: that memory is filled by the first tile of each thread and read by the others. Samples of a tile beyond `cx.count` are copies of a
 //! real one, or whatever the memory held: they may be NaN, are read by nobody, and never part of a sum.
 
 use std::fmt;
@@ -318,6 +319,9 @@ pub struct Kernel {
     pub formula: Option<Formula>,
     /// Floats of scratch memory, passed behind the output; None if the kernel takes none.
     pub scratch: Option<usize>,
+    /// Floats that the kernel finds again for the next tile where the context says so, passed behind the scratch memory: what it
+    /// makes of parameters.
+    pub kept: Option<usize>,
     /// The kernel adds to its output where the context says so.
     pub accumulates: bool,
 }
@@ -333,6 +337,7 @@ impl Kernel {
             array: false,
             formula: None,
             scratch: None,
+            kept: None,
             accumulates: false,
         }
     }
@@ -348,6 +353,7 @@ impl Kernel {
             array: false,
             formula: None,
             scratch: None,
+            kept: None,
             accumulates: false,
         }
     }
@@ -356,6 +362,13 @@ impl Kernel {
     #[must_use]
     pub fn scratch(mut self, floats: usize) -> Kernel {
         self.scratch = Some(floats);
+        self
+    }
+
+    /// Asks for memory that is kept from tile to tile.
+    #[must_use]
+    pub fn kept(mut self, floats: usize) -> Kernel {
+        self.kept = Some(floats);
         self
     }
 

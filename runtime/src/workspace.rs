@@ -113,6 +113,8 @@ impl Workspace {
 pub(crate) struct TileArena {
     pub(crate) floats: Floats,
     pub(crate) ints: Vec<i64>,
+    /// Whether a tile of this loop has filled what kernels keep.
+    pub(crate) prepared: bool,
 }
 
 /// The arguments and results of a call. The room of the lists outlives what they borrow.

@@ -10,21 +10,29 @@ use crate::cpu::{Context, walk};
 /// The convolution of a tile.
 ///
 /// input [C_in, H, W, 16], weight [C_out, C_in / groups, K_h, K_w] -> output [C_out, H_out, W_out, 16];
-/// `scratch` has [`Sizes::scratch`] floats.
+/// `scratch` has [`Sizes::scratch`] floats, `kept` [`Sizes::kept`]: the weights in another form, made unless `cx.prepared`.
 ///
 /// Panics if a slice does not have its size.
-pub fn forward(cx: &Context, sizes: &Sizes, input: &[f32], weight: &[f32], output: &mut [f32], scratch: &mut [f32]) {
-    match sizes.forward_way() {
-        Way::Both(_) => winograd::forward(cx, sizes, input, weight, output, scratch),
-        Way::Columns(_) if columns::fits(cx.isa) => columns::forward(cx, sizes, input, weight, output, scratch),
-        _ => direct::forward(cx, sizes, input, weight, output, scratch),
+pub fn forward(
+    cx: &Context,
+    sizes: &Sizes,
+    input: &[f32],
+    weight: &[f32],
+    output: &mut [f32],
+    scratch: &mut [f32],
+    kept: &mut [f32],
+) {
+    match sizes.forward_way(columns::fits(cx.isa)) {
+        Way::Both(_) => winograd::forward(cx, sizes, input, weight, output, scratch, kept),
+        Way::Columns(_) => columns::forward(cx, sizes, input, weight, output, scratch, kept),
+        Way::Direct => direct::forward(cx, sizes, input, weight, output, kept),
     }
 }
 
 /// The gradient with respect to the input of a tile; `grad_input` is overwritten.
 ///
 /// grad_output [C_out, H_out, W_out, 16], weight [C_out, C_in / groups, K_h, K_w] -> grad_input [C_in, H, W, 16];
-/// `scratch` has [`Sizes::scratch`] floats.
+/// `scratch` has [`Sizes::scratch`] floats, `kept` [`Sizes::kept`]: the weights in another form, made unless `cx.prepared`.
 ///
 /// Panics if a slice does not have its size.
 pub fn grad_input(
@@ -34,10 +42,11 @@ pub fn grad_input(
     weight: &[f32],
     grad_input: &mut [f32],
     scratch: &mut [f32],
+    kept: &mut [f32],
 ) {
     match sizes.grad_input_way() {
-        Way::Both(_) => winograd::grad_input(cx, sizes, grad_output, weight, grad_input, scratch),
-        _ => direct::grad_input(cx, sizes, grad_output, weight, grad_input, scratch),
+        Way::Both(_) => winograd::grad_input(cx, sizes, grad_output, weight, grad_input, scratch, kept),
+        _ => direct::grad_input(cx, sizes, grad_output, weight, grad_input, kept),
     }
 }
 
@@ -55,14 +64,12 @@ pub fn grad_weight(
     grad_weight: &mut [f32],
     scratch: &mut [f32],
 ) {
-    match sizes.grad_weight_way() {
+    match sizes.grad_weight_way(columns::fits(cx.isa)) {
         // The values of samples that do not count would have to be taken out.
         Way::Both(_) if cx.count >= LANES => {
             winograd::grad_weight(cx, sizes, grad_output, input, grad_weight, scratch);
         }
-        Way::Columns(_) if columns::fits(cx.isa) => {
-            columns::grad_weight(cx, sizes, grad_output, input, grad_weight, scratch);
-        }
+        Way::Columns(_) => columns::grad_weight(cx, sizes, grad_output, input, grad_weight, scratch),
         _ => direct::grad_weight(cx, sizes, grad_output, input, grad_weight, scratch),
     }
 }

@@ -17,17 +17,17 @@ use crate::cpu::gemm::{parts, totals};
 use crate::cpu::lanes::{self, Lanes};
 use crate::cpu::{Context, Isa, Kind, instantiate};
 
-/// [`super::forward`], with [`Sizes::packed_weights`] floats of scratch.
+/// [`super::forward`], which keeps [`Sizes::packed_weights`] floats a group.
 pub(super) fn forward(
     cx: &Context,
     sizes: &Sizes,
     input: &[f32],
     weight: &[f32],
     output: &mut [f32],
-    scratch: &mut [f32],
+    kept: &mut [f32],
 ) {
     check(sizes, "forward", LANES, input.len(), weight.len(), output.len());
-    assert!(scratch.len() >= sizes.packed_weights(), "conv2d::forward: scratch is too short");
+    assert!(kept.len() >= sizes.groups * sizes.packed_weights(), "conv2d::forward: what is kept is too short");
     let [in_channels, out_channels] = sizes.group_channels();
     let [kernel_h, kernel_w] = sizes.kernel_size;
     let axis = |axis: usize, inputs: usize, outputs: usize| Axis {
@@ -47,7 +47,10 @@ pub(super) fn forward(
     let taps = kernel_h * kernel_w;
     for group in 0..sizes.groups {
         let weight = &weight[group * out_channels * in_channels * taps..];
-        pack(cx.isa, &plane, [in_channels * taps, taps, kernel_w, 1], weight, scratch);
+        let kept = &mut kept[group * sizes.packed_weights()..];
+        if !cx.prepared {
+            pack(cx.isa, &plane, [in_channels * taps, taps, kernel_w, 1], weight, kept);
+        }
         // SAFETY: `check` has compared the lengths with the sizes, of which the plane is made: its input and output are those
         // of one group. The packed weights are those of this group.
         unsafe {
@@ -55,14 +58,14 @@ pub(super) fn forward(
                 cx.isa,
                 &plane,
                 input.as_ptr().add(group * in_channels * plane.input()[0]),
-                scratch.as_ptr(),
+                kept.as_ptr(),
                 output.as_mut_ptr().add(group * out_channels * plane.output[0]),
             );
         }
     }
 }
 
-/// [`super::grad_input`], with [`Sizes::packed_weights`] floats of scratch.
+/// [`super::grad_input`], which keeps [`Sizes::packed_weights`] floats a group.
 ///
 /// With stride s the input falls into s · s classes by its position modulo s. Within a class, the same kernel elements meet
 /// the gradient, and its outputs stand side by side: each class is a convolution with stride 1, and no zero is multiplied.
@@ -72,13 +75,15 @@ pub(super) fn grad_input(
     grad_output: &[f32],
     weight: &[f32],
     grad_input: &mut [f32],
-    scratch: &mut [f32],
+    kept: &mut [f32],
 ) {
     check(sizes, "grad_input", LANES, grad_input.len(), weight.len(), grad_output.len());
-    assert!(scratch.len() >= sizes.packed_weights(), "conv2d::grad_input: scratch is too short");
+    assert!(kept.len() >= sizes.groups * sizes.packed_weights(), "conv2d::grad_input: what is kept is too short");
     let [in_channels, out_channels] = sizes.group_channels();
     let [kernel_h, kernel_w] = sizes.kernel_size;
     let taps = kernel_h * kernel_w;
+    // Each class of inputs and each group has its own part: a kernel element meets one class along each axis.
+    let mut rest = kept;
     for y in 0..sizes.stride[0].min(sizes.height) {
         for x in 0..sizes.stride[1].min(sizes.width) {
             let (rows, columns) = (Class::of(sizes, 0, y), Class::of(sizes, 1, x));
@@ -97,7 +102,12 @@ pub(super) fn grad_input(
                 let weight =
                     &weight[group * out_channels * in_channels * taps + rows.first * kernel_w + columns.first..];
                 let steps = [taps, in_channels * taps, rows.step * kernel_w, columns.step];
-                pack(cx.isa, &plane, steps, weight, scratch);
+                let (packed, others) =
+                    rest.split_at_mut(in_channels * out_channels * rows.axis.taps * columns.axis.taps);
+                rest = others;
+                if !cx.prepared {
+                    pack(cx.isa, &plane, steps, weight, packed);
+                }
                 // SAFETY: `check` has compared the lengths with the sizes, of which the plane is made: its input is the gradient of
                 // one group, and its output the inputs of this class.
                 unsafe {
@@ -105,7 +115,7 @@ pub(super) fn grad_input(
                         cx.isa,
                         &plane,
                         grad_output.as_ptr().add(group * out_channels * plane.input()[0]),
-                        scratch.as_ptr(),
+                        packed.as_ptr(),
                         grad_input
                             .as_mut_ptr()
                             .add(group * in_channels * plane.output[0] + (y * sizes.width + x) * LANES),

@@ -196,8 +196,8 @@ impl Op for Conv2dOp {
             Product::Forward if call.layout == Layout::Rows => {
                 kernel("conv2d::forward_rows").scratch(self.sizes.forward_rows_scratch())
             }
-            Product::Forward => kernel("conv2d::forward").scratch(self.sizes.scratch()),
-            Product::GradInput => kernel("conv2d::grad_input").scratch(self.sizes.scratch()),
+            Product::Forward => kernel("conv2d::forward").scratch(self.sizes.scratch()).kept(self.sizes.kept()),
+            Product::GradInput => kernel("conv2d::grad_input").scratch(self.sizes.scratch()).kept(self.sizes.kept()),
             Product::GradWeight => {
                 kernel("conv2d::grad_weight").scratch(self.sizes.grad_weight_scratch()).accumulates()
             }

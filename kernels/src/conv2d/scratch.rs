@@ -12,26 +12,42 @@ impl Sizes {
     /// Floats of scratch that `forward` and `grad_input` need.
     #[must_use]
     pub const fn scratch(&self) -> usize {
-        larger(self.scratch_of(self.forward_way()), self.scratch_of(self.grad_input_way()))
+        larger(self.scratch_of(self.forward_way(true)), self.scratch_of(self.grad_input_way()))
+    }
+
+    /// Floats that `forward` and `grad_input` keep from tile to tile, each its own: the weights, as they read them.
+    #[must_use]
+    pub const fn kept(&self) -> usize {
+        larger(self.kept_of(self.forward_way(true)), self.kept_of(self.grad_input_way()))
     }
 
     /// Floats of scratch that `grad_weight` needs.
     #[must_use]
     pub const fn grad_weight_scratch(&self) -> usize {
-        let padded = self.padded_input();
-        match self.grad_weight_way() {
-            Way::Direct => padded,
-            // A tile that is not complete, and a set without the registers, take all products.
-            way => larger(self.scratch_of(way), padded),
+        // A tile that is not complete, and a set without the registers, take all products.
+        let direct = self.padded_input();
+        match self.grad_weight_way(true) {
+            Way::Direct => direct,
+            Way::Columns(tiling) => larger(tiling.grad_weight_scratch(self), direct),
+            Way::Both(tiling) => larger(tiling.grad_weight_scratch(self.group_channels()), direct),
         }
     }
 
     const fn scratch_of(&self, way: Way) -> usize {
         match way {
-            Way::Direct => self.packed_weights(),
-            Way::Columns(tiling) => larger(tiling.scratch(self), self.packed_weights()),
+            Way::Direct => 0,
+            Way::Columns(tiling) => tiling.scratch(self),
             Way::Both(tiling) => tiling.scratch(self.group_channels()),
         }
+    }
+
+    const fn kept_of(&self, way: Way) -> usize {
+        self.groups
+            * match way {
+                Way::Direct => self.packed_weights(),
+                Way::Columns(tiling) => tiling.weights(self),
+                Way::Both(tiling) => tiling.weights(self.group_channels()),
+            }
     }
 
     /// Input and output channels of one group.

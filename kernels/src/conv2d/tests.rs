@@ -142,9 +142,13 @@ fn fewer_products_are_taken_where_they_pay() {
 
 #[test]
 fn few_channels_take_fewer_products_along_the_columns() {
-    let ways = |sizes: Sizes| [sizes.forward_way(), sizes.grad_weight_way()].map(|way| matches!(way, Way::Columns(_)));
+    let ways =
+        |sizes: Sizes| [sizes.forward_way(true), sizes.grad_weight_way(true)].map(|way| matches!(way, Way::Columns(_)));
     assert_eq!(ways(sizes([1, 6], [28, 28], 5, 1, 0, 1, 1)), [true, true]);
     assert_eq!(ways(sizes([3, 16], [32, 32], 3, 1, 1, 1, 1)), [true, false]);
+    // A set without the registers.
+    let sizes_of_few = sizes([1, 6], [28, 28], 5, 1, 0, 1, 1);
+    assert_eq!([sizes_of_few.forward_way(false), sizes_of_few.grad_weight_way(false)], [Way::Direct; 2]);
     // Many channels, short rows, steps, more products than 64 bits count.
     for sizes in [
         sizes([16, 16], [32, 32], 3, 1, 1, 1, 1),
@@ -156,13 +160,14 @@ fn few_channels_take_fewer_products_along_the_columns() {
     }
 }
 
-/// Floats of scratch for `forward` and `grad_input` one way.
-fn scratch(sizes: &Sizes, way: Way) -> usize {
-    match way {
-        Way::Direct => sizes.packed_weights(),
-        Way::Columns(tiling) => tiling.scratch(sizes),
-        Way::Both(tiling) => tiling.scratch(sizes.group_channels()),
-    }
+/// Scratch, and what is kept, for `forward` and `grad_input` one way.
+fn memory(sizes: &Sizes, way: Way) -> [Vec<f32>; 2] {
+    let (scratch, kept) = match way {
+        Way::Direct => (0, sizes.packed_weights()),
+        Way::Columns(tiling) => (tiling.scratch(sizes), tiling.weights(sizes)),
+        Way::Both(tiling) => (tiling.scratch(sizes.group_channels()), tiling.weights(sizes.group_channels())),
+    };
+    [scratch, sizes.groups * kept].map(|floats| vec![f32::NAN; floats])
 }
 
 /// Input, weight and gradient of the output.
@@ -184,15 +189,27 @@ fn forward_is_the_sum_of_its_products() {
         });
         each_way(&sizes, |way| {
             each_context(|cx| {
-                let mut output = vec![f32::NAN; wanted.len()];
-                let mut scratch = vec![f32::NAN; scratch(&sizes, way)];
-                match way {
-                    Way::Both(_) => winograd::forward(&cx, &sizes, &input, &weight, &mut output, &mut scratch),
-                    Way::Columns(_) if !columns::fits(cx.isa) => return,
-                    Way::Columns(_) => columns::forward(&cx, &sizes, &input, &weight, &mut output, &mut scratch),
-                    Way::Direct => direct::forward(&cx, &sizes, &input, &weight, &mut output, &mut scratch),
+                if matches!(way, Way::Columns(_)) && !columns::fits(cx.isa) {
+                    return;
                 }
+                let [mut scratch, mut kept] = memory(&sizes, way);
+                let mut run = |cx: &Context, weight: &[f32]| {
+                    let mut output = vec![f32::NAN; wanted.len()];
+                    match way {
+                        Way::Both(_) => {
+                            winograd::forward(cx, &sizes, &input, weight, &mut output, &mut scratch, &mut kept);
+                        }
+                        Way::Columns(_) => {
+                            columns::forward(cx, &sizes, &input, weight, &mut output, &mut scratch, &mut kept);
+                        }
+                        Way::Direct => direct::forward(cx, &sizes, &input, weight, &mut output, &mut kept),
+                    }
+                    output
+                };
+                let output = run(&cx, &weight);
                 assert_close(&format!("{way:?} {cx:?} {sizes:?}"), &output, &wanted, tolerance(way, &wanted));
+                // What is kept is used again, the weights are not read.
+                assert_eq!(output, run(&Context { prepared: true, ..cx }, &vec![f32::NAN; weight.len()]));
             });
         });
     }
@@ -210,16 +227,22 @@ fn grad_input_is_the_adjoint() {
         });
         each_way(&sizes, |way| {
             each_context(|cx| {
-                let mut gradient = vec![f32::NAN; input.len()];
-                let mut scratch = vec![f32::NAN; scratch(&sizes, way)];
-                match way {
-                    Way::Both(_) => {
-                        winograd::grad_input(&cx, &sizes, &grad_output, &weight, &mut gradient, &mut scratch);
+                let [mut scratch, mut kept] = memory(&sizes, way);
+                let mut run = |cx: &Context, weight: &[f32]| {
+                    let mut gradient = vec![f32::NAN; input.len()];
+                    if way == Way::Direct {
+                        direct::grad_input(cx, &sizes, &grad_output, weight, &mut gradient, &mut kept);
+                    } else {
+                        winograd::grad_input(cx, &sizes, &grad_output, weight, &mut gradient, &mut scratch, &mut kept);
                     }
-                    Way::Columns(_) => return,
-                    Way::Direct => direct::grad_input(&cx, &sizes, &grad_output, &weight, &mut gradient, &mut scratch),
+                    gradient
+                };
+                if matches!(way, Way::Columns(_)) {
+                    return;
                 }
+                let gradient = run(&cx, &weight);
                 assert_close(&format!("{way:?} {cx:?} {sizes:?}"), &gradient, &wanted, tolerance(way, &wanted));
+                assert_eq!(gradient, run(&Context { prepared: true, ..cx }, &vec![f32::NAN; weight.len()]));
             });
         });
     }
@@ -244,7 +267,12 @@ fn grad_weight_adds_the_adjoint_of_the_valid_samples() {
                         wanted[w] += f64::from(grad_output[o * LANES + lane]) * f64::from(input[i * LANES + lane]);
                     }
                 });
-                let mut scratch = vec![f32::NAN; sizes.padded_input().max(scratch(&sizes, way))];
+                let scratch = match way {
+                    Way::Direct => sizes.padded_input(),
+                    Way::Columns(tiling) => tiling.grad_weight_scratch(&sizes),
+                    Way::Both(tiling) => tiling.grad_weight_scratch(sizes.group_channels()),
+                };
+                let mut scratch = vec![f32::NAN; scratch];
                 match way {
                     Way::Both(_) => {
                         winograd::grad_weight(&cx, &sizes, &grad_output, &input, &mut gradient, &mut scratch);
@@ -295,9 +323,9 @@ fn the_same_call_gives_the_same_bits() {
     each_context(|cx| {
         let output = || {
             let (mut output, mut gradient) = (vec![f32::NAN; grad_output.len()], vec![f32::NAN; input.len()]);
-            let mut scratch = vec![f32::NAN; sizes.scratch()];
-            forward(&cx, &sizes, &input, &weight, &mut output, &mut scratch);
-            grad_input(&cx, &sizes, &grad_output, &weight, &mut gradient, &mut scratch);
+            let [mut scratch, mut kept] = [sizes.scratch(), sizes.kept()].map(|floats| vec![f32::NAN; floats]);
+            forward(&cx, &sizes, &input, &weight, &mut output, &mut scratch, &mut kept);
+            grad_input(&cx, &sizes, &grad_output, &weight, &mut gradient, &mut scratch, &mut kept);
             [output, gradient]
         };
         assert_eq!(output(), output());
@@ -316,5 +344,5 @@ fn a_wrong_length_is_refused() {
     let sizes = sizes([1, 1], [3, 3], 3, 1, 0, 1, 1);
     let mut output = vec![0.0; LANES];
     let isa = crate::cpu::Isa::detect();
-    forward(&Context::whole(isa, 0), &sizes, &[0.0; 9 * LANES], &[0.0; 8], &mut output, &mut [0.0; 99]);
+    forward(&Context::whole(isa, 0), &sizes, &[0.0; 9 * LANES], &[0.0; 8], &mut output, &mut [0.0; 99], &mut [0.0; 99]);
 }

@@ -1,4 +1,4 @@
-//! Which way a convolution goes, and how much scratch that needs, see `winograd`. The sizes decide, and nothing else.
+//! Which way a convolution goes, and how much scratch that needs, see `winograd`. Its sizes decide, and the registers of the set.
 
 use super::Sizes;
 use crate::LANES;
@@ -74,7 +74,7 @@ impl Tiling {
         (self.values * self.values * channels[0] * channels[1]).next_multiple_of(LANES)
     }
 
-    /// Floats of scratch for input and output channels: values of the weights, rows of a block on both sides, and their values.
+    /// Floats of scratch for input and output channels: rows of a block on both sides, and their values.
     pub(crate) const fn scratch(&self, [inputs, outputs]: [usize; 2]) -> usize {
         let [rows, columns] = self.block;
         // Windows of the input overlap, outputs do not.
@@ -82,7 +82,12 @@ impl Tiling {
         let rows_of_values = Tiling::plane(inputs * rows * (columns * self.step + overlap))
             + Tiling::plane(outputs * rows * columns * self.step);
         let values = Tiling::plane(inputs * rows * columns) + Tiling::plane(outputs * rows * columns);
-        self.weights([inputs, outputs]) + self.values * (rows_of_values + values)
+        self.values * (rows_of_values + values)
+    }
+
+    /// As [`scratch`](Self::scratch), for the weight gradient: values of the weights as well.
+    pub(crate) const fn grad_weight_scratch(&self, channels: [usize; 2]) -> usize {
+        self.weights(channels) + self.scratch(channels)
     }
 }
 
@@ -153,12 +158,19 @@ impl ColumnTiling {
         self.values * sizes.group_channels()[1] * sizes.kernel_size[1] * LANES
     }
 
-    /// Floats of scratch: values of the weights, and of a row of tiles, or of some rows of one channel.
+    /// Floats of the values of a row of tiles of one input channel.
+    const fn row(&self, sizes: &Sizes) -> usize {
+        self.values * (sizes.width + 2 * sizes.padding[1]) * LANES
+    }
+
+    /// Floats of scratch of `forward`: values of a row of tiles.
     pub(crate) const fn scratch(&self, sizes: &Sizes) -> usize {
-        let [inputs, _] = sizes.group_channels();
-        let rows = if inputs > self.rows { inputs } else { self.rows };
-        let values = self.values * rows * (sizes.width + 2 * sizes.padding[1]) * LANES;
-        self.weights(sizes) + self.sums(sizes) + values
+        sizes.group_channels()[0] * self.row(sizes)
+    }
+
+    /// Floats of scratch of the weight gradient: values of the weights, sums, and values of some rows of tiles of one channel.
+    pub(crate) const fn grad_weight_scratch(&self, sizes: &Sizes) -> usize {
+        self.weights(sizes) + self.sums(sizes) + self.rows * self.row(sizes)
     }
 }
 
@@ -167,16 +179,17 @@ impl ColumnTiling {
 pub(crate) enum Way {
     /// All products one by one.
     Direct,
-    /// Fewer along the columns, where the set has the registers.
+    /// Fewer along the columns; only where the set has the registers.
     Columns(ColumnTiling),
     /// Fewer along both axes.
     Both(Tiling),
 }
 
 impl Sizes {
-    pub(crate) const fn forward_way(&self) -> Way {
+    /// The way of `forward`, on a set that can take the columns or one that cannot.
+    pub(crate) const fn forward_way(&self, takes_columns: bool) -> Way {
         let way = self.grad_input_way();
-        let Some(columns) = ColumnTiling::of(self) else { return way };
+        let (Some(columns), true) = (ColumnTiling::of(self), takes_columns) else { return way };
         let cost = match way {
             Way::Both(tiling) => tiling.cost(self),
             _ => self.products(),
@@ -184,6 +197,7 @@ impl Sizes {
         if columns.cost(self) < cost { Way::Columns(columns) } else { way }
     }
 
+    /// The way of `grad_input`.
     pub(crate) const fn grad_input_way(&self) -> Way {
         match Tiling::of(self) {
             Some(tiling) if tiling.cost(self) < self.products() => Way::Both(tiling),
@@ -191,14 +205,15 @@ impl Sizes {
         }
     }
 
-    pub(crate) const fn grad_weight_way(&self) -> Way {
+    /// The way of `grad_weight`, for a complete tile.
+    pub(crate) const fn grad_weight_way(&self, takes_columns: bool) -> Way {
         if let Way::Both(tiling) = self.grad_input_way()
             && tiling.takes_weight_gradient()
         {
             return Way::Both(tiling);
         }
         match ColumnTiling::of(self) {
-            Some(columns) if columns.weight_gradient_pays(self) => Way::Columns(columns),
+            Some(columns) if takes_columns && columns.weight_gradient_pays(self) => Way::Columns(columns),
             _ => Way::Direct,
         }
     }

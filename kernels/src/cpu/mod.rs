@@ -174,13 +174,16 @@ pub struct Context {
     pub seed: u64,
     /// Whether a sum over samples is added to what its output holds, from earlier tiles; otherwise it overwrites that.
     pub adds: bool,
+    /// Whether the memory that a kernel keeps from tile to tile holds what an earlier tile made of the same parameters; otherwise
+    /// the kernel fills it.
+    pub prepared: bool,
 }
 
 impl Context {
     /// The context of a kernel that works on complete tensors.
     #[must_use]
     pub fn whole(isa: Isa, seed: u64) -> Context {
-        Context { isa, count: 1, first: 0, seed, adds: false }
+        Context { isa, count: 1, first: 0, seed, adds: false, prepared: false }
     }
 }
 

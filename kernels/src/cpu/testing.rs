@@ -10,7 +10,7 @@ pub(crate) fn each_context(f: impl Fn(Context)) {
     }
     for isa in Isa::available() {
         for count in [LANES, 1, 11] {
-            f(Context { isa, count, first: 32, seed: 5, adds: true });
+            f(Context { isa, count, first: 32, seed: 5, adds: true, prepared: false });
         }
     }
 }

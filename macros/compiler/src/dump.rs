@@ -66,7 +66,11 @@ fn memory_text(schedule: &Schedule) -> String {
         );
         for (index, buffer) in own.buffers.iter().enumerate() {
             let end = arena.offsets[index] + buffer.len();
-            let what = if buffer.scratch.is_some() { "scratch".to_owned() } else { buffer.layout.to_string() };
+            let what = match buffer.scratch {
+                Some(_) if buffer.kept => "kept".to_owned(),
+                Some(_) => "scratch".to_owned(),
+                None => buffer.layout.to_string(),
+            };
             let _ = writeln!(
                 text,
                 "  {:>8}..{end:<8} %{} {what} ({})",

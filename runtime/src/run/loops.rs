@@ -146,6 +146,8 @@ fn run_chunks(plan: &LoopPlan, call: &Call<'_>, cut: &Cut, workspace: &mut Works
     }
 
     let tile_plan = cut.plan(plan);
+    // Parameters may have changed since the last loop, and other loops use the same arenas.
+    tiles.iter_mut().for_each(|arena| arena.prepared = false);
     let (row, int_row) = (plan.sums.next_multiple_of(LINE), plan.int_sums.next_multiple_of(LINE));
     let (arenas, sums, int_sums) = (Shared::new(tiles), Shared::new(sums), Shared::new(int_sums));
     let chunk = |worker: usize, chunk: usize| {
@@ -161,6 +163,7 @@ fn run_chunks(plan: &LoopPlan, call: &Call<'_>, cut: &Cut, workspace: &mut Works
             int_sums.fill(i64::MIN);
             arena.floats[..tile_plan.floats].fill(f32::NAN);
             arena.ints[..tile_plan.ints].fill(i64::MIN);
+            arena.prepared = false;
         }
         let tiles = cut.tiles(chunk);
         for tile in tiles.clone() {
@@ -172,6 +175,7 @@ fn run_chunks(plan: &LoopPlan, call: &Call<'_>, cut: &Cut, workspace: &mut Works
                 seed: call.seed,
                 // The first tile writes the accumulators, which hold what an earlier call left.
                 adds: tile > tiles.start,
+                prepared: std::mem::replace(&mut arena.prepared, true),
             };
             let mut tile = Tile {
                 cx,

@@ -19,7 +19,7 @@ use crate::cpu::gemm::parts;
 use crate::cpu::lanes::Lanes;
 use crate::cpu::{Context, Isa, Kind, instantiate};
 
-/// As [`super::forward`], with [`ColumnTiling::scratch`] floats of scratch.
+/// As [`super::forward`], with [`ColumnTiling::scratch`] floats of scratch; keeps [`ColumnTiling::weights`] floats a group.
 ///
 /// Panics if a slice does not have its size, or the kernel has no such tiling.
 pub(in crate::conv2d) fn forward(
@@ -29,29 +29,33 @@ pub(in crate::conv2d) fn forward(
     weight: &[f32],
     output: &mut [f32],
     scratch: &mut [f32],
+    kept: &mut [f32],
 ) {
     check(sizes, "forward", LANES, input.len(), weight.len(), output.len());
     let walk = Walk::of(sizes);
+    let values_of_weights = walk.tiling.weights(sizes);
     assert!(scratch.len() >= walk.tiling.scratch(sizes), "conv2d: scratch is too short");
-    let (weights, values) = scratch.split_at_mut(walk.tiling.weights(sizes));
+    assert!(kept.len() >= sizes.groups * values_of_weights, "conv2d: what is kept is too short");
     let own = weight.len() / sizes.groups;
-    for (group, weight) in weight.chunks_exact(own).enumerate() {
+    for (group, (weight, kept)) in weight.chunks_exact(own).zip(kept.chunks_exact_mut(values_of_weights)).enumerate() {
         // SAFETY: `check` has compared the lengths with the sizes, of which both sides are made; there is room for values of the
         // group's weights, and of a row of tiles.
         unsafe {
             let input = input.as_ptr().add(group * walk.inputs.len());
             let output = output.as_mut_ptr().add(group * walk.outputs.len());
-            weight_rows(cx.isa, sizes.kernel_size[0], weight, weights.as_mut_ptr());
+            if !cx.prepared {
+                weight_rows(cx.isa, sizes.kernel_size[0], weight, kept.as_mut_ptr());
+            }
             for tile in 0..walk.tiling.tiles {
-                rows_in(cx.isa, &walk.strip(walk.inputs, (tile, 1)), input, values.as_mut_ptr());
+                rows_in(cx.isa, &walk.strip(walk.inputs, (tile, 1)), input, scratch.as_mut_ptr());
                 let row = tile * walk.tiling.step;
-                outputs_of(cx.isa, &walk, row, values.as_ptr(), weights.as_ptr(), output);
+                outputs_of(cx.isa, &walk, row, scratch.as_ptr(), kept.as_ptr(), output);
             }
         }
     }
 }
 
-/// As [`super::grad_weight`], with [`ColumnTiling::scratch`] floats of scratch.
+/// As [`super::grad_weight`], with [`ColumnTiling::grad_weight_scratch`] floats of scratch.
 ///
 /// Panics if a slice does not have its size, or the kernel has no such tiling.
 pub(in crate::conv2d) fn grad_weight(
@@ -65,7 +69,7 @@ pub(in crate::conv2d) fn grad_weight(
     check(sizes, "grad_weight", LANES, input.len(), grad_weight.len(), grad_output.len());
     let walk = Walk::of(sizes);
     assert_eq!(walk.kernel, 5, "conv2d::grad_weight: {sizes:?} takes all products");
-    assert!(scratch.len() >= walk.tiling.scratch(sizes), "conv2d: scratch is too short");
+    assert!(scratch.len() >= walk.tiling.grad_weight_scratch(sizes), "conv2d: scratch is too short");
     let (weights, values) = scratch.split_at_mut(walk.tiling.weights(sizes));
     let (sums, values) = values.split_at_mut(walk.tiling.sums(sizes));
     let channel = Side { channels: 1, ..walk.inputs };
@@ -270,11 +274,12 @@ unsafe fn weights_in<L: Lanes>(
         unsafe {
             let grad_output = grad_output.add(o * walk.outputs.size[0] * walk.outputs.row());
             let sums = sums.add(o * walk.weights() * LANES);
-            if const { accumulators::<L>() >= 4 * 5 } {
-                // Half of the values at a time: pairs of points share most of their sums.
-                weight_tile::<L, Eight, 5, 8, 4, 4, 1>(walk, tiles, values, grad_output, sums);
-                weight_tile::<L, Eight, 5, 8, 4, 4, 5>(walk, tiles, values, grad_output, sums);
+            if const { accumulators::<L>() < 4 * 5 } {
+                unreachable!("a register tile of 4 x 5");
             }
+            // Half of the values at a time: pairs of points share most of their sums.
+            weight_tile::<L, Eight, 5, 8, 4, 4, 1>(walk, tiles, values, grad_output, sums);
+            weight_tile::<L, Eight, 5, 8, 4, 4, 5>(walk, tiles, values, grad_output, sums);
         }
     }
 }
@@ -355,7 +360,7 @@ unsafe fn lane_sums_in<L: Lanes>(count: usize, n: usize, from: *const f32, to: *
     }
 }
 
-/// One row of tiles. With `EDGE`, it has `rows` rows and zeros below.
+/// One row of tiles; `plane` floats lie from one value to the next. With `EDGE`, it has `rows` rows and zeros below.
 ///
 /// # Safety
 /// As for [`weight_tile`], for the row from the pointers on.

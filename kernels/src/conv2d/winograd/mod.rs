@@ -35,7 +35,7 @@ use crate::cpu::gemm::parts;
 use crate::cpu::lanes::Lanes;
 use crate::cpu::{Context, Isa, instantiate};
 
-/// As [`super::forward`], with [`Tiling::scratch`] floats of scratch.
+/// As [`super::forward`], with [`Tiling::scratch`] floats of scratch; keeps [`Tiling::weights`] floats a group.
 ///
 /// Panics if a slice does not have its size, or the kernel has no tiling.
 pub(super) fn forward(
@@ -45,22 +45,24 @@ pub(super) fn forward(
     weight: &[f32],
     output: &mut [f32],
     scratch: &mut [f32],
+    kept: &mut [f32],
 ) {
     check(sizes, "forward", LANES, input.len(), weight.len(), output.len());
+    assert!(scratch.len() >= tiling(sizes).scratch(sizes.group_channels()), "conv2d: scratch is too short");
     let (tiling, [inputs, outputs]) = (tiling(sizes), sides(sizes));
     let walk = Walk { isa: cx.isa, tiling, from: inputs, to: outputs, pairs: [1, inputs.channels] };
-    each_group(cx, sizes, &walk, weight, scratch, |group, weights, scratch| {
+    each_group(cx, sizes, &walk, weight, kept, |group, weights| {
         // SAFETY: `check` has compared the lengths with the sizes, of which both sides are made; `each_group` gives the values of the
-        // group's weights, and scratch of the size that the tiling asks for.
+        // group's weights, and there is scratch of the size that the tiling asks for.
         unsafe {
             let (input, output) =
                 (input.as_ptr().add(group * inputs.len()), output.as_mut_ptr().add(group * outputs.len()));
-            outputs_of(cx.isa, &walk, input, weights, output, scratch);
+            outputs_of(cx.isa, &walk, input, weights, output, scratch.as_mut_ptr());
         }
     });
 }
 
-/// As [`super::grad_input`], with [`Tiling::scratch`] floats of scratch.
+/// As [`super::grad_input`], with [`Tiling::scratch`] floats of scratch; keeps [`Tiling::weights`] floats a group.
 ///
 /// Panics if a slice does not have its size, or the kernel has no tiling.
 pub(super) fn grad_input(
@@ -70,18 +72,20 @@ pub(super) fn grad_input(
     weight: &[f32],
     grad_input: &mut [f32],
     scratch: &mut [f32],
+    kept: &mut [f32],
 ) {
     check(sizes, "grad_input", LANES, grad_input.len(), weight.len(), grad_output.len());
+    assert!(scratch.len() >= tiling(sizes).scratch(sizes.group_channels()), "conv2d: scratch is too short");
     let (tiling, [inputs, outputs]) = (tiling(sizes), sides(sizes));
     let walk = Walk { isa: cx.isa, tiling, from: outputs, to: inputs, pairs: [inputs.channels, 1] };
     // Tiles overlap, and some inputs may enter no output.
     grad_input.fill(0.0);
-    each_group(cx, sizes, &walk, weight, scratch, |group, weights, scratch| {
+    each_group(cx, sizes, &walk, weight, kept, |group, weights| {
         // SAFETY: as in `forward`.
         unsafe {
             let from = grad_output.as_ptr().add(group * outputs.len());
             let to = grad_input.as_mut_ptr().add(group * inputs.len());
-            inputs_of(cx.isa, &walk, from, weights, to, scratch);
+            inputs_of(cx.isa, &walk, from, weights, to, scratch.as_mut_ptr());
         }
     });
 }
@@ -92,23 +96,24 @@ fn tiling(sizes: &Sizes) -> Tiling {
     Tiling::of(sizes).unwrap_or_else(|| panic!("conv2d: {sizes:?} takes all products"))
 }
 
-/// Calls `f` with (group, values of its weights, scratch) for every group of channels.
+/// Calls `f` with (group, values of its weights) for every group of channels; `kept` holds the values of all.
 fn each_group(
     cx: &Context,
     sizes: &Sizes,
     walk: &Walk,
     weight: &[f32],
-    scratch: &mut [f32],
-    mut f: impl FnMut(usize, *const f32, *mut f32),
+    kept: &mut [f32],
+    mut f: impl FnMut(usize, *const f32),
 ) {
-    let channels = sizes.group_channels();
-    assert!(scratch.len() >= walk.tiling.scratch(channels), "conv2d: scratch is too short");
-    let (weights, scratch) = scratch.split_at_mut(walk.tiling.weights(channels));
+    let values = walk.tiling.weights(sizes.group_channels());
+    assert!(kept.len() >= sizes.groups * values, "conv2d: what is kept is too short");
     let own = weight.len() / sizes.groups;
-    for (group, weight) in weight.chunks_exact(own).enumerate() {
-        // SAFETY: the group has [pairs of channels, R, R] weights, and there is room for N · N values of each pair.
-        unsafe { weight_values(cx.isa, walk, weight.as_ptr(), weights.as_mut_ptr()) };
-        f(group, weights.as_ptr(), scratch.as_mut_ptr());
+    for (group, (weight, values)) in weight.chunks_exact(own).zip(kept.chunks_exact_mut(values)).enumerate() {
+        if !cx.prepared {
+            // SAFETY: the group has [pairs of channels, R, R] weights, and there is room for N · N values of each pair.
+            unsafe { weight_values(cx.isa, walk, weight.as_ptr(), values.as_mut_ptr()) };
+        }
+        f(group, values.as_ptr());
     }
 }
 

@@ -27,7 +27,10 @@ pub(in crate::conv2d) fn grad_weight(
     assert_eq!(cx.count, LANES, "conv2d::grad_weight: the tile has samples without values");
     let (tiling, [inputs, outputs]) = (tiling(sizes), sides(sizes));
     assert!(tiling.takes_weight_gradient(), "conv2d::grad_weight: {sizes:?} takes all products");
-    assert!(scratch.len() >= tiling.scratch([inputs.channels, outputs.channels]), "conv2d: scratch is too short");
+    assert!(
+        scratch.len() >= tiling.grad_weight_scratch([inputs.channels, outputs.channels]),
+        "conv2d: scratch is too short"
+    );
     let walk = Walk { isa: cx.isa, tiling, from: inputs, to: outputs, pairs: [1, inputs.channels] };
     let (weights, scratch) = scratch.split_at_mut(tiling.weights([inputs.channels, outputs.channels]));
     let own = grad_weight.len() / sizes.groups;

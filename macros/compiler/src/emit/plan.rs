@@ -198,7 +198,7 @@ impl Emitter<'_> {
         cx: &str,
         inputs: &[String],
         output: &str,
-        scratch: Option<&str>,
+        memory: [Option<&str>; 2],
         code: &mut Text,
     ) {
         let (ty, literal) = &kernel.spec;
@@ -214,8 +214,10 @@ impl Emitter<'_> {
         };
         let [open, close] = if kernel.array { ["[", "]"] } else { ["", ""] };
         write!(code, "kernels::{}({cx}, &{sizes}, {open}{}{close}, {output}", kernel.function, inputs.join(", "));
-        if kernel.scratch.is_some() {
-            write!(code, ", {}", scratch.unwrap_or("&mut []"));
+        for (floats, memory) in [kernel.scratch, kernel.kept].into_iter().zip(memory) {
+            if floats.is_some() {
+                write!(code, ", {}", memory.unwrap_or("&mut []"));
+            }
         }
         if let Some(closure) = self.closure(kernel, label, if kernel.array { inputs.len() } else { 0 }) {
             write!(code, ", {closure}");
@@ -297,6 +299,9 @@ impl Emitter<'_> {
         for (index, buffer) in own.buffers.iter().enumerate() {
             let node = self.schedule.graph.node(buffer.value);
             let (label, doc) = match buffer.scratch {
+                Some(_) if buffer.kept => {
+                    (format!("{}_kept", node.label), format!(" What `{}` keeps from tile to tile.", node.label))
+                }
                 Some(_) => (format!("{}_scratch", node.label), format!(" Scratch memory of `{}`.", node.label)),
                 None => {
                     let suffix = match buffer.layout {
@@ -384,7 +389,7 @@ impl Emitter<'_> {
                      kernels::cpu::layout::{function}{suffix}(&tile.cx, {features}, {source}, {target});"
                 );
             }
-            Step::Run { value, inputs, output, scratch, kernel, .. } => {
+            Step::Run { value, inputs, output, scratch, kept, kernel, .. } => {
                 let node = self.schedule.graph.node(*value);
                 // The buffers of the call, each once, by element type.
                 let mut used: Vec<usize> = inputs
@@ -394,7 +399,7 @@ impl Emitter<'_> {
                 if let Destination::Buffer(index) = output {
                     used.push(*index);
                 }
-                used.extend(*scratch);
+                used.extend(scratch.iter().chain(kept));
                 used.sort_unstable();
                 used.dedup();
                 self.describe(*value, &node.label, code);
@@ -426,8 +431,8 @@ impl Emitter<'_> {
                         format!("&mut tile.{}sums[{}]", int(node.ty.dtype), sums.constants[*index])
                     }
                 };
-                let scratch = scratch.map(|index| buffers.variables[index].as_str());
-                self.kernel_call(kernel, &node.label, "&tile.cx", &arguments, &output, scratch, code);
+                let memory = [scratch, kept].map(|own| own.map(|index| buffers.variables[index].as_str()));
+                self.kernel_call(kernel, &node.label, "&tile.cx", &arguments, &output, memory, code);
             }
         }
     }
@@ -513,7 +518,7 @@ impl Emitter<'_> {
             Kind::Op(op) if !op.is_view() => {
                 let batched = vec![false; node.inputs.len()];
                 let kernel = op.kernel(&call(self.graph(), value, Layout::Whole, 1, &batched, false));
-                self.kernel_call(&kernel, &node.label, "&whole.cx", &arguments, &output, None, code);
+                self.kernel_call(&kernel, &node.label, "&whole.cx", &arguments, &output, [None; 2], code);
             }
             _ => {
                 write!(code, "{output}.copy_from_slice({});", arguments[0]);

@@ -34,7 +34,7 @@ fn lifetimes(own: &Loop) -> Vec<(usize, usize)> {
                 touch(*from, position);
                 touch(*to, position);
             }
-            Step::Run { inputs, output, scratch, .. } => {
+            Step::Run { inputs, output, scratch, kept, .. } => {
                 inputs
                     .iter()
                     .filter_map(|input| if let Source::Buffer(index) = input { Some(*index) } else { None })
@@ -44,6 +44,11 @@ fn lifetimes(own: &Loop) -> Vec<(usize, usize)> {
                 }
                 if let Some(index) = scratch {
                     touch(*index, position);
+                }
+                // No step of any tile may take its place.
+                if let Some(index) = kept {
+                    touch(*index, 0);
+                    touch(*index, own.steps.len() - 1);
                 }
             }
         }

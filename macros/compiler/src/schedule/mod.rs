@@ -83,8 +83,10 @@ pub struct Buffer {
     pub tile: usize,
     /// Elements of one sample.
     pub features: usize,
-    /// Scratch memory of a kernel: so many floats, and no value.
+    /// Memory of a kernel and no value: so many floats.
     pub scratch: Option<usize>,
+    /// That memory is kept from tile to tile.
+    pub kept: bool,
 }
 
 impl Buffer {
@@ -168,6 +170,8 @@ pub enum Step {
         output: Destination,
         /// A buffer of scratch memory.
         scratch: Option<usize>,
+        /// A buffer that the kernel finds again for the next tile.
+        kept: Option<usize>,
         /// The kernel that it calls.
         kernel: Box<Kernel>,
     },
@@ -286,7 +290,7 @@ impl Loop {
             return *found;
         }
         own.push(self.buffers.len());
-        self.buffers.push(Buffer { value, layout, tile: self.tile, features, scratch: None });
+        self.buffers.push(Buffer { value, layout, tile: self.tile, features, scratch: None, kept: false });
         self.buffers.len() - 1
     }
 

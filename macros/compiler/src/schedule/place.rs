@@ -334,10 +334,12 @@ impl<'a> Placement<'a> {
         }
         let sums = matches!(self.homes[value.0], Home::Sum(..));
         let kernel = op.kernel(&call(graph, value, layout, own.tile, &batched, !sums));
-        let scratch = kernel.scratch.filter(|floats| *floats > 0).map(|floats| {
-            own.buffers.push(Buffer { value, layout, tile: own.tile, features: 0, scratch: Some(floats) });
-            own.buffers.len() - 1
-        });
+        let mut memory = |floats: Option<usize>, kept: bool| {
+            let scratch = Some(floats.filter(|floats| *floats > 0)?);
+            own.buffers.push(Buffer { value, layout, tile: own.tile, features: 0, scratch, kept });
+            Some(own.buffers.len() - 1)
+        };
+        let (scratch, kept) = (memory(kernel.scratch, false), memory(kernel.kept, true));
         let output = if sums {
             let len = node.ty.elements().and_then(|elements| elements.as_known()).unwrap_or(0);
             own.sums.push(Sum { value, len, gradient: None, kept: None });
@@ -345,7 +347,7 @@ impl<'a> Placement<'a> {
         } else {
             Destination::Buffer(own.buffer(value, layout, node.ty.features().unwrap_or(0)))
         };
-        own.steps.push(Step::Run { value, layout, inputs, output, scratch, kernel: Box::new(kernel) });
+        own.steps.push(Step::Run { value, layout, inputs, output, scratch, kept, kernel: Box::new(kernel) });
     }
 
     /// Where a value is found in a layout; loads or converts it if need be.

@@ -28,6 +28,7 @@ impl Schedule {
 
     fn buffer_name(buffer: &Buffer) -> String {
         match buffer.scratch {
+            Some(floats) if buffer.kept => format!("keeps {floats}"),
             Some(floats) => format!("scratch of {floats}"),
             None => format!("%{}:{}", buffer.value.0, buffer.layout),
         }
@@ -74,7 +75,7 @@ impl Schedule {
                 Step::Load { from, to } => writeln!(f, "    load {} -> {}", self.place_name(*from), name(to))?,
                 Step::Convert { from, to } => writeln!(f, "    convert {} -> {}", name(from), name(to))?,
                 Step::Store { from, to } => writeln!(f, "    store {} -> {}", name(from), self.place_name(*to))?,
-                Step::Run { value, inputs, output, scratch, .. } => {
+                Step::Run { value, inputs, output, scratch, kept, .. } => {
                     let source = |source: &Source| match source {
                         Source::Buffer(index) => name(index),
                         Source::Full(place) => self.place_name(*place),
@@ -85,8 +86,9 @@ impl Schedule {
                         Destination::Buffer(index) => name(index),
                         Destination::Sum(index) => format!("sum %{}", own.sums[*index].value.0),
                     };
-                    let scratch = scratch.as_ref().map_or(String::new(), |index| format!(", {}", name(index)));
-                    writeln!(f, "    run {} ({}) -> {output}{scratch}", self.name(*value), inputs.join(", "))?;
+                    let memory = scratch.iter().chain(kept).map(|index| format!(", {}", name(index)));
+                    let memory: String = memory.collect();
+                    writeln!(f, "    run {} ({}) -> {output}{memory}", self.name(*value), inputs.join(", "))?;
                 }
             }
         }

@@ -9,7 +9,7 @@ pub use cpu::*;
 #[cfg(feature = "definitions")]
 pub use op::*;
 
-/// The device functions, see [`cuda`].
+/// The device functions, see [`cuda`](crate::cuda).
 pub const CUDA: &str = include_str!("cuda.cu");
 
 /// A strided read: output element (i0, i1, ..) comes from input element `offset + i0 * strides[0] + i1 * strides[1] + ..`.

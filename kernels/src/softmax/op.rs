@@ -22,7 +22,7 @@ pub fn softmax_axis(builder: &mut dyn Builder, input: Value, axis: usize, log: b
     builder.apply(Arc::new(SoftmaxOp { axis, log }), &[input])
 }
 
-/// The fields of [`Axis`] for a logical axis of the first input of a call.
+/// The fields of [`Axis`](super::Axis) for a logical axis of the first input of a call.
 #[must_use]
 pub fn axis_fields(call: &Call, axis: usize) -> String {
     let input = &call.inputs[0];

@@ -10,9 +10,10 @@
 //!
 //! A kernel acts on one tile of 16 samples (in rows: of any number), on a single sample, or on complete tensors. It gets slices
 //! and sizes; it knows neither the batch nor threads, allocates nothing, and overwrites its output. One that
-//! [sums over samples](Batching::SumsSamples) adds to its output where `cx.adds` says so. What it makes of parameters alone, such as
-//! the values of a convolution's weights, it may keep: that memory is filled by the first tile of each thread and read by the others. Samples of a tile beyond `cx.count` are copies of a
-//! real one, or whatever the memory held: they may be NaN, are read by nobody, and never part of a sum.
+//! [sums over samples](Batching::SumsSamples) adds to its output where `cx.adds` says so. What it makes of operands that all samples
+//! share, such as the values of a convolution's weights, it may keep: the first tile of each thread fills that memory, the others
+//! read it (`cx.prepared`). Samples of a tile beyond `cx.count` are copies of a real one, or whatever the memory held: they may be
+//! NaN, are read by nobody, and never part of a sum.
 
 use std::fmt;
 use std::sync::Arc;

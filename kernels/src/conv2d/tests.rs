@@ -282,7 +282,7 @@ fn grad_weight_adds_the_adjoint_of_the_valid_samples() {
                     }
                     Way::Direct => direct::grad_weight(&cx, &sizes, &grad_output, &input, &mut gradient, &mut scratch),
                 }
-                // Up to 900 · 16 products of numbers below 1.
+                // Up to 1392 · 16 products of numbers below 1.
                 let tolerance = tolerance(way, &wanted).max(1e-4);
                 assert_close(&format!("{way:?} {cx:?} {sizes:?}"), &gradient, &wanted, tolerance);
             });

@@ -109,32 +109,6 @@ pub(super) fn check(sizes: &Sizes, kernel: &str, lanes: usize, input: usize, wei
     );
 }
 
-/// Calls `$f::<L, O, X>` with the constants O and X that are the run-time sizes `$o` and `$x`. Tiles beyond the limits are not
-/// compiled.
-macro_rules! with_constants {
-    ($lanes:ident, $o:expr, $x:expr, [$limit_o:expr, $limit_x:expr], $f:ident, $arguments:tt) => {
-        with_constants!(@o $lanes, $o, $x, [$limit_o, $limit_x], $f, $arguments, [1 2 3 4 5 6 7 8 9 10 11 12])
-    };
-    (@o $lanes:ident, $o:expr, $x:expr, $limits:tt, $f:ident, $arguments:tt, [$($n:literal)*]) => {
-        match $o {
-            $($n => with_constants!(@x $lanes, $n, $x, $limits, $f, $arguments, [1 2 3 4 5 6]),)*
-            _ => unreachable!("a register tile of {} channels", $o),
-        }
-    };
-    (@x $lanes:ident, $o:literal, $x:expr, [$limit_o:expr, $limit_x:expr], $f:ident, $arguments:tt, [$($n:literal)*]) => {
-        match $x {
-            $($n if const { $o <= $limit_o && $n <= $limit_x } => {
-                with_constants!(@call $lanes, $o, $n, $f, $arguments)
-            })*
-            _ => unreachable!("a register tile of {} positions", $x),
-        }
-    };
-    (@call $lanes:ident, $o:literal, $x:literal, $f:ident, ($($argument:expr),*)) => {
-        $f::<$lanes, $o, $x>($($argument),*)
-    };
-}
-pub(super) use with_constants;
-
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

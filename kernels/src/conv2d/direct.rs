@@ -11,10 +11,11 @@
 use std::ops::Range;
 
 use super::Sizes;
-use super::cpu::{check, with_constants};
+use super::cpu::check;
 use crate::LANES;
-use crate::cpu::gemm::{parts, totals};
+use crate::cpu::gemm::totals;
 use crate::cpu::lanes::{self, Lanes};
+use crate::cpu::tile::{parts, strips, with_tile};
 use crate::cpu::{Context, Isa, Kind, instantiate};
 
 /// [`super::forward`], which keeps [`Sizes::packed_weights`] floats a group.
@@ -349,11 +350,10 @@ unsafe fn planes_in<L: Lanes>(plane: &Plane, input: *const f32, weight: *const f
             unsafe {
                 let weight = weight.add(o * weights);
                 let output = output.add(o * plane.output[0] + y * plane.output[1]);
-                with_constants!(
+                with_tile!(
                     L,
-                    channels,
-                    width,
-                    [L::CONV_CHANNELS, L::CONV_COLUMNS],
+                    [channels, width],
+                    [[L::CONV_CHANNELS, L::CONV_COLUMNS]],
                     plane_row,
                     (plane, &row_taps, rows.input(y), input, weight, output)
                 );
@@ -489,7 +489,7 @@ unsafe fn weight_gradients_in<L: Lanes>(
     let (height, width) = (sizes.out_height(), sizes.out_width());
     let (row, channel) = (framed[1] * LANES, framed[0] * framed[1] * LANES);
     let n_taps = in_channels * kernel_h * kernel_w;
-    let (channel_tiles, tap_tiles) = (parts(out_channels, L::TILE[0]), parts(n_taps, L::TILE[1]));
+    let channel_tiles = parts(out_channels, L::TILE[0]);
     let rows_at_once = POSITIONS.div_ceil(width).min(height);
     for group in 0..sizes.groups {
         for y in (0..height).step_by(rows_at_once) {
@@ -503,20 +503,19 @@ unsafe fn weight_gradients_in<L: Lanes>(
                 tap_steps: [channel, sizes.dilation[0] * row, sizes.dilation[1] * LANES],
             };
             for (o, o_size) in channel_tiles.clone() {
-                for (t, t_size) in tap_tiles.clone() {
-                    // SAFETY: the tile lies in the tensors, which the caller vouches for.
+                for (t, t_size, n_tiles) in strips(n_taps, L::TILE[1]) {
+                    // SAFETY: the strip lies in the tensors, which the caller vouches for.
                     unsafe {
                         let grad_output =
                             grad_output.add((group * out_channels + o) * walk.grad_output[0] + y * walk.grad_output[1]);
                         let input = input.add(group * in_channels * channel + y * walk.input[0]);
                         let grad_weight = grad_weight.add((group * out_channels + o) * n_taps + t);
-                        with_constants!(
+                        with_tile!(
                             L,
-                            o_size,
-                            t_size,
-                            [L::TILE[0], L::TILE[1]],
-                            weight_tile,
-                            (&walk, count, t, n_taps, grad_output, input, grad_weight)
+                            [o_size, t_size],
+                            [L::TILE],
+                            weight_strip,
+                            (&walk, count, walk.tap(t), n_tiles, n_taps, grad_output, input, grad_weight)
                         );
                     }
                 }
@@ -526,6 +525,7 @@ unsafe fn weight_gradients_in<L: Lanes>(
 }
 
 /// The positions over which one tile of weight gradients is summed; steps in floats.
+#[derive(Debug, Clone, Copy)]
 struct Positions {
     /// Whether the sum is added to those of other positions and tiles.
     adds: bool,
@@ -542,29 +542,67 @@ struct Positions {
 }
 
 impl Positions {
-    /// Where T kernel elements from `first` on meet the input; they count input channel, kernel row, kernel column.
+    /// The kernel element `tap` of all; they count input channel, kernel row, kernel column.
     #[inline(always)]
-    fn taps<const T: usize>(&self, first: usize) -> [usize; T] {
+    fn tap(&self, tap: usize) -> Tap {
         let [height, width] = self.taps;
         let [channel_step, row_step, column_step] = self.tap_steps;
-        let (mut row, mut column) = (first / width % height, first % width);
-        let mut at = first / (height * width) * channel_step + row * row_step + column * column_step;
-        let mut taps = [0; T];
-        for tap in &mut taps {
-            *tap = at;
-            (column, at) = (column + 1, at + column_step);
-            if column == width {
-                (column, row, at) = (0, row + 1, at + row_step - width * column_step);
-            }
-            if row == height {
-                (row, at) = (0, at + channel_step - height * row_step);
-            }
+        let (row, column) = (tap / width % height, tap % width);
+        Tap { row, column, at: tap / (height * width) * channel_step + row * row_step + column * column_step }
+    }
+
+    /// Moves `tap` on to the next one.
+    #[inline(always)]
+    fn advance(&self, tap: &mut Tap) {
+        let [height, width] = self.taps;
+        let [channel_step, row_step, column_step] = self.tap_steps;
+        *tap = Tap { row: tap.row, column: tap.column + 1, at: tap.at + column_step };
+        if tap.column == width {
+            *tap = Tap { row: tap.row + 1, column: 0, at: tap.at + row_step - width * column_step };
         }
-        taps
+        if tap.row == height {
+            *tap = Tap { row: 0, column: tap.column, at: tap.at + channel_step - height * row_step };
+        }
     }
 }
 
-/// O output channels times T kernel elements from `first_tap` on.
+/// A kernel element.
+#[derive(Debug, Clone, Copy)]
+struct Tap {
+    row: usize,
+    column: usize,
+    /// Floats from where the kernel stands to the input that it meets.
+    at: usize,
+}
+
+/// O output channels times `n_tiles` times T kernel elements from `tap` on.
+///
+/// # Safety
+/// As for [`weight_gradients_in`], for the strip from the pointers on.
+#[inline(always)]
+unsafe fn weight_strip<L: Lanes, const O: usize, const T: usize>(
+    walk: &Positions,
+    count: usize,
+    mut tap: Tap,
+    n_tiles: usize,
+    n_taps: usize,
+    grad_output: *const f32,
+    input: *const f32,
+    grad_weight: *mut f32,
+) {
+    for tile in 0..n_tiles {
+        // One pointer for each tap and one offset for all: with sums of offsets, registers run out and the sums are moved about.
+        let mut taps = [input; T];
+        for input in &mut taps {
+            *input = input.wrapping_add(tap.at);
+            walk.advance(&mut tap);
+        }
+        // SAFETY: the tile lies in the strip, which the caller vouches for.
+        unsafe { weight_tile::<L, O, T>(walk, count, taps, n_taps, grad_output, grad_weight.add(tile * T)) };
+    }
+}
+
+/// O output channels times T kernel elements, which meet the input from `taps` on.
 ///
 /// # Safety
 /// As for [`weight_gradients_in`], for the tile from the pointers on.
@@ -572,16 +610,13 @@ impl Positions {
 unsafe fn weight_tile<L: Lanes, const O: usize, const T: usize>(
     walk: &Positions,
     count: usize,
-    first_tap: usize,
+    taps: [*const f32; T],
     n_taps: usize,
     grad_output: *const f32,
-    input: *const f32,
     grad_weight: *mut f32,
 ) {
     // SAFETY: the tile is valid by the contract; `wrapping` steps, because the pointers of a row stand behind it in the end.
     unsafe {
-        // One pointer for each tap and one offset for all: with sums of offsets, registers run out and the sums are moved about.
-        let taps = walk.taps::<T>(first_tap).map(|tap| input.wrapping_add(tap));
         let mut sums = [[L::splat(0.0); T]; O];
         for y in 0..walk.rows {
             let mut grad_output = grad_output.wrapping_add(y * walk.grad_output[1]);
@@ -601,18 +636,12 @@ unsafe fn weight_tile<L: Lanes, const O: usize, const T: usize>(
                 offset += walk.input[1];
             }
         }
-        let totals = if count >= LANES {
-            totals(sums)
-        } else {
-            let mut totals = [[0.0; T]; O];
-            for o in 0..O {
-                for t in 0..T {
-                    totals[o][t] = sums[o][t].sum_first(count);
-                }
+        if count < LANES {
+            for sum in sums.as_flattened_mut() {
+                *sum = sum.first(count);
             }
-            totals
-        };
-        for (o, totals) in totals.into_iter().enumerate() {
+        }
+        for (o, totals) in totals(sums).into_iter().enumerate() {
             for (t, total) in totals.into_iter().enumerate() {
                 let to = grad_weight.add(o * n_taps + t);
                 *to = if walk.adds { *to + total } else { total };

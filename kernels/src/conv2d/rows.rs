@@ -12,11 +12,11 @@
 use std::ops::Range;
 
 use super::Sizes;
-use super::cpu::{check, with_constants};
+use super::cpu::check;
 use super::scratch::Spread;
 use crate::LANES;
-use crate::cpu::gemm::parts;
 use crate::cpu::lanes::Lanes;
+use crate::cpu::tile::{parts, with_tile};
 use crate::cpu::{Context, instantiate};
 
 /// The convolution of one sample.
@@ -242,11 +242,10 @@ unsafe fn positions_in<L: Lanes>(walk: &Walk, input: *const f32, weight: *const 
             unsafe {
                 let (input, weight) = (input.add(v * LANES), weight.add(o * weights));
                 let output = output.add(o * walk.positions + v * LANES);
-                with_constants!(
+                with_tile!(
                     L,
-                    channels,
-                    vectors,
-                    [L::CONV_CHANNELS, L::CONV_COLUMNS],
+                    [channels, vectors],
+                    [[L::CONV_CHANNELS, L::CONV_COLUMNS]],
                     position_tile,
                     (walk, last, input, weight, output)
                 );

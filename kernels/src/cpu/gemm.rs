@@ -10,6 +10,7 @@
 use std::mem::MaybeUninit;
 
 use super::lanes::{Lanes, prefetch};
+use super::tile::{parts, strips, with_tile};
 use super::{Isa, instantiate};
 use crate::LANES;
 
@@ -29,46 +30,9 @@ pub(crate) struct Product {
     pub(crate) accumulate: bool,
 }
 
-/// The (start, length) of as few parts of at most `largest` as cover 0..n; they differ by one at most, the longer ones come first.
-#[inline(always)]
-pub(crate) fn parts(n: usize, largest: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
-    let count = n.div_ceil(largest);
-    // Without parts, there is nothing to divide.
-    let (length, longer) = (n / count.max(1), n % count.max(1));
-    let mut next = 0;
-    (0..count).map(move |part| {
-        let own = (next, length + usize::from(part < longer));
-        next += own.1;
-        own
-    })
-}
-
-/// Calls `$f::<L, R, C, ..>` with the constants R and C that are the run-time sizes `$r` and `$c`. Tiles beyond the
-/// set's registers are not compiled.
-macro_rules! with_tile {
-    ($lanes:ident, $r:expr, $c:expr, $f:ident, $arguments:tt) => {
-        with_tile!(@rows $lanes, $r, $c, $f, $arguments, [1 2 3 4 5 6 7 8])
-    };
-    (@rows $lanes:ident, $r:expr, $c:expr, $f:ident, $arguments:tt, [$($n:literal)*]) => {
-        match $r {
-            $($n => with_tile!(@columns $lanes, $n, $c, $f, $arguments, [1 2 3 4 5 6]),)*
-            _ => unreachable!("a register tile of {} rows", $r),
-        }
-    };
-    (@columns $lanes:ident, $r:literal, $c:expr, $f:ident, $arguments:tt, [$($n:literal)*]) => {
-        match $c {
-            $($n if const { fits::<$lanes>($r, $n) } => with_tile!(@call $lanes, $r, $n, $f, $arguments),)*
-            _ => unreachable!("a register tile of {} columns", $c),
-        }
-    };
-    (@call $lanes:ident, $r:literal, $c:literal, $f:ident, ($($argument:expr),*)) => {
-        $f::<$lanes, $r, $c>($($argument),*)
-    };
-}
-
-/// Whether a tile of r x c accumulators is one that [`each_strip`] asks for.
-const fn fits<L: Lanes>(r: usize, c: usize) -> bool {
-    (r <= L::TILE[0] && c <= L::TILE[1]) || (c == 1 && r <= L::VECTOR_TILE)
+/// The tiles that [`each_strip`] asks for are within these.
+const fn limits<L: Lanes>(largest: [usize; 2]) -> [[usize; 2]; 2] {
+    [largest, [L::VECTOR_TILE, 1]]
 }
 
 /// Calls `f` with strips of tiles, below each other and of the same size, which cover the product: (first row, rows of a tile,
@@ -82,18 +46,10 @@ fn each_strip<L: Lanes>(
     mut f: impl FnMut(usize, usize, usize, usize, usize),
 ) {
     let largest = if columns == 1 { [L::VECTOR_TILE, 1] } else { largest };
-    let n = rows.div_ceil(largest[0]);
-    if n == 0 {
-        return;
-    }
-    // Tiles as in `parts`, of which each size is one strip.
-    let (size, larger) = (rows / n, rows % n);
-    let strips = [(0, size + 1, larger), (larger * (size + 1), size, n - larger)];
+    let strips = strips(rows, largest[0]);
     for (c, columns) in parts(columns, largest[1]) {
-        for (r, size, n) in strips {
-            if n > 0 {
-                f(r, size, n, c, columns);
-            }
+        for (r, size, n) in strips.clone() {
+            f(r, size, n, c, columns);
         }
     }
 }
@@ -116,11 +72,23 @@ unsafe fn splats_in<L: Lanes>(product: &Product, n: usize, lhs: *const f32, rhs:
                 let rhs = rhs.add(c * product.rhs[0]);
                 let output = output.add(r * product.output[0] + c * product.output[1]);
                 if n == LANES {
-                    with_tile!(L, rows, columns, splat_strip, (product, n_tiles, lhs, rhs, output));
+                    with_tile!(
+                        L,
+                        [rows, columns],
+                        limits::<L>(L::TILE),
+                        splat_strip,
+                        (product, n_tiles, lhs, rhs, output)
+                    );
                 } else {
                     for column in 0..columns {
                         let (rhs, output) = (rhs.add(column * product.rhs[0]), output.add(column * product.output[1]));
-                        with_tile!(L, rows, 1, partial_strip, (product, n_tiles, n, lhs, rhs, output));
+                        with_tile!(
+                            L,
+                            [rows, 1],
+                            limits::<L>(L::TILE),
+                            partial_strip,
+                            (product, n_tiles, n, lhs, rhs, output)
+                        );
                     }
                 }
             }
@@ -145,7 +113,13 @@ unsafe fn vectors_in<L: Lanes>(product: &Product, lhs: *const f32, rhs: *const f
                 let lhs = lhs.add(r * product.lhs[0]);
                 let rhs = rhs.add(c * product.rhs[0]);
                 let output = output.add(r * product.output[0] + c * product.output[1]);
-                with_tile!(L, rows, columns, vector_strip, (product, n_tiles, lhs, rhs, output));
+                with_tile!(
+                    L,
+                    [rows, columns],
+                    limits::<L>(L::TILE),
+                    vector_strip,
+                    (product, n_tiles, lhs, rhs, output)
+                );
             }
         },
     );
@@ -175,7 +149,13 @@ unsafe fn dots_in<L: Lanes>(product: &Product, lhs: *const f32, rhs: *const f32,
                 let lhs = lhs.add(r * product.lhs[0]);
                 let rhs = rhs.add(c * product.rhs[0]);
                 let output = output.add(r * product.output[0] + c);
-                with_tile!(L, rows, columns, dot_strip, (product, n_tiles, lhs, rhs, output));
+                with_tile!(
+                    L,
+                    [rows, columns],
+                    limits::<L>(sums_tile::<L>()),
+                    dot_strip,
+                    (product, n_tiles, lhs, rhs, output)
+                );
             }
         },
     );
@@ -195,7 +175,7 @@ unsafe fn matrix_vector_in<L: Lanes>(n: usize, k: usize, matrix: *const f32, vec
             let mut sums = [L::splat(0.0); LANES];
             for (r, n) in parts(rows, L::VECTOR_TILE) {
                 let matrix = matrix.add((block + r) * k);
-                with_tile!(L, n, 1, row_sums, (k, matrix, vector, sums.as_mut_ptr().add(r)));
+                with_tile!(L, [n, 1], limits::<L>(L::TILE), row_sums, (&k, matrix, vector, sums.as_mut_ptr().add(r)));
             }
             let sums = L::sums(sums);
             if rows == LANES { sums.store(output.add(block)) } else { sums.store_first(output.add(block), rows) }
@@ -209,11 +189,12 @@ unsafe fn matrix_vector_in<L: Lanes>(n: usize, k: usize, matrix: *const f32, vec
 /// As for [`matrix_vector_in`]; `sums` is valid for R vectors.
 #[inline(always)]
 unsafe fn row_sums<L: Lanes, const R: usize, const C: usize>(
-    k: usize,
+    k: &usize,
     matrix: *const f32,
     vector: *const f32,
     sums: *mut L,
 ) {
+    let k = *k;
     // SAFETY: R rows of k floats are what the caller vouches for; the last step reads only the floats that are left.
     unsafe {
         let mut own = [L::splat(0.0); R];
@@ -236,8 +217,7 @@ unsafe fn row_sums<L: Lanes, const R: usize, const C: usize>(
     }
 }
 
-/// Strips: `n_tiles` tiles below each other. The size of a tile is chosen once a strip; chosen for every tile, the compiler computes
-/// in front of each what any size needs.
+/// Strips: `n_tiles` tiles below each other, so that the size of a tile is chosen once for all of them.
 macro_rules! strips {
     ($($strip:ident = $tile:ident($($name:ident: $type:ty)?);)*) => {$(
         /// # Safety

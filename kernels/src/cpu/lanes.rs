@@ -54,6 +54,9 @@ pub(crate) trait Lanes: Arithmetic {
     /// them takes the compiler as long as a kernel.
     const OUT_OF_LINE: bool = false;
 
+    /// Calls `f` in a function of its own in which the set is enabled, with a copy of the sizes: nothing else points to that, so no
+    /// store changes it. `f` has to be `#[inline(always)]`, or it is compiled without the set.
+    unsafe fn apart<T: Copy>(sizes: &T, f: impl FnOnce(&T));
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
     /// The first n floats, 1..=16; the other lanes are `fill`.
@@ -146,18 +149,11 @@ pub(crate) trait Lanes: Arithmetic {
         }
     }
 
-    /// The sum of the first n lanes, in the same tree, the others taken as zero.
+    /// The first n lanes, 1..=16, with zeros behind.
     #[inline(always)]
-    unsafe fn sum_first(self, n: usize) -> f32 {
-        if n >= LANES {
-            // SAFETY: the trait's contract.
-            return unsafe { self.sum() };
-        }
-        // SAFETY: the trait's contract; the array has 16 floats and n is below 16, and a sum over no lanes loads one zero.
-        unsafe {
-            let array = self.to_array();
-            if n == 0 { 0.0 } else { Self::load_first(array.as_ptr(), n, 0.0).sum() }
-        }
+    unsafe fn first(self, n: usize) -> Self {
+        // SAFETY: the array has 16 floats; the set is enabled (the trait's contract).
+        unsafe { Self::load_first(self.to_array().as_ptr(), n, 0.0) }
     }
 }
 
@@ -297,6 +293,10 @@ impl Lanes for Portable {
         self.each(math::log)
     }
 
+    #[inline(never)]
+    unsafe fn apart<T: Copy>(sizes: &T, f: impl FnOnce(&T)) {
+        f(&{ *sizes });
+    }
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
         // SAFETY: the caller gives 16 floats.
@@ -410,6 +410,11 @@ impl Lanes for Avx512 {
     const VECTOR_TILE: usize = 8;
     const TILE: [usize; 2] = [4, 6];
 
+    #[inline(never)]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma")]
+    unsafe fn apart<T: Copy>(sizes: &T, f: impl FnOnce(&T)) {
+        f(&{ *sizes });
+    }
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
         unsafe { Avx512(_mm512_loadu_ps(from)) }
@@ -642,6 +647,11 @@ impl Lanes for Avx2 {
     const VECTOR_TILE: usize = 6;
     const TILE: [usize; 2] = [2, 3];
 
+    #[inline(never)]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn apart<T: Copy>(sizes: &T, f: impl FnOnce(&T)) {
+        f(&{ *sizes });
+    }
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
         unsafe { Avx2(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))) }
@@ -717,6 +727,32 @@ impl Lanes for Avx2 {
                 columns[8 + i] = Avx2(blocks[1][i], blocks[3][i]);
             }
             columns
+        }
+    }
+    #[inline(always)]
+    unsafe fn sums(vectors: [Self; LANES]) -> Self {
+        // Two vectors become one with half the lanes of each, as with AVX-512; a transpose takes three times the shuffles.
+        unsafe {
+            let halves = [0, 8].map(|first| {
+                let mut left = [_mm256_setzero_ps(); 8];
+                for i in 0..8 {
+                    left[i] = _mm256_add_ps(vectors[first + i].0, vectors[first + i].1);
+                }
+                for i in 0..4 {
+                    let (a, b) = (left[2 * i], left[2 * i + 1]);
+                    left[i] = _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b));
+                }
+                for i in 0..2 {
+                    let (a, b) = (_mm256_castps_pd(left[2 * i]), _mm256_castps_pd(left[2 * i + 1]));
+                    let (low, high) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
+                    left[i] = _mm256_add_ps(_mm256_castpd_ps(low), _mm256_castpd_ps(high));
+                }
+                let (a, b) = (left[0], left[1]);
+                let sums = _mm256_add_ps(_mm256_shuffle_ps::<0x88>(a, b), _mm256_shuffle_ps::<0xDD>(a, b));
+                // The lower half holds the sums of the vectors 0, 2, 4, 6, the upper half those of 1, 3, 5, 7.
+                _mm256_permutevar8x32_ps(sums, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7))
+            });
+            Avx2(halves[0], halves[1])
         }
     }
     #[inline(always)]
@@ -840,6 +876,11 @@ impl Lanes for Neon {
     const VECTOR_TILE: usize = 6;
     const TILE: [usize; 2] = [2, 3];
 
+    #[inline(never)]
+    #[target_feature(enable = "neon")]
+    unsafe fn apart<T: Copy>(sizes: &T, f: impl FnOnce(&T)) {
+        f(&{ *sizes });
+    }
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
         Neon(std::array::from_fn(|i| unsafe { vld1q_f32(from.add(4 * i)) }))

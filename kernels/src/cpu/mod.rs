@@ -26,6 +26,7 @@ pub(crate) mod gemm;
 pub(crate) mod lanes;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod tile;
 pub(crate) mod walk;
 
 /// The instruction sets that kernels are compiled for.

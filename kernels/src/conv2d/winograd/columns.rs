@@ -15,8 +15,8 @@ use crate::LANES;
 use crate::conv2d::Sizes;
 use crate::conv2d::cpu::check;
 use crate::conv2d::tiling::ColumnTiling;
-use crate::cpu::gemm::parts;
 use crate::cpu::lanes::Lanes;
+use crate::cpu::tile::parts;
 use crate::cpu::{Context, Isa, Kind, instantiate};
 
 /// As [`super::forward`], with [`ColumnTiling::scratch`] floats of scratch; keeps [`ColumnTiling::weights`] floats a group.

@@ -28,11 +28,11 @@ pub(super) use weight::grad_weight;
 use weight::weight_values;
 
 use super::Sizes;
-use super::cpu::{check, with_constants};
+use super::cpu::check;
 use super::tiling::Tiling;
 use crate::LANES;
-use crate::cpu::gemm::parts;
 use crate::cpu::lanes::Lanes;
+use crate::cpu::tile::{parts, with_tile};
 use crate::cpu::{Context, Isa, instantiate};
 
 /// As [`super::forward`], with [`Tiling::scratch`] floats of scratch; keeps [`Tiling::weights`] floats a group.
@@ -295,7 +295,7 @@ unsafe fn columns_out<L: Lanes, T: Transform<N, B>, const N: usize, const B: usi
 /// # Safety
 /// `from` [N, channels, tiles], `to` [N, rows, tiles] and the weights are valid; the set of `L` is enabled.
 #[inline(always)]
-unsafe fn products_in<L: Lanes>(
+unsafe fn products<L: Lanes>(
     walk: &Walk,
     block: &Block,
     rows: usize,
@@ -315,19 +315,13 @@ unsafe fn products_in<L: Lanes>(
         // SAFETY: the tile lies in the product, which the caller vouches for.
         unsafe {
             let (from, to) = (from.add(t * LANES), to.add(t * LANES));
-            with_constants!(
-                L,
-                rows,
-                columns,
-                [L::VALUES_TILE[0], L::VALUES_TILE[1]],
-                product_tile,
-                (&steps, from, weights, to)
-            );
+            with_tile!(L, [rows, columns], [L::VALUES_TILE], product_tile, (&steps, from, weights, to));
         }
     }
 }
 
-/// The sizes of [`products_in`], and steps in floats.
+/// The sizes of [`products`], and steps in floats.
+#[derive(Debug, Clone, Copy)]
 struct Steps {
     values: usize,
     depth: usize,
@@ -341,7 +335,7 @@ struct Steps {
 /// O channels of X tiles, for each value of a row.
 ///
 /// # Safety
-/// As for [`products_in`], for the tile from the pointers on.
+/// As for [`products`], for the tile from the pointers on.
 #[inline(always)]
 unsafe fn product_tile<L: Lanes, const O: usize, const X: usize>(
     steps: &Steps,
@@ -408,11 +402,10 @@ unsafe fn each_block<L, I, O, const A: usize, const N: usize, const B: usize, co
             rows_in(walk.isa, &block.strip(*inputs, N, A), from, in_rows);
             for i in 0..N {
                 columns_in::<L, I, A, N>(inputs.channels, &block, in_rows.add(i * in_plane), in_values);
-                // Channels of a register tile at a time: their values are read again while they are near. The products are a
-                // function of their own, so that their tiles are compiled once and not for every kernel and direction.
+                // Channels of a register tile at a time: their values are read again while they are near.
                 for (o, rows) in parts(outputs.channels, L::VALUES_TILE[0]) {
                     let weights = weights.add(i * N * pairs + o);
-                    products(walk.isa, walk, &block, rows, in_values, weights, out_values);
+                    products::<L>(walk, &block, rows, in_values, weights, out_values);
                     let out_rows = out_rows.add(i * out_plane + o * block.tiles[0].1 * block.span(B) * LANES);
                     columns_out::<L, O, N, B, M>(rows, &block, out_values, out_rows);
                 }
@@ -448,9 +441,6 @@ unsafe fn inputs_in<L: Lanes>(walk: &Walk, from: *const f32, weights: *const f32
     }
 }
 
-instantiate!(unsafe fn products = products_in(
-    walk: &Walk, block: &Block, rows: usize, from: *const f32, weights: *const f32, to: *mut f32,
-));
 instantiate!(unsafe fn outputs_of = outputs_in(
     walk: &Walk, from: *const f32, weights: *const f32, to: *mut f32, scratch: *mut f32,
 ));

@@ -7,9 +7,10 @@ use super::transform::{Coefficients, Eight, Points, Six, Values, Window, apply};
 use super::{Block, Walk, columns_in, rows_in, sides, tiling};
 use crate::LANES;
 use crate::conv2d::Sizes;
-use crate::conv2d::cpu::{check, with_constants};
-use crate::cpu::gemm::{parts, sums_tile, totals};
+use crate::conv2d::cpu::check;
+use crate::cpu::gemm::{sums_tile, totals};
 use crate::cpu::lanes::Lanes;
+use crate::cpu::tile::{parts, with_tile};
 use crate::cpu::{Context, instantiate};
 
 /// As [`super::grad_weight`] for a complete tile of samples, with [`Sizes::grad_weight_scratch`] floats of scratch.
@@ -228,19 +229,13 @@ unsafe fn weight_products<L: Lanes>(
         unsafe {
             let inputs = inputs.add(c * steps.tiles * LANES);
             let weights = weights.add(rows * c);
-            with_constants!(
-                L,
-                rows,
-                columns,
-                [sums_tile::<L>()[0], sums_tile::<L>()[1]],
-                weight_product_tile,
-                (&steps, inputs, outputs, weights)
-            );
+            with_tile!(L, [rows, columns], [sums_tile::<L>()], weight_product_tile, (&steps, inputs, outputs, weights));
         }
     }
 }
 
 /// The sizes of [`weight_products`], and steps in floats.
+#[derive(Debug, Clone, Copy)]
 struct WeightSteps {
     values: usize,
     tiles: usize,

@@ -8,15 +8,15 @@ mod tile;
 
 use graven_kernels::cpu::{Context, Isa};
 
-use self::loops::Call;
 pub use self::loops::MAX_CHUNKS;
+use self::loops::{Call, Sums};
 pub use self::tile::{Tile, Whole, disjoint, sample};
 use crate::cuda::{self, Task};
 use crate::error::Result;
 use crate::floats::{LINE, Shared};
 use crate::gradients::Gradients;
 use crate::optim::{Rule, apply};
-use crate::plan::{ModulePlan, Plan, Stage};
+use crate::plan::{LoopPlan, ModulePlan, Plan, Stage};
 use crate::structure::{Bound, BoundMut, Structure, bind_for};
 use crate::tensor::Dtype;
 use crate::threads;
@@ -32,7 +32,7 @@ pub fn run(plan: &'static Plan, bound: Bound<'_>, inputs: &[Argument<'_>], outpu
     if let Some(gpu) = arguments::choose_device(plan, &bound, inputs)? {
         return cuda::evaluate(gpu, &Task { plan, bound, symbols: &workspace.symbols, inputs }, outputs);
     }
-    execute(plan, &bound, 0, inputs, outputs, &mut workspace, None)
+    execute(plan, &bound, 0, inputs, outputs, &mut workspace, None, None)
 }
 
 /// Runs a function in train mode, with gradients.
@@ -54,7 +54,7 @@ pub fn run_grad(
         let task = Task { plan, bound, symbols: &workspace.symbols, inputs };
         return cuda::differentiate(gpu, &task, outputs, gradients.anywhere_mut());
     }
-    execute(plan, &bound, next_seed(&bound), inputs, outputs, &mut workspace, Some(gradients.values_mut()?))
+    execute(plan, &bound, next_seed(&bound), inputs, outputs, &mut workspace, Some(gradients.values_mut()?), None)
 }
 
 /// Runs a function in train mode, and moves the parameters by their gradients.
@@ -80,8 +80,13 @@ pub fn run_step(
     let mut gradients = std::mem::take(&mut workspace.gradients);
     gradients.grow(plan.parameters);
     let values = &mut gradients[..plan.parameters];
-    execute(plan, &shared, next_seed(&shared), inputs, outputs, &mut workspace, Some(values))?;
-    apply(optimizer, plan.trained.iter().cloned(), bound.parameters_mut()?, values)?;
+    // No later loop uses the accumulators of the last one. So its gradients need not be stored: the optimizer adds them up.
+    let last = plan.stages.iter().flat_map(|stage| stage.loops).last();
+    execute(plan, &shared, next_seed(&shared), inputs, outputs, &mut workspace, Some(values), last)?;
+    match last {
+        Some(last) => apply(optimizer, plan.trained, bound.parameters_mut()?, &Sums::of(last, &workspace, values))?,
+        None => apply(optimizer, plan.trained, bound.parameters_mut()?, &*values)?,
+    }
     workspace.gradients = gradients;
     Ok(())
 }
@@ -97,7 +102,8 @@ fn next_seed(bound: &Bound<'_>) -> u64 {
     bound.home.map_or(0, |home| home.next_seed())
 }
 
-/// Runs all stages on the CPU. The arguments are checked and the symbols are bound.
+/// Runs all stages on the CPU. The arguments are checked and the symbols are bound. The gradients of the loop `open` stay in its
+/// accumulators.
 fn execute(
     plan: &'static Plan,
     bound: &Bound<'_>,
@@ -106,6 +112,7 @@ fn execute(
     outputs: &mut [Slot<'_>],
     workspace: &mut Workspace,
     mut gradients: Option<&mut [f32]>,
+    open: Option<&LoopPlan>,
 ) -> Result<()> {
     assert_eq!(bound.length, plan.parameters, "compiler bug: `{}` has another module's layout", plan.function);
     arguments::resize_outputs(plan, &workspace.symbols, outputs);
@@ -142,7 +149,8 @@ fn execute(
     for stage in plan.stages {
         run_whole(stage, &call, workspace);
         for plan in stage.loops {
-            loops::run(plan, &call, workspace, gradients.as_deref_mut());
+            let is_open = open.is_some_and(|open| std::ptr::eq(open, plan));
+            loops::run(plan, &call, workspace, gradients.as_deref_mut(), is_open);
         }
     }
     for &(value, offset) in plan.gradients {

@@ -6,6 +6,7 @@ use graven_kernels::cpu::{Context, Isa};
 
 use super::tile::Tile;
 use crate::floats::{LINE, Shared};
+use crate::optim::{PIECE, Source};
 use crate::plan::{LoopPlan, Place, SumPlan, SumTarget, TilePlan, ValuePlan};
 use crate::pool;
 use crate::tensor::Dtype;
@@ -20,8 +21,9 @@ const MAX_CHUNKS_WITHOUT_SUMS: usize = 256;
 /// Floats of a row of accumulators that one task adds up.
 const SUM_BLOCK: usize = 1024;
 
-/// Floats of which all rows are added up before the next ones: what is between stays in L1.
-const ADDED_AT_ONCE: usize = 256;
+/// Floats of which all rows are added up before the next ones: what is between stays in L1, and the streams of all rows go on at
+/// about the same time.
+const ADDED_AT_ONCE: usize = 128;
 
 /// What a loop needs to know of its call.
 pub(super) struct Call<'a> {
@@ -77,18 +79,29 @@ impl Cut {
     }
 }
 
-/// Runs a loop and brings its sums to their places.
-pub(super) fn run(plan: &LoopPlan, call: &Call<'_>, workspace: &mut Workspace, gradients: Option<&mut [f32]>) {
+/// Floats from the accumulators of one chunk to the next: they start at lines of the cache, so that no two chunks write to the same
+/// one.
+fn row_of(plan: &LoopPlan) -> usize {
+    plan.sums.next_multiple_of(LINE)
+}
+
+/// Runs a loop and brings its sums to their places; those of gradients stay where they are if it `is_open`, see [`Sums`].
+pub(super) fn run(
+    plan: &LoopPlan,
+    call: &Call<'_>,
+    workspace: &mut Workspace,
+    gradients: Option<&mut [f32]>,
+    is_open: bool,
+) {
     let cut = Cut::new(plan, &workspace.symbols);
-    // Rows of accumulators start at lines of the cache, so that no two chunks write to the same one.
-    let (row, int_row) = (plan.sums.next_multiple_of(LINE), plan.int_sums.next_multiple_of(LINE));
+    let (row, int_row) = (row_of(plan), plan.int_sums.next_multiple_of(LINE));
     workspace.sums.grow(cut.n_chunks * row);
     if workspace.int_sums.len() < cut.n_chunks * int_row {
         workspace.int_sums.resize(cut.n_chunks * int_row, 0);
     }
     grow_arenas(cut.plan(plan), &mut workspace.tiles, call.threads.min(cut.n_chunks));
     run_chunks(plan, call, &cut, workspace);
-    add_chunks(plan, row, cut.n_chunks, call.threads, workspace, gradients);
+    add_chunks(plan, cut.n_chunks, call.threads, workspace, gradients, is_open);
     add_int_chunks(plan, int_row, cut.n_chunks, workspace);
 }
 
@@ -148,7 +161,7 @@ fn run_chunks(plan: &LoopPlan, call: &Call<'_>, cut: &Cut, workspace: &mut Works
     let tile_plan = cut.plan(plan);
     // Parameters may have changed since the last loop, and other loops use the same arenas.
     tiles.iter_mut().for_each(|arena| arena.prepared = false);
-    let (row, int_row) = (plan.sums.next_multiple_of(LINE), plan.int_sums.next_multiple_of(LINE));
+    let (row, int_row) = (row_of(plan), plan.int_sums.next_multiple_of(LINE));
     let (arenas, sums, int_sums) = (Shared::new(tiles), Shared::new(sums), Shared::new(int_sums));
     let chunk = |worker: usize, chunk: usize| {
         // SAFETY: the pool lets a worker into one task at a time.
@@ -256,20 +269,21 @@ unsafe fn complete<'a, T>(part: &Shared<'a, T>) -> &'a [T] {
 /// columns, since [`add_rows`] depends on the number of rows only.
 fn add_chunks(
     plan: &LoopPlan,
-    row: usize,
     n_chunks: usize,
     threads: usize,
     workspace: &mut Workspace,
     gradients: Option<&mut [f32]>,
+    is_open: bool,
 ) {
     let Workspace { sums, floats, slots, .. } = workspace;
+    let row = row_of(plan);
     let (sums, values) = (&sums[..n_chunks * row], Shared::new(floats));
     let gradients = gradients.map(Shared::new);
     pool::run(threads, row.div_ceil(SUM_BLOCK), &|_, block| {
         for result in plan.results {
             let SumPlan { from, to } = result;
             let own = from.start.max(block * SUM_BLOCK)..from.end.min((block + 1) * SUM_BLOCK);
-            if own.is_empty() {
+            if own.is_empty() || (is_open && matches!(to, SumTarget::Gradient(_))) {
                 continue;
             }
             let (target, start) = match *to {
@@ -290,6 +304,48 @@ fn add_chunks(
             }
         }
     });
+}
+
+/// The gradients of a step: those of its last loop are still rows of accumulators.
+pub(super) struct Sums<'a> {
+    results: &'static [SumPlan],
+    rows: &'a [f32],
+    row: usize,
+    n_chunks: usize,
+    /// All others, in the layout of the parameters.
+    others: &'a [f32],
+}
+
+impl<'a> Sums<'a> {
+    /// Those of a loop that has just [run](run) as an open one.
+    pub(super) fn of(plan: &LoopPlan, workspace: &'a Workspace, others: &'a [f32]) -> Self {
+        let n_chunks = Cut::new(plan, &workspace.symbols).n_chunks;
+        Self { results: plan.results, rows: &workspace.sums, row: row_of(plan), n_chunks, others }
+    }
+}
+
+impl Source for Sums<'_> {
+    fn piece<'a>(&'a self, range: Range<usize>, room: &'a mut [f32; PIECE]) -> &'a [f32] {
+        let room = &mut room[..range.len()];
+        // The results stand in the order of their places.
+        let mut done = range.start;
+        for SumPlan { from, to } in self.results {
+            let SumTarget::Gradient(offset) = *to else { continue };
+            let own = range.start.max(offset)..range.end.min(offset + from.len());
+            if own.is_empty() {
+                continue;
+            }
+            room[done - range.start..own.start - range.start].copy_from_slice(&self.others[done..own.start]);
+            let sums = &mut room[own.start - range.start..own.end - range.start];
+            let rows = &self.rows[from.start + own.start - offset..];
+            for (part, into) in sums.chunks_mut(ADDED_AT_ONCE).enumerate() {
+                add_rows(&rows[part * ADDED_AT_ONCE..], self.row, self.n_chunks, into);
+            }
+            done = own.end;
+        }
+        room[done - range.start..].copy_from_slice(&self.others[done..range.end]);
+        room
+    }
 }
 
 /// The sum of `n` rows, of which the first is `rows[..into.len()]` and each begins `step` behind the one before, pairwise:
@@ -396,6 +452,30 @@ mod tests {
             let mut into = [f32::NAN; 2];
             add_rows(&table, 3, n, &mut into);
             assert_eq!(into, [sums(n), 2.0 * sums(n)], "{n} rows");
+        }
+    }
+
+    #[test]
+    fn a_piece_of_the_gradients_mixes_sums_with_others() {
+        // Gradients of the parameters 2..5 and 8..700 come from the columns 0..3 and 16..708 of three chunks.
+        const RESULTS: [SumPlan; 3] = [
+            SumPlan { from: 4..5, to: SumTarget::Value(0) },
+            SumPlan { from: 0..3, to: SumTarget::Gradient(2) },
+            SumPlan { from: 16..708, to: SumTarget::Gradient(8) },
+        ];
+        let row = 720;
+        let rows: Vec<f32> = (0..3 * row).map(|i| i as f32).collect();
+        let others: Vec<f32> = (0..710).map(|i| -(i as f32)).collect();
+        let sums = Sums { results: &RESULTS, rows: &rows, row, n_chunks: 3, others: &others };
+        let column = |column: usize| (3 * column + 3 * row) as f32;
+        let expected = |parameter: usize| match parameter {
+            2..5 => column(parameter - 2),
+            8..700 => column(parameter + 8),
+            _ => -(parameter as f32),
+        };
+        for range in [0..512, 3..4, 4..9, 5..8, 150..662, 512..710, 700..710, 6..6] {
+            let expected: Vec<f32> = range.clone().map(expected).collect();
+            assert_eq!(sums.piece(range.clone(), &mut [f32::NAN; PIECE]), expected, "{range:?}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use graven::prelude::*;
 use graven_kernels::cpu::Isa;
 
-use crate::networks::{Residual, Tutorial, pictures, silhouettes};
+use crate::networks::{Residual, Tutorial, noise, pictures, silhouettes};
 use crate::{bits, new, with_threads};
 
 /// More threads than a machine may have, and counts that do not divide the number of chunks.
@@ -112,6 +112,45 @@ fn a_step_is_a_gradient_and_an_update() {
         assert_eq!((loss, correct), results);
     }
     assert_eq!(bits(&whole), bits(&parts));
+}
+
+/// A mean over the batch in the middle: the gradients of the two layers are sums of different loops.
+#[derive(Module)]
+struct Centered {
+    #[layer(in_features = 5, out_features = 70)]
+    first: Linear,
+    #[layer(in_features = 70, out_features = 3)]
+    second: Linear,
+}
+
+network! {
+    impl Centered {
+        fn loss(&self, t: Tensor<[N, 5]>) -> Tensor<[]> {
+            let t = tanh(self.first(t));
+            let t = self.second(t - t.mean(dim = 0));
+            (t * t).mean()
+        }
+    }
+}
+
+#[test]
+fn a_step_is_a_gradient_and_an_update_where_several_loops_add_up() {
+    let t = noise(&[300, 5]);
+    let mut whole: Centered = new(0);
+    let mut parts: Centered = new(0);
+    let start = bits(&whole);
+    let (mut adam_whole, mut adam_parts) = (AdamW::new(0.01), AdamW::new(0.01));
+    for _ in 0..3 {
+        let loss = whole.loss_step(&t, &mut adam_whole).unwrap();
+        let (expected, gradients) = parts.loss_grad(&t).unwrap();
+        adam_parts.step(&mut parts, &gradients).unwrap();
+        assert_eq!(loss, expected);
+        for name in gradients.names() {
+            assert!(gradients.get(name).unwrap().as_slice().iter().any(|gradient| *gradient != 0.0), "{name}");
+        }
+    }
+    assert_eq!(bits(&whole), bits(&parts));
+    assert_ne!(bits(&whole), start);
 }
 
 #[test]

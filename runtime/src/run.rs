@@ -76,16 +76,20 @@ pub fn run_step(
         let task = Task { plan, bound: shared, symbols: &workspace.symbols, inputs };
         return cuda::step(gpu, &task, outputs, optimizer);
     }
-    // Moved out for the call, so that the rest of the workspace can be borrowed beside it.
-    let mut gradients = std::mem::take(&mut workspace.gradients);
-    gradients.grow(plan.parameters);
-    let values = &mut gradients[..plan.parameters];
     // No later loop uses the accumulators of the last one. So its gradients need not be stored: the optimizer adds them up.
     let last = plan.stages.iter().flat_map(|stage| stage.loops).last();
-    execute(plan, &shared, next_seed(&shared), inputs, outputs, &mut workspace, Some(values), last)?;
+    // Moved out for the call, so that the rest of the workspace can be borrowed beside it.
+    let mut gradients = std::mem::take(&mut workspace.gradients);
+    let mut others = None;
+    if !last.is_some_and(|last| Sums::are_all(last, plan.trained)) {
+        gradients.grow(plan.parameters);
+        others = Some(&mut gradients[..plan.parameters]);
+    }
+    execute(plan, &shared, next_seed(&shared), inputs, outputs, &mut workspace, others.as_deref_mut(), last)?;
+    let others = others.as_deref().unwrap_or_default();
     match last {
-        Some(last) => apply(optimizer, plan.trained, bound.parameters_mut()?, &Sums::of(last, &workspace, values))?,
-        None => apply(optimizer, plan.trained, bound.parameters_mut()?, &*values)?,
+        Some(last) => apply(optimizer, plan.trained, bound.parameters_mut()?, &Sums::of(last, &workspace, others))?,
+        None => apply(optimizer, plan.trained, bound.parameters_mut()?, others)?,
     }
     workspace.gradients = gradients;
     Ok(())

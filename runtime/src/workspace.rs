@@ -93,7 +93,7 @@ pub(crate) struct Workspace {
     /// The accumulators of the chunks, one row each.
     pub(crate) sums: Floats,
     pub(crate) int_sums: Vec<i64>,
-    /// The gradients of a training step.
+    /// The gradients of a training step that its last loop does not give.
     pub(crate) gradients: Floats,
     /// Room for the lists of what the call, and each of its loops, reads and writes.
     pub(crate) call: CallLists<'static>,

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use graven_kernels::LANES;
 use graven_kernels::cpu::{Context, Isa};
 
 use super::tile::Tile;
@@ -312,11 +313,20 @@ pub(super) struct Sums<'a> {
     rows: &'a [f32],
     row: usize,
     n_chunks: usize,
-    /// All others, in the layout of the parameters.
+    /// All others, in the layout of the parameters; empty if there are only gaps between parameters.
     others: &'a [f32],
 }
 
 impl<'a> Sums<'a> {
+    /// Whether the sums of a loop are the gradients of all that is trained: each parameter gets one, and takes whole vectors of the
+    /// layout.
+    pub(super) fn are_all(plan: &LoopPlan, trained: &[Range<usize>]) -> bool {
+        let gradients = plan.results.iter().filter(|result| matches!(result.to, SumTarget::Gradient(_)));
+        let places: usize = gradients.map(|result| result.from.len().next_multiple_of(LANES)).sum();
+        let wanted: usize = trained.iter().map(Range::len).sum();
+        places == wanted
+    }
+
     /// Those of a loop that has just [run](run) as an open one.
     pub(super) fn of(plan: &LoopPlan, workspace: &'a Workspace, others: &'a [f32]) -> Self {
         let n_chunks = Cut::new(plan, &workspace.symbols).n_chunks;
@@ -327,6 +337,10 @@ impl<'a> Sums<'a> {
 impl Source for Sums<'_> {
     fn piece<'a>(&'a self, range: Range<usize>, room: &'a mut [f32; PIECE]) -> &'a [f32] {
         let room = &mut room[..range.len()];
+        let other = |own: Range<usize>, into: &mut [f32]| match self.others {
+            [] => into.fill(0.0),
+            others => into.copy_from_slice(&others[own]),
+        };
         // The results stand in the order of their places.
         let mut done = range.start;
         for SumPlan { from, to } in self.results {
@@ -335,7 +349,7 @@ impl Source for Sums<'_> {
             if own.is_empty() {
                 continue;
             }
-            room[done - range.start..own.start - range.start].copy_from_slice(&self.others[done..own.start]);
+            other(done..own.start, &mut room[done - range.start..own.start - range.start]);
             let sums = &mut room[own.start - range.start..own.end - range.start];
             let rows = &self.rows[from.start + own.start - offset..];
             for (part, into) in sums.chunks_mut(ADDED_AT_ONCE).enumerate() {
@@ -343,7 +357,7 @@ impl Source for Sums<'_> {
             }
             done = own.end;
         }
-        room[done - range.start..].copy_from_slice(&self.others[done..range.end]);
+        other(done..range.end, &mut room[done - range.start..]);
         room
     }
 }
@@ -477,6 +491,11 @@ mod tests {
             let expected: Vec<f32> = range.clone().map(expected).collect();
             assert_eq!(sums.piece(range.clone(), &mut [f32::NAN; PIECE]), expected, "{range:?}");
         }
+        let alone = Sums { others: &[], ..sums };
+        assert_eq!(alone.piece(1..9, &mut [f32::NAN; PIECE])[..4], [0.0, column(0), column(1), column(2)]);
+        assert_eq!(alone.piece(699..702, &mut [f32::NAN; PIECE]), [column(707), 0.0, 0.0]);
+        let plan = LoopPlan { results: &RESULTS, ..EMPTY };
+        assert!(Sums::are_all(&plan, &[0..16, 16..720]) && !Sums::are_all(&plan, &[0..16, 16..736]));
     }
 
     const VALUES: [ValuePlan; 2] = [

@@ -1,7 +1,8 @@
 //! The work items of the benchmark, timed in graven. `tests/peers/bench.py` runs them beside other frameworks.
 //!
 //! Reads lines `WORK THREADS REPEATS` from the standard input and answers each with one line of JSON; `cargo run --release
-//! --example bench -- step-100 1 200` times one item without the script.
+//! --example bench -- step-100 1 200` times one item without the script. With `--features profile` it also prints how long every
+//! kernel took.
 
 use std::hint::black_box;
 use std::io::BufRead as _;
@@ -147,11 +148,14 @@ fn answer(line: &str) -> Result<()> {
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if !arguments.is_empty() {
-        return answer(&arguments.join(" "));
+    if arguments.is_empty() {
+        for line in std::io::stdin().lock().lines().map_while(std::result::Result::ok) {
+            answer(&line)?;
+        }
+    } else {
+        answer(&arguments.join(" "))?;
     }
-    for line in std::io::stdin().lock().lines().map_while(std::result::Result::ok) {
-        answer(&line)?;
-    }
+    #[cfg(feature = "profile")]
+    println!("{}", graven::profile::take());
     Ok(())
 }

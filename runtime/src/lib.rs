@@ -21,6 +21,7 @@ mod layers;
 mod model;
 mod structure;
 mod summary;
+mod table;
 
 // What a training needs.
 mod checkpoint;
@@ -32,6 +33,11 @@ mod weights;
 mod floats;
 mod plan;
 mod pool;
+#[cfg(feature = "profile")]
+pub mod profile;
+#[cfg(not(feature = "profile"))]
+#[path = "profile/absent.rs"]
+mod profile;
 mod run;
 mod values;
 mod workspace;
@@ -270,6 +276,8 @@ pub mod __private {
 
     pub use crate::display::display;
     pub use crate::plan::*;
+    #[cfg(feature = "profile")]
+    pub use crate::profile::Step;
     pub use crate::run::{MAX_CHUNKS, Tile, Whole, disjoint, gradients, run, run_grad, run_step, sample};
     pub use crate::structure::{Bound, BoundMut, Builder, Structure, Visitor, VisitorMut, bind, bind_mut};
     pub use crate::workspace::{Argument, Slot, Workspaces};

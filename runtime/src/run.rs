@@ -17,6 +17,7 @@ use crate::floats::{LINE, Shared};
 use crate::gradients::Gradients;
 use crate::optim::{Rule, apply};
 use crate::plan::{LoopPlan, ModulePlan, Plan, Stage};
+use crate::profile;
 use crate::structure::{Bound, BoundMut, Structure, bind_for};
 use crate::tensor::Dtype;
 use crate::threads;
@@ -87,10 +88,11 @@ pub fn run_step(
     }
     execute(plan, &shared, next_seed(&shared), inputs, outputs, &mut workspace, others.as_deref_mut(), last)?;
     let others = others.as_deref().unwrap_or_default();
-    match last {
-        Some(last) => apply(optimizer, plan.trained, bound.parameters_mut()?, &Sums::of(last, &workspace, others))?,
-        None => apply(optimizer, plan.trained, bound.parameters_mut()?, others)?,
-    }
+    let parameters = bound.parameters_mut()?;
+    profile::measure("optimizer", || match last {
+        Some(last) => apply(optimizer, plan.trained, parameters, &Sums::of(last, &workspace, others)),
+        None => apply(optimizer, plan.trained, parameters, others),
+    })?;
     workspace.gradients = gradients;
     Ok(())
 }
@@ -201,6 +203,7 @@ fn run_whole(stage: &Stage, call: &Call<'_>, workspace: &mut Workspace) {
         symbols: &workspace.symbols,
     };
     stage.whole.iter().for_each(|operation| operation(&mut whole));
+    profile::end();
 }
 
 /// Writes the gradient of a parameter.

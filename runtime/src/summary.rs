@@ -6,6 +6,7 @@ use graven_kernels::dim::thousands;
 
 use crate::home::elements;
 use crate::plan::{ModulePlan, SummaryPlan, SummaryRow};
+use crate::table;
 
 /// What a network is made of, call by call: see [`Model::summary`](crate::Model::summary). It prints as a table.
 ///
@@ -100,7 +101,7 @@ impl Summary {
     }
 }
 
-/// The columns; from the fourth on they hold numbers, which are aligned to the right.
+/// The columns; from the fourth on they hold numbers.
 const COLUMNS: [&str; 6] = ["layer", "type", "output", "parameters", "multiply-adds", "bytes kept for backward"];
 
 /// A number, or `-` for none.
@@ -125,27 +126,9 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cells = self.cells();
-        let widths: [usize; 6] = std::array::from_fn(|column| {
-            cells.iter().map(|cells| cells[column].len()).chain([COLUMNS[column].len()]).max().unwrap_or(0)
-        });
-        let rule = "-".repeat(widths.iter().sum::<usize>() + 2 * (COLUMNS.len() - 1));
-        let line = |cells: [&str; 6]| {
-            let cell = |column: usize| match column {
-                0..3 => format!("{:<width$}", cells[column], width = widths[column]),
-                _ => format!("{:>width$}", cells[column], width = widths[column]),
-            };
-            std::array::from_fn::<_, 6, _>(cell).join("  ")
-        };
         let inputs: Vec<String> = self.plan.inputs.iter().map(|(name, shape)| format!("{name} {shape}")).collect();
         writeln!(f, "{}: {}", self.function(), inputs.join(", "))?;
-        writeln!(f, "{rule}\n{}\n{rule}", line(COLUMNS))?;
-        for (index, cells) in cells.iter().enumerate() {
-            if index == self.rows().len() {
-                writeln!(f, "{rule}")?;
-            }
-            writeln!(f, "{}", line(cells.each_ref().map(String::as_str)))?;
-        }
+        table::write(f, COLUMNS, 3, &self.cells())?;
         let trained = match self.trained_parameters() {
             trained if trained == self.parameters() => "all".to_owned(),
             trained => thousands(trained as u64),

@@ -10,6 +10,7 @@ use crate::floats::{LINE, Shared};
 use crate::optim::{PIECE, Source};
 use crate::plan::{LoopPlan, Place, SumPlan, SumTarget, TilePlan, ValuePlan};
 use crate::pool;
+use crate::profile;
 use crate::tensor::Dtype;
 use crate::workspace::{Part, TileArena, Workspace};
 
@@ -102,8 +103,12 @@ pub(super) fn run(
     }
     grow_arenas(cut.plan(plan), &mut workspace.tiles, call.threads.min(cut.n_chunks));
     run_chunks(plan, call, &cut, workspace);
-    add_chunks(plan, cut.n_chunks, call.threads, workspace, gradients, is_open);
-    add_int_chunks(plan, int_row, cut.n_chunks, workspace);
+    if !plan.results.is_empty() || !plan.int_results.is_empty() {
+        profile::measure("sums of chunks", || {
+            add_chunks(plan, cut.n_chunks, call.threads, workspace, gradients, is_open);
+            add_int_chunks(plan, int_row, cut.n_chunks, workspace);
+        });
+    }
 }
 
 fn grow_arenas(plan: &TilePlan, arenas: &mut Vec<TileArena>, n: usize) {
@@ -207,6 +212,7 @@ fn run_chunks(plan: &LoopPlan, call: &Call<'_>, cut: &Cut, workspace: &mut Works
                 int_writes: &borrowed.int_writes,
             };
             tile_plan.steps.iter().for_each(|step| step(&mut tile));
+            profile::end();
         }
     };
     pool::run(call.threads, cut.n_chunks, &chunk);

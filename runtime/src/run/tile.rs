@@ -38,6 +38,12 @@ pub struct Tile<'a> {
 }
 
 impl Tile<'_> {
+    /// A kernel begins.
+    #[cfg(feature = "profile")]
+    pub fn step(&self, step: crate::profile::Step) {
+        crate::profile::begin(step, self.samples.len());
+    }
+
     /// Loads the tile's samples of `reads[read]`, `[n_samples, features]`, into `floats[slot]` in the layout *samples*.
     pub fn load_samples(&mut self, read: usize, slot: Range<usize>, features: usize) {
         layout::load_samples(&self.cx, features, self.reads[read], &mut self.floats[slot]);
@@ -123,6 +129,14 @@ pub struct Whole<'a> {
     pub int_inputs: &'a [&'a [i64]],
     /// The sizes that the arguments bound.
     pub symbols: &'a [usize],
+}
+
+#[cfg(feature = "profile")]
+impl Whole<'_> {
+    /// A kernel begins.
+    pub fn step(&self, step: crate::profile::Step) {
+        crate::profile::begin(step, 0);
+    }
 }
 
 /// Disjoint parts of an arena.

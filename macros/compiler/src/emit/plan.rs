@@ -23,6 +23,9 @@ use crate::schedule::{Destination, Loop, Place, Schedule, Source, Step, call};
 /// Whether plans hold programs for CUDA devices.
 pub(super) const CUDA: bool = cfg!(feature = "cuda");
 
+/// Whether emitted code says when each kernel begins.
+const PROFILE: bool = cfg!(feature = "profile");
+
 /// Steps of a tile in one emitted function: one long function is slow to compile.
 const STEPS_PER_FUNCTION: usize = 64;
 
@@ -363,6 +366,20 @@ impl Emitter<'_> {
     /// Adds the code of a step.
     fn step(&mut self, own: &Loop, buffers: &Buffers, sums: &Sums, places: &mut Places, step: &Step, code: &mut Text) {
         let dtype = |index: usize| memory::dtype(&self.schedule.graph, own, index);
+        if PROFILE {
+            let (output, kernel, value) = match step {
+                Step::Load { to, .. } => (&buffers.variables[*to], "load", None),
+                Step::Store { from, .. } => (&buffers.variables[*from], "store", None),
+                Step::Convert { to, .. } => (&buffers.variables[*to], "convert", None),
+                Step::Run { value, output: Destination::Buffer(to), kernel, .. } => {
+                    (&buffers.variables[*to], &*kernel.function, Some(*value))
+                }
+                Step::Run { value, output: Destination::Sum(sum), kernel, .. } => {
+                    (&sums.constants[*sum], &*kernel.function, Some(*value))
+                }
+            };
+            self.mark("tile", &output.to_lowercase(), kernel, value, code);
+        }
         match step {
             Step::Load { from, to } => {
                 let (buffer, slot, dtype) = (&own.buffers[*to], &buffers.constants[*to], dtype(*to));
@@ -437,14 +454,28 @@ impl Emitter<'_> {
         }
     }
 
+    /// Says that a kernel begins, with its multiply-adds of one sample.
+    fn mark(&self, place: &str, output: &str, kernel: &str, value: Option<Value>, code: &mut Text) {
+        let (function, cost) = (&self.context.name, value.map_or(0, |value| self.cost(value)));
+        write!(
+            code,
+            "{place}.step(graven::Step {{ function: {function:?}, output: {output:?}, kernel: {kernel:?}, \
+             multiply_adds: {cost} }});"
+        );
+    }
+
+    /// Multiply-adds of one sample.
+    fn cost(&self, value: Value) -> u64 {
+        let node = self.graph().node(value);
+        let types: Vec<Type> = node.inputs.iter().map(|input| self.graph().node(*input).ty.clone()).collect();
+        if let Kind::Op(op) = &node.kind { op.cost(&types, &node.ty) } else { 0 }
+    }
+
     /// Adds a line of docs: `conv1: conv2d, [N, 1, 28, 28] -> [N, 6, 24, 24], 86400 multiply-adds a sample`.
     fn describe(&self, value: Value, label: &str, code: &mut Text) {
         let node = self.graph().node(value);
-        let types: Vec<Type> = node.inputs.iter().map(|input| self.graph().node(*input).ty.clone()).collect();
-        let (op, cost) = match &node.kind {
-            Kind::Op(op) => (op.name(), op.cost(&types, &node.ty)),
-            _ => ("copy".to_owned(), 0),
-        };
+        let op = if let Kind::Op(op) = &node.kind { op.name() } else { "copy".to_owned() };
+        let cost = self.cost(value);
         let inputs: Vec<&str> = node.inputs.iter().map(|input| &*self.shapes[input.0]).collect();
         let (inputs, output) = (inputs.join(" and "), &self.shapes[value.0]);
         write!(code, "#[doc = \" `{label}`: {op}, {inputs} -> {output}, {cost} multiply-adds a sample.\"] ");
@@ -511,6 +542,10 @@ impl Emitter<'_> {
             }
             format!("let [{}] = graven::disjoint(whole.{arena}, [{}]);", names.join(", "), slots.join(", "))
         };
+        if PROFILE {
+            let kernel = if let Kind::Op(op) = &node.kind { op.name() } else { "copy".to_owned() };
+            self.mark("whole", &node.label, &kernel, None, code);
+        }
         self.describe(value, &node.label, code);
         write!(code, "{} {} ", borrow(Dtype::F32, "floats"), borrow(Dtype::I64, "ints"));
         let output = format!("value_{output_index}");

@@ -77,9 +77,10 @@ pub struct Row {
     pub calls: usize,
     /// Multiply-adds of all calls together, each product of a convolution counted.
     pub multiply_adds: u64,
-    /// The shortest call: the one that other programs disturbed least.
+    /// The shortest call: the one that other programs disturbed least. Calls for fewer samples than others, as for the last tile of
+    /// a batch, are left out of it and of the median.
     pub least: Duration,
-    /// Half of the calls took no longer. After 65,536 calls of a thread, those that follow are left out.
+    /// Half of the calls took no longer. After 65,536 calls, those that follow are left out.
     pub median: Duration,
     /// All calls together, of all threads.
     pub total: Duration,
@@ -91,7 +92,7 @@ pub struct Profile {
     rows: Vec<Row>,
 }
 
-/// Calls of one thread whose times are kept for the median.
+/// Calls whose times are kept for the median; those of another thread come on top.
 const KEPT: usize = 1 << 16;
 
 /// What one thread has measured of one kernel.
@@ -101,7 +102,8 @@ struct Entry {
     calls: usize,
     samples: u64,
     total: Duration,
-    /// The first [`KEPT`] calls.
+    /// Samples of the largest call, and how long calls of that size took: the first [`KEPT`] of them.
+    largest: usize,
     times: Vec<Duration>,
 }
 
@@ -109,8 +111,8 @@ struct Entry {
 #[derive(Debug, Default)]
 struct Times {
     entries: Vec<Entry>,
-    /// The entry of the kernel that runs, and when it began.
-    open: Option<(usize, Instant)>,
+    /// The entry of the kernel that runs, for how many samples, and when it began.
+    open: Option<(usize, usize, Instant)>,
     /// The entry of the kernel before: the next one often stands behind it.
     last: usize,
 }
@@ -130,6 +132,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Entry {
+    /// Keeps how long calls for so many samples took, unless others had more.
+    fn add(&mut self, samples: usize, times: &[Duration]) {
+        if samples > self.largest {
+            self.largest = samples;
+            self.times.clear();
+        }
+        if samples == self.largest && self.times.len() < KEPT {
+            self.times.extend_from_slice(times);
+        }
+    }
+}
+
 impl Times {
     fn begin(&mut self, step: Step, samples: usize) {
         let next = self.last + 1;
@@ -139,22 +154,21 @@ impl Times {
             self.entries.iter().position(|entry| entry.step == step)
         };
         let index = found.unwrap_or_else(|| {
-            self.entries.push(Entry { step, calls: 0, samples: 0, total: Duration::ZERO, times: Vec::new() });
+            let times = Vec::new();
+            self.entries.push(Entry { step, calls: 0, samples: 0, total: Duration::ZERO, largest: 0, times });
             self.entries.len() - 1
         });
-        self.entries[index].samples += samples as u64;
         self.last = index;
-        self.open = Some((index, Instant::now()));
+        self.open = Some((index, samples, Instant::now()));
     }
 
     fn end(&mut self, now: Instant) {
-        let Some((index, start)) = self.open.take() else { return };
+        let Some((index, samples, start)) = self.open.take() else { return };
         let (entry, time) = (&mut self.entries[index], now - start);
         entry.calls += 1;
+        entry.samples += samples as u64;
         entry.total += time;
-        if entry.times.len() < KEPT {
-            entry.times.push(time);
-        }
+        entry.add(samples, &[time]);
     }
 }
 
@@ -201,7 +215,7 @@ pub fn take() -> Profile {
                     other.calls += entry.calls;
                     other.samples += entry.samples;
                     other.total += entry.total;
-                    other.times.extend(entry.times);
+                    other.add(entry.largest, &entry.times);
                 }
             }
         }

@@ -168,6 +168,7 @@ fn files_that_are_no_weights_or_cannot_be_written_are_named() {
             &["--batch-size", "0"],
             "error: invalid value '0' for '--batch-size <N>': expected a whole number of at least 1",
         ),
+        (&["--epochs", "0"], "error: invalid value '0' for '--epochs <N>': expected a whole number of at least 1"),
     ] {
         let message = fails(folder.path(), arguments);
         assert!(message.starts_with(expected), "{message}");

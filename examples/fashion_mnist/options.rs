@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Parser, ValueEnum};
 
@@ -16,11 +17,11 @@ pub(crate) struct Options {
     pub(crate) dataset: Dataset,
 
     /// How often to walk through the training images, those before a checkpoint included
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one::<u64>)]
     pub(crate) epochs: u64,
 
     /// Images per training step [default: that of the checkpoint, or 100]
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<usize>)]
     pub(crate) batch_size: Option<usize>,
 
     /// Learning rate of Adam [default: that of the checkpoint, or 0.01]
@@ -32,7 +33,7 @@ pub(crate) struct Options {
     pub(crate) seed: Option<u64>,
 
     /// Threads to compute with; the result does not depend on it [default: all cores]
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<usize>)]
     pub(crate) threads: Option<usize>,
 
     /// Weights to begin with, or a checkpoint to go on from
@@ -72,8 +73,11 @@ impl Options {
     }
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "expected a whole number of at least 1".to_owned())
+fn at_least_one<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
+    text.parse()
+        .ok()
+        .filter(|number| *number >= T::from(1))
+        .ok_or_else(|| "expected a whole number of at least 1".to_owned())
 }
 
 fn learning_rate(text: &str) -> Result<f64, String> {

@@ -184,6 +184,22 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_that_several_threads_copy_holds_its_images() {
+        // 33 of these images are what a thread copies at once.
+        let pixels = Tensor::from_fn([90, 1, 31, 32], |index| index as f32).unwrap();
+        let labels = Tensor::new((0..90).collect::<Vec<i64>>(), [90]).unwrap();
+        let dataset = ImageDataset::new(pixels.clone(), labels, &[""; 90]).unwrap();
+        let mut batches = dataset.batches(80).shuffled(Seed(0));
+        for n in [80, 10] {
+            let (images, labels) = batches.next().unwrap();
+            assert_eq!(images.shape(), [n, 1, 31, 32]);
+            for (image, &label) in images.as_slice().chunks_exact(31 * 32).zip(labels.as_slice()) {
+                assert_eq!(image, &pixels.as_slice()[label as usize * 31 * 32..][..31 * 32], "image {label}");
+            }
+        }
+    }
+
+    #[test]
     fn shuffling_is_a_permutation_that_the_seed_decides() {
         let dataset = dataset(50);
         let shuffled = |seed| labels(dataset.batches(8).shuffled(Seed(seed))).concat();

@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use super::Batches;
 use super::idx::product;
+use crate::floats::Shared;
 use crate::tensor::Shape;
-use crate::{Error, Result, Tensor};
+use crate::{Error, Result, Tensor, pool, threads};
 
 /// Labelled images in memory.
 ///
@@ -146,15 +147,28 @@ impl ImageDataset {
         let n_pixels = channels * height * width;
         images.resize_for(Shape::known(&[positions.len(), channels, height, width]));
         labels.resize_for(Shape::known(&[positions.len()]));
-        let (images, labels) = (images.as_mut_slice(), labels.as_mut_slice());
-        for (at, position) in positions.enumerate() {
-            let sample = order.map_or(position, |order| order[position]);
-            let image = &self.images.as_slice()[sample * n_pixels..][..n_pixels];
-            images[at * n_pixels..][..n_pixels].copy_from_slice(image);
-            labels[at] = self.labels.as_slice()[sample];
-        }
+        let n_samples = positions.len();
+        let (images, labels) = (Shared::new(images.as_mut_slice()), Shared::new(labels.as_mut_slice()));
+        // Images in a random order come from far away: several threads wait at the same time.
+        let at_once = (COPIED_AT_ONCE / n_pixels.max(1)).max(1);
+        pool::run(threads::get(), n_samples.div_ceil(at_once), &|_, task| {
+            let own = task * at_once..((task + 1) * at_once).min(n_samples);
+            // SAFETY: each task has samples of its own, and the pool runs each once.
+            let (images, labels) =
+                unsafe { (images.part_mut(own.start * n_pixels..own.end * n_pixels), labels.part_mut(own.clone())) };
+            for (at, label) in labels.iter_mut().enumerate() {
+                let position = positions.start + own.start + at;
+                let sample = order.map_or(position, |order| order[position]);
+                let image = &self.images.as_slice()[sample * n_pixels..][..n_pixels];
+                images[at * n_pixels..][..n_pixels].copy_from_slice(image);
+                *label = self.labels.as_slice()[sample];
+            }
+        });
     }
 }
+
+/// Pixels that a thread copies before it asks for more.
+const COPIED_AT_ONCE: usize = 32 * 1024;
 
 impl fmt::Display for ImageDataset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -307,3 +307,46 @@ impl fmt::Display for Profile {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MICROSECOND: Duration = Duration::from_micros(1);
+
+    #[test]
+    fn calls_for_fewer_samples_do_not_enter_the_median() {
+        let step = Step { function: "f", output: "y", kernel: "k", multiply_adds: 3 };
+        let mut entry = Entry { step, calls: 0, samples: 0, total: Duration::ZERO, largest: 0, times: Vec::new() };
+        for (samples, time) in [(8, 1), (16, 5), (8, 2), (16, 7)] {
+            entry.add(samples, &[time * MICROSECOND]);
+        }
+        assert_eq!(entry.times, [5 * MICROSECOND, 7 * MICROSECOND]);
+    }
+
+    #[test]
+    fn a_profile_is_a_table() {
+        let row = |function, output, kernel, multiply_adds, median: u32| Row {
+            function,
+            output,
+            kernel,
+            calls: 2000,
+            multiply_adds,
+            least: MICROSECOND,
+            median: median * MICROSECOND,
+            total: 5000 * MICROSECOND,
+        };
+        let rows = vec![row("f", "y", "linear::forward", 30_000_000, 3), row("f", "optimizer", "", 0, 1)];
+        let expected = "\
+f
+------------------------------------------------------------------------------
+output           kernel           calls  least µs  median µs    share  GFLOP/s
+------------------------------------------------------------------------------
+y                linear::forward  2,000      1.00       3.00   75.0 %     10.0
+optimizer                         2,000      1.00       1.00   25.0 %        -
+------------------------------------------------------------------------------
+total, 8.000 ms                                               100.0 %      7.5
+";
+        assert_eq!(Profile { rows }.to_string(), expected);
+    }
+}

@@ -190,13 +190,17 @@ mod tests {
         let labels = Tensor::new((0..90).collect::<Vec<i64>>(), [90]).unwrap();
         let dataset = ImageDataset::new(pixels.clone(), labels, &[""; 90]).unwrap();
         let mut batches = dataset.batches(80).shuffled(Seed(0));
+        let mut seen = Vec::new();
         for n in [80, 10] {
             let (images, labels) = batches.next().unwrap();
             assert_eq!(images.shape(), [n, 1, 31, 32]);
+            seen.extend_from_slice(labels.as_slice());
             for (image, &label) in images.as_slice().chunks_exact(31 * 32).zip(labels.as_slice()) {
                 assert_eq!(image, &pixels.as_slice()[label as usize * 31 * 32..][..31 * 32], "image {label}");
             }
         }
+        seen.sort_unstable();
+        assert_eq!(seen, (0..90).collect::<Vec<i64>>());
     }
 
     #[test]

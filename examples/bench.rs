@@ -156,6 +156,6 @@ fn main() -> Result<()> {
         answer(&arguments.join(" "))?;
     }
     #[cfg(feature = "profile")]
-    println!("{}", graven::profile::take());
+    print!("{}", graven::profile::take());
     Ok(())
 }

@@ -51,7 +51,8 @@ use graven_kernels::dim::thousands;
 
 use crate::table;
 
-/// One kernel of a function.
+/// One kernel of a function, as emitted code names it.
+#[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
     /// The function: `Network::loss_grad`.

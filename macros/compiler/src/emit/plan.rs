@@ -464,6 +464,11 @@ impl Emitter<'_> {
         );
     }
 
+    /// The name of the operation.
+    fn operation(&self, value: Value) -> String {
+        if let Kind::Op(op) = &self.graph().node(value).kind { op.name() } else { "copy".to_owned() }
+    }
+
     /// Multiply-adds of one sample.
     fn cost(&self, value: Value) -> u64 {
         let node = self.graph().node(value);
@@ -474,8 +479,7 @@ impl Emitter<'_> {
     /// Adds a line of docs: `conv1: conv2d, [N, 1, 28, 28] -> [N, 6, 24, 24], 86400 multiply-adds a sample`.
     fn describe(&self, value: Value, label: &str, code: &mut Text) {
         let node = self.graph().node(value);
-        let op = if let Kind::Op(op) = &node.kind { op.name() } else { "copy".to_owned() };
-        let cost = self.cost(value);
+        let (op, cost) = (self.operation(value), self.cost(value));
         let inputs: Vec<&str> = node.inputs.iter().map(|input| &*self.shapes[input.0]).collect();
         let (inputs, output) = (inputs.join(" and "), &self.shapes[value.0]);
         write!(code, "#[doc = \" `{label}`: {op}, {inputs} -> {output}, {cost} multiply-adds a sample.\"] ");
@@ -543,8 +547,7 @@ impl Emitter<'_> {
             format!("let [{}] = graven::disjoint(whole.{arena}, [{}]);", names.join(", "), slots.join(", "))
         };
         if PROFILE {
-            let kernel = if let Kind::Op(op) = &node.kind { op.name() } else { "copy".to_owned() };
-            self.mark("whole", &node.label, &kernel, None, code);
+            self.mark("whole", &node.label, &self.operation(value), None, code);
         }
         self.describe(value, &node.label, code);
         write!(code, "{} {} ", borrow(Dtype::F32, "floats"), borrow(Dtype::I64, "ints"));

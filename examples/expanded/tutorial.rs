@@ -1139,85 +1139,89 @@ const _: () = {
         /// The sum of `conv1_grad` over samples, [6, 1, 5, 5].
         const CONV1_GRAD_SUM_2: graven::Range = 32912..33062;
         /// `images`, [1, 28, 28, 16].
-        const IMAGES: graven::Range = 165888..178432;
+        const IMAGES: graven::Range = 110592..123136;
         /// Scratch memory of `conv1`.
         const CONV1_SCRATCH: graven::Range = 55296..58880;
         /// What `conv1` keeps from tile to tile.
-        const CONV1_KEPT: graven::Range = 187648..187888;
+        const CONV1_KEPT: graven::Range = 132352..132592;
         /// `conv1`, [6, 24, 24, 16].
         const CONV1: graven::Range = 0..55296;
         /// `max_pool2d`, [6, 12, 12, 16].
-        const MAX_POOL2D: graven::Range = 110592..124416;
+        const MAX_POOL2D: graven::Range = 55296..69120;
         /// `relu`, [6, 12, 12, 16].
-        const RELU: graven::Range = 124416..138240;
+        const RELU: graven::Range = 69120..82944;
         /// Scratch memory of `conv2`.
-        const CONV2_SCRATCH: graven::Range = 55296..108032;
+        const CONV2_SCRATCH: graven::Range = 0..52736;
         /// What `conv2` keeps from tile to tile.
-        const CONV2_KEPT: graven::Range = 178432..183040;
+        const CONV2_KEPT: graven::Range = 123136..127744;
         /// `conv2`, [12, 8, 8, 16].
-        const CONV2: graven::Range = 138240..150528;
+        const CONV2: graven::Range = 52736..65024;
         /// `max_pool2d`, [12, 4, 4, 16].
-        const MAX_POOL2D_2: graven::Range = 55296..58368;
+        const MAX_POOL2D_2: graven::Range = 0..3072;
         /// `relu`, [12, 4, 4, 16].
-        const RELU_2: graven::Range = 58368..61440;
+        const RELU_2: graven::Range = 3072..6144;
         /// `relu`, [16, 12, 4, 4].
-        const RELU_ROWS: graven::Range = 61440..64512;
+        const RELU_ROWS: graven::Range = 0..3072;
         /// `fc1`, [16, 120].
-        const FC1_ROWS: graven::Range = 58368..60288;
+        const FC1_ROWS: graven::Range = 3072..4992;
         /// `relu`, [16, 120].
-        const RELU_ROWS_2: graven::Range = 64512..66432;
+        const RELU_ROWS_2: graven::Range = 4992..6912;
         /// `fc2`, [16, 60].
-        const FC2_ROWS: graven::Range = 58368..59328;
+        const FC2_ROWS: graven::Range = 3072..4032;
         /// `relu`, [16, 60].
-        const RELU_ROWS_3: graven::Range = 59328..60288;
+        const RELU_ROWS_3: graven::Range = 4032..4992;
         /// `out`, [16, 10].
-        const OUT_ROWS: graven::Range = 58368..58528;
+        const OUT_ROWS: graven::Range = 3072..3232;
         /// `out`, [16, 10].
-        const OUT_ROWS_2: graven::Range = 58528..58688;
+        const OUT_ROWS_2: graven::Range = 3232..3392;
         /// `out`, [10, 16].
-        const OUT: graven::Range = 58368..58528;
+        const OUT: graven::Range = 3072..3232;
         /// `labels`, [16].
         const LABELS: graven::Range = 0..16;
         /// `cross_entropy`, [16].
-        const CROSS_ENTROPY: graven::Range = 58688..58704;
+        const CROSS_ENTROPY: graven::Range = 3392..3408;
         /// `correct`, [16].
         const CORRECT_ROWS: graven::Range = 16..32;
         /// `labels`, [16].
         const LABELS_ROWS: graven::Range = 32..48;
         /// `cross_entropy_grad`, [16].
-        const CROSS_ENTROPY_GRAD: graven::Range = 58688..58704;
+        const CROSS_ENTROPY_GRAD: graven::Range = 3392..3408;
         /// `cross_entropy_grad`, [10, 16].
-        const CROSS_ENTROPY_GRAD_2: graven::Range = 58528..58688;
+        const CROSS_ENTROPY_GRAD_2: graven::Range = 3232..3392;
         /// `cross_entropy_grad`, [16, 10].
-        const CROSS_ENTROPY_GRAD_ROWS: graven::Range = 60288..60448;
+        const CROSS_ENTROPY_GRAD_ROWS: graven::Range = 6912..7072;
         /// `out_grad`, [16, 60].
-        const OUT_GRAD_ROWS: graven::Range = 58368..59328;
+        const OUT_GRAD_ROWS: graven::Range = 3072..4032;
         /// `relu_grad`, [16, 60].
-        const RELU_GRAD_ROWS: graven::Range = 60288..61248;
+        const RELU_GRAD_ROWS: graven::Range = 6912..7872;
         /// `fc2_grad`, [16, 120].
-        const FC2_GRAD_ROWS: graven::Range = 58368..60288;
+        const FC2_GRAD_ROWS: graven::Range = 3072..4992;
         /// `relu_grad`, [16, 120].
-        const RELU_GRAD_ROWS_2: graven::Range = 66432..68352;
+        const RELU_GRAD_ROWS_2: graven::Range = 6912..8832;
         /// `fc1_grad`, [16, 192].
-        const FC1_GRAD_ROWS: graven::Range = 58368..61440;
+        const FC1_GRAD_ROWS: graven::Range = 3072..6144;
         /// `relu_grad`, [16, 12, 4, 4].
-        const RELU_GRAD_ROWS_3: graven::Range = 64512..67584;
+        const RELU_GRAD_ROWS_3: graven::Range = 6144..9216;
+        /// What `max_pool2d` saves for its gradient.
+        const MAX_POOL2D_SAVED: graven::Range = 9216..12288;
         /// `relu_grad`, [12, 4, 4, 16].
-        const RELU_GRAD: graven::Range = 58368..61440;
+        const RELU_GRAD: graven::Range = 0..3072;
         /// `max_pool2d_grad`, [12, 8, 8, 16].
-        const MAX_POOL2D_GRAD: graven::Range = 152064..164352;
+        const MAX_POOL2D_GRAD: graven::Range = 82944..95232;
         /// Scratch memory of `conv2_grad`.
-        const CONV2_GRAD_SCRATCH: graven::Range = 55296..108032;
+        const CONV2_GRAD_SCRATCH: graven::Range = 0..52736;
         /// What `conv2_grad` keeps from tile to tile.
-        const CONV2_GRAD_KEPT: graven::Range = 183040..187648;
+        const CONV2_GRAD_KEPT: graven::Range = 127744..132352;
         /// `conv2_grad`, [6, 12, 12, 16].
-        const CONV2_GRAD: graven::Range = 138240..152064;
+        const CONV2_GRAD: graven::Range = 52736..66560;
         /// `relu_grad`, [6, 12, 12, 16].
-        const RELU_GRAD_2: graven::Range = 152064..165888;
+        const RELU_GRAD_2: graven::Range = 82944..96768;
+        /// What `max_pool2d` saves for its gradient.
+        const MAX_POOL2D_SAVED_2: graven::Range = 96768..110592;
         /// `max_pool2d_grad`, [6, 24, 24, 16].
-        const MAX_POOL2D_GRAD_2: graven::Range = 55296..110592;
+        const MAX_POOL2D_GRAD_2: graven::Range = 0..55296;
         /// Scratch memory of `conv1_grad`.
-        const CONV1_GRAD_SCRATCH: graven::Range = 0..7664;
+        const CONV1_GRAD_SCRATCH: graven::Range = 55296..62960;
         /// Parameter `conv1.weight`, [6, 1, 5, 5].
         const CONV1_WEIGHT: graven::Range = 0..150;
         const CONV1_SIZES: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
@@ -1452,8 +1456,17 @@ const _: () = {
                 conv1_kept,
             );
             /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
-            let [conv1, max_pool2d] = graven::disjoint(tile.floats, [CONV1, MAX_POOL2D]);
-            kernels::pool2d::max_forward(&tile.cx, &MAX_POOL2D_SIZES, conv1, max_pool2d);
+            let [conv1, max_pool2d, max_pool2d_saved_2] = graven::disjoint(
+                tile.floats,
+                [CONV1, MAX_POOL2D, MAX_POOL2D_SAVED_2],
+            );
+            kernels::pool2d::max_forward_saving(
+                &tile.cx,
+                &MAX_POOL2D_SIZES,
+                conv1,
+                max_pool2d,
+                max_pool2d_saved_2,
+            );
             /// `relu`: relu(add(a, b)), [N, 6, 12, 12] and [6, 1, 1] -> [N, 6, 12, 12], 1728 multiply-adds a sample.
             let [max_pool2d, relu] = graven::disjoint(tile.floats, [MAX_POOL2D, RELU]);
             kernels::cpu::map::map(
@@ -1478,15 +1491,16 @@ const _: () = {
                 conv2_kept,
             );
             /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
-            let [conv2, max_pool2d_2] = graven::disjoint(
+            let [conv2, max_pool2d_2, max_pool2d_saved] = graven::disjoint(
                 tile.floats,
-                [CONV2, MAX_POOL2D_2],
+                [CONV2, MAX_POOL2D_2, MAX_POOL2D_SAVED],
             );
-            kernels::pool2d::max_forward(
+            kernels::pool2d::max_forward_saving(
                 &tile.cx,
                 &MAX_POOL2D_SIZES_2,
                 conv2,
                 max_pool2d_2,
+                max_pool2d_saved,
             );
             /// `relu`: relu(add(a, b)), [N, 12, 4, 4] and [12, 1, 1] -> [N, 12, 4, 4], 384 multiply-adds a sample.
             let [max_pool2d_2, relu_2] = graven::disjoint(
@@ -1806,15 +1820,14 @@ const _: () = {
                 relu_grad,
             );
             /// `max_pool2d_grad`: max_pool2d_grad, [N, 12, 8, 8] and [N, 12, 4, 4] and [N, 12, 4, 4] -> [N, 12, 8, 8], 768 multiply-adds a sample.
-            let [conv2, max_pool2d_2, relu_grad, max_pool2d_grad] = graven::disjoint(
+            let [max_pool2d_saved, relu_grad, max_pool2d_grad] = graven::disjoint(
                 tile.floats,
-                [CONV2, MAX_POOL2D_2, RELU_GRAD, MAX_POOL2D_GRAD],
+                [MAX_POOL2D_SAVED, RELU_GRAD, MAX_POOL2D_GRAD],
             );
-            kernels::pool2d::max_grad(
+            kernels::pool2d::max_grad_saved(
                 &tile.cx,
                 &MAX_POOL2D_SIZES_2,
-                conv2,
-                max_pool2d_2,
+                max_pool2d_saved,
                 relu_grad,
                 max_pool2d_grad,
             );
@@ -1866,15 +1879,14 @@ const _: () = {
                 &mut tile.sums[CONV1_GRAD_SUM],
             );
             /// `max_pool2d_grad`: max_pool2d_grad, [N, 6, 24, 24] and [N, 6, 12, 12] and [N, 6, 12, 12] -> [N, 6, 24, 24], 3456 multiply-adds a sample.
-            let [conv1, max_pool2d, relu_grad_2, max_pool2d_grad_2] = graven::disjoint(
+            let [relu_grad_2, max_pool2d_saved_2, max_pool2d_grad_2] = graven::disjoint(
                 tile.floats,
-                [CONV1, MAX_POOL2D, RELU_GRAD_2, MAX_POOL2D_GRAD_2],
+                [RELU_GRAD_2, MAX_POOL2D_SAVED_2, MAX_POOL2D_GRAD_2],
             );
-            kernels::pool2d::max_grad(
+            kernels::pool2d::max_grad_saved(
                 &tile.cx,
                 &MAX_POOL2D_SIZES,
-                conv1,
-                max_pool2d,
+                max_pool2d_saved_2,
                 relu_grad_2,
                 max_pool2d_grad_2,
             );
@@ -2054,7 +2066,7 @@ const _: () = {
                             ],
                             tile: graven::TilePlan {
                                 samples: 16,
-                                floats: 187888,
+                                floats: 132592,
                                 ints: 48,
                                 steps: &[tile_of_samples],
                             },
@@ -2401,7 +2413,7 @@ const _: () = {
                     parameters: 156,
                     shared: false,
                     multiply_adds: 89856,
-                    kept_bytes: 13824,
+                    kept_bytes: 0,
                 },
                 graven::SummaryRow {
                     layer: "",
@@ -2431,7 +2443,7 @@ const _: () = {
                     parameters: 1812,
                     shared: false,
                     multiply_adds: 115968,
-                    kept_bytes: 3072,
+                    kept_bytes: 0,
                 },
                 graven::SummaryRow {
                     layer: "",

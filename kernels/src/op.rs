@@ -12,8 +12,8 @@
 //! and sizes; it knows neither the batch nor threads, allocates nothing, and overwrites its output. One that
 //! [sums over samples](Batching::SumsSamples) adds to its output where `cx.adds` says so. What it makes of operands that all samples
 //! share, such as the values of a convolution's weights, it may keep: the first tile of each thread fills that memory, the others
-//! read it (`cx.prepared`). Samples of a tile beyond `cx.count` are copies of a real one, or whatever the memory held: they may be
-//! NaN, are read by nobody, and never part of a sum.
+//! read it (`cx.prepared`). What its gradient needs to know, it may save ([`Op::reads_saved`]). Samples of a tile beyond `cx.count` are
+//! copies of a real one, or whatever the memory held: they may be NaN, are read by nobody, and never part of a sum.
 
 use std::fmt;
 use std::sync::Arc;
@@ -269,6 +269,9 @@ pub struct Call {
     pub inputs: Vec<Operand>,
     /// The output.
     pub output: Operand,
+    /// What an operation saves for its gradient is wanted: it writes [`Kernel::saved`], which its gradient reads
+    /// ([`Op::reads_saved`]).
+    pub saved: bool,
 }
 
 impl Call {
@@ -323,6 +326,8 @@ pub struct Kernel {
     /// Floats that the kernel finds again for the next tile where the context says so, passed behind the scratch memory: what it
     /// makes of parameters.
     pub kept: Option<usize>,
+    /// Floats that the operation saves for its gradient, passed behind the kept memory; only where the call asks for them.
+    pub saved: Option<usize>,
     /// The kernel adds to its output where the context says so.
     pub accumulates: bool,
 }
@@ -332,15 +337,7 @@ impl Kernel {
     #[must_use]
     pub fn new(function: &str, spec: &str, fields: &str) -> Kernel {
         let literal = spec.split('<').next().unwrap_or(spec);
-        Kernel {
-            function: function.to_owned(),
-            spec: (spec.to_owned(), format!("{literal} {{ {fields} }}")),
-            array: false,
-            formula: None,
-            scratch: None,
-            kept: None,
-            accumulates: false,
-        }
+        Kernel::of(function, (spec.to_owned(), format!("{literal} {{ {fields} }}")))
     }
 
     /// A kernel whose sizes are a value that prints as its own literal.
@@ -348,13 +345,18 @@ impl Kernel {
     pub fn with_sizes(function: &str, module: &str, sizes: &dyn fmt::Debug) -> Kernel {
         let literal = format!("{module}::{sizes:?}");
         let spec = literal.split(' ').next().unwrap_or("").to_owned();
+        Kernel::of(function, (spec, literal))
+    }
+
+    fn of(function: &str, spec: (String, String)) -> Kernel {
         Kernel {
             function: function.to_owned(),
-            spec: (spec, literal),
+            spec,
             array: false,
             formula: None,
             scratch: None,
             kept: None,
+            saved: None,
             accumulates: false,
         }
     }
@@ -373,12 +375,28 @@ impl Kernel {
         self
     }
 
+    /// Says that the kernel saves so many floats for the gradient.
+    #[must_use]
+    pub fn saves(mut self, floats: usize) -> Kernel {
+        self.saved = Some(floats);
+        self
+    }
+
     /// Says that the kernel adds to its output where the context says so.
     #[must_use]
     pub fn accumulates(mut self) -> Kernel {
         self.accumulates = true;
         self
     }
+}
+
+/// What a gradient reads where its operation has saved it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Saved {
+    /// The input that is the operation's result: the kernel is given what the operation saved in its place.
+    pub of: usize,
+    /// The input that the kernel is not given then.
+    pub instead_of: usize,
 }
 
 /// What a gradient rule is given.
@@ -433,6 +451,12 @@ pub trait Op: fmt::Debug + Send + Sync {
     /// sample. Asked of what evaluation needs, so gradients may say no.
     fn takes_one_sample(&self) -> bool {
         true
+    }
+
+    /// For a gradient: what its kernel can read instead of what its operation read and gave. Where both run in one loop, that
+    /// memory, as large as the result, lives from one to the other, and the values that it replaces need not.
+    fn reads_saved(&self) -> Option<Saved> {
+        None
     }
 
     /// Whether the output is the input's memory under another shape, so that nothing runs.

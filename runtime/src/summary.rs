@@ -35,13 +35,13 @@ use crate::table;
 /// -------------------------------------------------------------------------------------
 /// layer  type        output          parameters  multiply-adds  bytes kept for backward
 /// -------------------------------------------------------------------------------------
-/// conv   Conv2d      [N, 8, 27, 27]          80         58,320                   23,328
+/// conv   Conv2d      [N, 8, 27, 27]          80         58,320                        -
 ///        relu        [N, 8, 27, 27]           -          5,832                        -
 ///        max_pool2d  [N, 8, 13, 13]           -          5,408                   10,816
 ///        flatten     [N, 1352]                -              -                        -
 /// out    Linear      [N, 10]             13,530         13,530                        -
 /// -------------------------------------------------------------------------------------
-/// total                                  13,610         83,090                   34,144
+/// total                                  13,610         83,090                   10,816
 /// 13,610 parameters in 54,440 bytes, all of them trained; multiply-adds and bytes kept are those of one sample
 /// max_pool2d in `forward` leaves 1 row and 1 column of [N, 8, 27, 27] unread";
 /// assert_eq!(Network::summary().to_string(), expected);
@@ -88,7 +88,7 @@ impl Summary {
         self.plan.multiply_adds
     }
 
-    /// Bytes of one sample that a training step keeps from the forward pass for the backward pass: the sum over
+    /// Bytes of one sample that a training step on the CPU keeps from the forward pass for the backward pass: the sum over
     /// [`rows`](Self::rows).
     #[must_use]
     pub fn kept_bytes(&self) -> u64 {

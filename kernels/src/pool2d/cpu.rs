@@ -18,6 +18,18 @@ pub fn max_forward(cx: &Context, sizes: &Sizes, input: &[f32], output: &mut [f32
     unsafe { max_forward_on(cx.isa, sizes, input.as_ptr(), output.as_mut_ptr()) };
 }
 
+/// [`max_forward`], which also saves where in its window the largest element stands, for [`max_grad_saved`].
+///
+/// input [C, H, W, 16] -> output and saved [C, H_out, W_out, 16].
+///
+/// Panics if a slice does not have its size.
+pub fn max_forward_saving(cx: &Context, sizes: &Sizes, input: &[f32], output: &mut [f32], saved: &mut [f32]) {
+    check(sizes, "max_forward_saving", LANES, input.len(), output.len());
+    check(sizes, "max_forward_saving", LANES, input.len(), saved.len());
+    // SAFETY: the lengths are checked, and windows are cut to the image.
+    unsafe { max_forward_saving_on(cx.isa, sizes, input.as_ptr(), output.as_mut_ptr(), saved.as_mut_ptr()) };
+}
+
 /// The gradient of [`max_forward`] with respect to its input; `grad_input` is overwritten.
 ///
 /// input [C, H, W, 16], output and grad_output [C, H_out, W_out, 16] -> grad_input [C, H, W, 16]. The first of equal maxima
@@ -39,6 +51,19 @@ pub fn max_grad(
     let (input, output) = (input.as_ptr(), output.as_ptr());
     // SAFETY: the lengths are checked, and windows are cut to the image.
     unsafe { max_grad_on(cx.isa, sizes, input, output, grad_output.as_ptr(), grad_input.as_mut_ptr()) };
+}
+
+/// [`max_grad`] from what [`max_forward_saving`] has saved.
+///
+/// saved and grad_output [C, H_out, W_out, 16] -> grad_input [C, H, W, 16].
+///
+/// Panics if a slice does not have its size.
+pub fn max_grad_saved(cx: &Context, sizes: &Sizes, saved: &[f32], grad_output: &[f32], grad_input: &mut [f32]) {
+    check(sizes, "max_grad_saved", LANES, grad_input.len(), saved.len());
+    check(sizes, "max_grad_saved", LANES, grad_input.len(), grad_output.len());
+    clear_unless_covered(sizes, grad_input);
+    // SAFETY: the lengths are checked, and windows are cut to the image.
+    unsafe { max_grad_saved_on(cx.isa, sizes, saved.as_ptr(), grad_output.as_ptr(), grad_input.as_mut_ptr()) };
 }
 
 /// Mean of every window; padding counts as zeros.
@@ -131,16 +156,21 @@ impl Windows {
     /// `size`.
     #[inline(always)]
     fn each<const K: usize>(&self, mut f: impl FnMut(usize)) {
-        let [rows, columns] = if K > 0 { [K, K] } else { self.size };
+        let [rows, columns] = self.size::<K>();
         for row in 0..rows {
             for column in 0..columns {
                 f(self.input + row * self.row + column * LANES);
             }
         }
     }
+
+    #[inline(always)]
+    fn size<const K: usize>(&self) -> [usize; 2] {
+        if K > 0 { [K, K] } else { self.size }
+    }
 }
 
-/// One of the four kernels.
+/// One of the kernels.
 trait Pool {
     /// X windows side by side, of K rows and columns if that is not 0.
     ///
@@ -213,6 +243,27 @@ unsafe fn row_of_windows<L: Lanes, const K: usize>(mut windows: Windows, n: usiz
     }
 }
 
+/// The largest elements of X windows side by side.
+///
+/// # Safety
+/// As for [`Pool::windows`].
+#[inline(always)]
+unsafe fn largest<L: Lanes, const X: usize, const K: usize>(windows: &Windows, input: *const f32) -> [L; X] {
+    // SAFETY: the contract.
+    unsafe {
+        let mut largest = [L::splat(f32::NEG_INFINITY); X];
+        windows.each::<K>(
+            #[inline(always)]
+            |at| {
+                for (x, largest) in largest.iter_mut().enumerate() {
+                    *largest = largest.max(L::load(input.add(at + x * windows.step)));
+                }
+            },
+        );
+        largest
+    }
+}
+
 struct MaxForward {
     input: *const f32,
     output: *mut f32,
@@ -223,18 +274,80 @@ impl Pool for MaxForward {
     unsafe fn windows<L: Lanes, const X: usize, const K: usize>(&self, windows: &Windows) {
         // SAFETY: the contract.
         unsafe {
-            let mut largest = [L::splat(f32::NEG_INFINITY); X];
-            windows.each::<K>(
-                #[inline(always)]
-                |at| {
-                    for (x, largest) in largest.iter_mut().enumerate() {
-                        *largest = largest.max(L::load(self.input.add(at + x * windows.step)));
-                    }
-                },
-            );
+            let largest = largest::<L, X, K>(windows, self.input);
             for (x, largest) in largest.into_iter().enumerate() {
                 largest.store(self.output.add(windows.output + x * LANES));
             }
+        }
+    }
+}
+
+struct MaxForwardSaving {
+    input: *const f32,
+    output: *mut f32,
+    saved: *mut f32,
+}
+
+impl Pool for MaxForwardSaving {
+    #[inline(always)]
+    unsafe fn windows<L: Lanes, const X: usize, const K: usize>(&self, windows: &Windows) {
+        // SAFETY: the contract.
+        unsafe {
+            let largest = largest::<L, X, K>(windows, self.input);
+            let [rows, columns] = windows.size::<K>();
+            // From the last element to the first, so that the first of equal ones stays.
+            let mut position = [L::splat(0.0); X];
+            for row in (0..rows).rev() {
+                for column in (0..columns).rev() {
+                    let here = L::splat((row * columns + column) as f32);
+                    let at = windows.input + row * windows.row + column * LANES;
+                    for x in 0..X {
+                        let element = L::load(self.input.add(at + x * windows.step));
+                        position[x] = L::select_eq(element, largest[x], here, position[x]);
+                    }
+                }
+            }
+            for x in 0..X {
+                let at = windows.output + x * LANES;
+                largest[x].store(self.output.add(at));
+                position[x].store(self.saved.add(at));
+            }
+        }
+    }
+}
+
+struct MaxGradSaved {
+    /// Whether no element lies in two windows.
+    disjoint: bool,
+    saved: *const f32,
+    grad_output: *const f32,
+    grad_input: *mut f32,
+}
+
+impl Pool for MaxGradSaved {
+    #[inline(always)]
+    unsafe fn windows<L: Lanes, const X: usize, const K: usize>(&self, windows: &Windows) {
+        // SAFETY: the contract.
+        unsafe {
+            let zero = L::splat(0.0);
+            let (mut position, mut gradient) = ([zero; X], [zero; X]);
+            for x in 0..X {
+                position[x] = L::load(self.saved.add(windows.output + x * LANES));
+                gradient[x] = L::load(self.grad_output.add(windows.output + x * LANES));
+            }
+            let mut here = 0;
+            windows.each::<K>(
+                #[inline(always)]
+                |at| {
+                    let own = L::splat(here as f32);
+                    here += 1;
+                    for x in 0..X {
+                        let taken = L::select_eq(position[x], own, gradient[x], zero);
+                        let to = self.grad_input.add(at + x * windows.step);
+                        if self.disjoint { taken.store(to) } else { L::load(to).add(taken).store(to) }
+                    }
+                },
+            );
         }
     }
 }
@@ -348,6 +461,23 @@ unsafe fn max_forward_in<L: Lanes>(sizes: &Sizes, input: *const f32, output: *mu
 /// # Safety
 /// As for [`each_window`].
 #[inline(always)]
+unsafe fn max_forward_saving_in<L: Lanes>(sizes: &Sizes, input: *const f32, output: *mut f32, saved: *mut f32) {
+    // SAFETY: passed on to the caller.
+    unsafe { each_window::<L>(sizes, &MaxForwardSaving { input, output, saved }) };
+}
+
+/// # Safety
+/// As for [`each_window`].
+#[inline(always)]
+unsafe fn max_grad_saved_in<L: Lanes>(sizes: &Sizes, saved: *const f32, grad_output: *const f32, grad_input: *mut f32) {
+    let pool = MaxGradSaved { disjoint: is_disjoint(sizes), saved, grad_output, grad_input };
+    // SAFETY: passed on to the caller.
+    unsafe { each_window::<L>(sizes, &pool) };
+}
+
+/// # Safety
+/// As for [`each_window`].
+#[inline(always)]
 unsafe fn max_grad_in<L: Lanes>(
     sizes: &Sizes,
     input: *const f32,
@@ -383,6 +513,12 @@ fn area(sizes: &Sizes) -> f32 {
 }
 
 instantiate!(unsafe fn max_forward_on = max_forward_in(sizes: &Sizes, input: *const f32, output: *mut f32));
+instantiate!(unsafe fn max_forward_saving_on = max_forward_saving_in(
+    sizes: &Sizes, input: *const f32, output: *mut f32, saved: *mut f32,
+));
+instantiate!(unsafe fn max_grad_saved_on = max_grad_saved_in(
+    sizes: &Sizes, saved: *const f32, grad_output: *const f32, grad_input: *mut f32,
+));
 instantiate!(unsafe fn max_grad_on = max_grad_in(
     sizes: &Sizes, input: *const f32, output: *const f32, grad_output: *const f32, grad_input: *mut f32,
 ));

@@ -49,6 +49,18 @@ impl Sizes {
         (self.width + 2 * self.padding[1] - self.kernel_size[1]) / self.stride[1] + 1
     }
 
+    /// Whether positions in a window are whole numbers that a float can hold.
+    #[must_use]
+    pub const fn can_save(&self) -> bool {
+        self.kernel_size[0].saturating_mul(self.kernel_size[1]) <= 1 << f32::MANTISSA_DIGITS
+    }
+
+    /// Floats that say for a tile which element of each window is the largest.
+    #[must_use]
+    pub const fn saved(&self) -> usize {
+        self.channels * self.out_height() * self.out_width() * crate::LANES
+    }
+
     /// Floats of scratch that the kernels for a single sample need: its columns, pooled, and two vectors behind them.
     #[must_use]
     pub const fn rows_scratch(&self) -> usize {

@@ -6,7 +6,7 @@ use super::Sizes;
 use crate::cuda::Part;
 use crate::dim::Type;
 use crate::op::{
-    Array, Batching, Builder, Call, Differentiated, Kernel, Layout, Layouts, Mistake, Op, Operand, Value, known,
+    Array, Batching, Builder, Call, Differentiated, Kernel, Layout, Layouts, Mistake, Op, Operand, Saved, Value, known,
 };
 
 /// Which of the four pooling kernels.
@@ -14,7 +14,7 @@ use crate::op::{
 enum Kind {
     /// input -> output
     Max,
-    /// input, output, grad_output -> grad_input
+    /// input, output, grad_output -> grad_input; or, with what `Max` saved, saved, grad_output -> grad_input
     MaxGrad,
     /// input -> output
     Avg,
@@ -153,6 +153,10 @@ impl Op for Pool2dOp {
         matches!(self.kind, Kind::Max | Kind::Avg)
     }
 
+    fn reads_saved(&self) -> Option<Saved> {
+        (self.kind == Kind::MaxGrad && self.sizes.can_save()).then_some(Saved { of: 1, instead_of: 0 })
+    }
+
     fn kernel(&self, call: &Call) -> Kernel {
         let function = match self.kind {
             Kind::Max if call.layout == Layout::Rows => {
@@ -163,7 +167,12 @@ impl Op for Pool2dOp {
                 return Kernel::with_sizes("pool2d::avg_rows", "pool2d", &self.sizes)
                     .scratch(self.sizes.rows_scratch());
             }
+            Kind::Max if call.saved => {
+                return Kernel::with_sizes("pool2d::max_forward_saving", "pool2d", &self.sizes)
+                    .saves(self.sizes.saved());
+            }
             Kind::Max => "pool2d::max_forward",
+            Kind::MaxGrad if call.saved => "pool2d::max_grad_saved",
             Kind::MaxGrad => "pool2d::max_grad",
             Kind::Avg => "pool2d::avg_forward",
             Kind::AvgGrad => "pool2d::avg_grad",

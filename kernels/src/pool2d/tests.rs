@@ -77,6 +77,13 @@ fn max_takes_the_largest_and_its_gradient_goes_to_the_first_of_them() {
             assert_eq!(output, largest, "{cx:?} {sizes:?}");
             max_grad(&cx, &sizes, &input, &output, &grad_output, &mut gradient);
             assert_close(&format!("{cx:?} {sizes:?}"), &gradient, &wanted, 1e-6);
+
+            let (mut again, mut saved) = (vec![f32::NAN; output.len()], vec![f32::NAN; sizes.saved()]);
+            max_forward_saving(&cx, &sizes, &input, &mut again, &mut saved);
+            assert_eq!(again, output, "{cx:?} {sizes:?}");
+            let mut from_saved = vec![f32::NAN; input.len()];
+            max_grad_saved(&cx, &sizes, &saved, &grad_output, &mut from_saved);
+            assert_eq!(from_saved, gradient, "{cx:?} {sizes:?}");
         });
     }
 }
@@ -140,6 +147,14 @@ fn nan_wins_a_maximum() {
             input[place * LANES] = f32::NAN;
             max_forward(&cx, &sizes, &input, &mut output);
             assert!(output[0].is_nan() && output[1] == 1.0, "{cx:?} {place}");
+            // The gradient goes to the first element, from what was saved as well.
+            let (grad_output, mut gradients, mut saved) = ([1.0; LANES], [[f32::NAN; 4 * LANES]; 2], [f32::NAN; LANES]);
+            max_grad(&cx, &sizes, &input, &output, &grad_output, &mut gradients[0]);
+            max_forward_saving(&cx, &sizes, &input, &mut output, &mut saved);
+            max_grad_saved(&cx, &sizes, &saved, &grad_output, &mut gradients[1]);
+            assert!(output[0].is_nan() && output[1] == 1.0, "{cx:?} {place}");
+            let wanted: Vec<f32> = (0..4 * LANES).map(|i| if i < LANES { 1.0 } else { 0.0 }).collect();
+            assert_eq!(gradients.map(Vec::from), [wanted.clone(), wanted], "{cx:?} {place}");
             let (mut input, mut output) = ([1.0; 4], [0.0]);
             input[place] = f32::NAN;
             max_rows(&cx, &sizes, &input, &mut output, &mut [0.0; 99]);

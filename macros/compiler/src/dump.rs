@@ -66,9 +66,8 @@ fn memory_text(schedule: &Schedule) -> String {
         );
         for (index, buffer) in own.buffers.iter().enumerate() {
             let end = arena.offsets[index] + buffer.len();
-            let what = match buffer.scratch {
-                Some(_) if buffer.kept => "kept".to_owned(),
-                Some(_) => "scratch".to_owned(),
+            let what = match buffer.memory {
+                Some((memory, _)) => memory.to_string(),
                 None => buffer.layout.to_string(),
             };
             let _ = writeln!(

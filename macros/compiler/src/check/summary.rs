@@ -154,7 +154,12 @@ pub(crate) fn kept(
     let needed = needed(&graph, graph.gradients.iter().map(|(_, value)| *value));
     let mut kept = vec![false; n_forward];
     for position in (n_forward..graph.nodes.len()).filter(|position| needed[*position]) {
-        for input in &graph.nodes[position].inputs {
+        let saved = graph.op(Value(position)).and_then(|op| op.reads_saved());
+        for (index, input) in graph.nodes[position].inputs.iter().enumerate() {
+            // What is saved takes as much as the result, in whose place it is read.
+            if saved.is_some_and(|saved| saved.instead_of == index) {
+                continue;
+            }
             let root = graph.root(*input);
             if root.0 < n_forward && matches!(graph.node(root).kind, Kind::Op(_)) {
                 kept[root.0] = true;

@@ -18,7 +18,7 @@ use super::names::Names;
 use super::text::Text;
 use crate::graph::{Graph, Kind, Target};
 use crate::memory::{self, Arena};
-use crate::schedule::{Destination, Loop, Place, Schedule, Source, Step, call};
+use crate::schedule::{Destination, Loop, Memory, Place, Schedule, Source, Step, call};
 
 /// Whether plans hold programs for CUDA devices.
 pub(super) const CUDA: bool = cfg!(feature = "cuda");
@@ -201,7 +201,7 @@ impl Emitter<'_> {
         cx: &str,
         inputs: &[String],
         output: &str,
-        memory: [Option<&str>; 2],
+        memory: [Option<&str>; 3],
         code: &mut Text,
     ) {
         let (ty, literal) = &kernel.spec;
@@ -217,7 +217,7 @@ impl Emitter<'_> {
         };
         let [open, close] = if kernel.array { ["[", "]"] } else { ["", ""] };
         write!(code, "kernels::{}({cx}, &{sizes}, {open}{}{close}, {output}", kernel.function, inputs.join(", "));
-        for (floats, memory) in [kernel.scratch, kernel.kept].into_iter().zip(memory) {
+        for (floats, memory) in [kernel.scratch, kernel.kept, kernel.saved].into_iter().zip(memory) {
             if floats.is_some() {
                 write!(code, ", {}", memory.unwrap_or("&mut []"));
             }
@@ -301,11 +301,16 @@ impl Emitter<'_> {
         let mut printed: Option<(&Arc<[Dim]>, Layout, String)> = None;
         for (index, buffer) in own.buffers.iter().enumerate() {
             let node = self.schedule.graph.node(buffer.value);
-            let (label, doc) = match buffer.scratch {
-                Some(_) if buffer.kept => {
-                    (format!("{}_kept", node.label), format!(" What `{}` keeps from tile to tile.", node.label))
+            let (label, doc) = match buffer.memory {
+                Some((memory, _)) => {
+                    let label = &node.label;
+                    let doc = match memory {
+                        Memory::Scratch => format!(" Scratch memory of `{label}`."),
+                        Memory::Kept => format!(" What `{label}` keeps from tile to tile."),
+                        Memory::Saved => format!(" What `{label}` saves for its gradient."),
+                    };
+                    (format!("{label}_{memory}"), doc)
                 }
-                Some(_) => (format!("{}_scratch", node.label), format!(" Scratch memory of `{}`.", node.label)),
                 None => {
                     let suffix = match buffer.layout {
                         Layout::Rows if buffer.tile == 1 => "_one",
@@ -406,7 +411,7 @@ impl Emitter<'_> {
                      kernels::cpu::layout::{function}{suffix}(&tile.cx, {features}, {source}, {target});"
                 );
             }
-            Step::Run { value, inputs, output, scratch, kept, kernel, .. } => {
+            Step::Run { value, inputs, output, scratch, kept, saved, kernel, .. } => {
                 let node = self.schedule.graph.node(*value);
                 // The buffers of the call, each once, by element type.
                 let mut used: Vec<usize> = inputs
@@ -416,7 +421,7 @@ impl Emitter<'_> {
                 if let Destination::Buffer(index) = output {
                     used.push(*index);
                 }
-                used.extend(scratch.iter().chain(kept));
+                used.extend(scratch.iter().chain(kept).chain(saved));
                 used.sort_unstable();
                 used.dedup();
                 self.describe(*value, &node.label, code);
@@ -427,6 +432,7 @@ impl Emitter<'_> {
                 let mut arguments = Vec::new();
                 for (input, source) in node.inputs.iter().zip(inputs) {
                     arguments.push(match source {
+                        Source::Unread => continue,
                         Source::Buffer(index) => buffers.variables[*index].clone(),
                         Source::Full(Place::Parameter(parameter)) => {
                             format!("&tile.parameters[{}]", self.parameter(*parameter))
@@ -448,7 +454,7 @@ impl Emitter<'_> {
                         format!("&mut tile.{}sums[{}]", int(node.ty.dtype), sums.constants[*index])
                     }
                 };
-                let memory = [scratch, kept].map(|own| own.map(|index| buffers.variables[index].as_str()));
+                let memory = [scratch, kept, saved].map(|own| own.map(|index| buffers.variables[index].as_str()));
                 self.kernel_call(kernel, &node.label, "&tile.cx", &arguments, &output, memory, code);
             }
         }
@@ -556,7 +562,7 @@ impl Emitter<'_> {
             Kind::Op(op) if !op.is_view() => {
                 let batched = vec![false; node.inputs.len()];
                 let kernel = op.kernel(&call(self.graph(), value, Layout::Whole, 1, &batched, false));
-                self.kernel_call(&kernel, &node.label, "&whole.cx", &arguments, &output, [None; 2], code);
+                self.kernel_call(&kernel, &node.label, "&whole.cx", &arguments, &output, [None; 3], code);
             }
             _ => {
                 write!(code, "{output}.copy_from_slice({});", arguments[0]);

@@ -34,7 +34,7 @@ fn lifetimes(own: &Loop) -> Vec<(usize, usize)> {
                 touch(*from, position);
                 touch(*to, position);
             }
-            Step::Run { inputs, output, scratch, kept, .. } => {
+            Step::Run { inputs, output, scratch, kept, saved, .. } => {
                 inputs
                     .iter()
                     .filter_map(|input| if let Source::Buffer(index) = input { Some(*index) } else { None })
@@ -42,9 +42,7 @@ fn lifetimes(own: &Loop) -> Vec<(usize, usize)> {
                 if let Destination::Buffer(index) = output {
                     touch(*index, position);
                 }
-                if let Some(index) = scratch {
-                    touch(*index, position);
-                }
+                scratch.iter().chain(saved).for_each(|index| touch(*index, position));
                 // No step of any tile may take its place.
                 if let Some(index) = kept {
                     touch(*index, 0);
@@ -59,7 +57,7 @@ fn lifetimes(own: &Loop) -> Vec<(usize, usize)> {
 /// The element type of a buffer.
 #[must_use]
 pub fn dtype(graph: &Graph, own: &Loop, buffer: usize) -> Dtype {
-    match own.buffers[buffer].scratch {
+    match own.buffers[buffer].memory {
         Some(_) => Dtype::F32,
         None => graph.node(own.buffers[buffer].value).ty.dtype,
     }

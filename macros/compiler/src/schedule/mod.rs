@@ -10,6 +10,7 @@ mod simplify;
 mod verify;
 
 use std::collections::HashSet;
+use std::fmt;
 
 use graven_kernels::dim::{Dim, Type};
 use graven_kernels::op::{Call, Kernel, Layout, Layouts, Operand, Value};
@@ -83,23 +84,42 @@ pub struct Buffer {
     pub tile: usize,
     /// Elements of one sample.
     pub features: usize,
-    /// Memory of a kernel and no value: so many floats.
-    pub scratch: Option<usize>,
-    /// That memory is kept from tile to tile.
-    pub kept: bool,
+    /// Memory of the value's kernel instead of the value itself: what for, and how many floats.
+    pub memory: Option<(Memory, usize)>,
+}
+
+/// What a kernel has memory of its own for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    /// Nothing that lasts.
+    Scratch,
+    /// What it finds again for the next tile.
+    Kept,
+    /// What it saves for its gradient.
+    Saved,
 }
 
 impl Buffer {
     /// How many elements it takes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.scratch.unwrap_or(self.features * self.tile)
+        self.memory.map_or(self.features * self.tile, |(_, floats)| floats)
     }
 
     /// Whether it takes none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Memory::Scratch => "scratch",
+            Memory::Kept => "kept",
+            Memory::Saved => "saved",
+        })
     }
 }
 
@@ -130,6 +150,8 @@ pub enum Source {
         /// Elements of one sample.
         features: usize,
     },
+    /// Nowhere: the kernel reads what was saved instead.
+    Unread,
 }
 
 /// Where a step writes.
@@ -172,6 +194,8 @@ pub enum Step {
         scratch: Option<usize>,
         /// A buffer that the kernel finds again for the next tile.
         kept: Option<usize>,
+        /// A buffer for what it saves for its gradient.
+        saved: Option<usize>,
         /// The kernel that it calls.
         kernel: Box<Kernel>,
     },
@@ -202,6 +226,7 @@ pub fn call(graph: &Graph, value: Value, layout: Layout, tile: usize, batched: &
         tile,
         inputs: node.inputs.iter().zip(batched).map(operand).collect(),
         output: Operand { ty: node.ty.clone(), batched: output_batched },
+        saved: false,
     }
 }
 
@@ -290,7 +315,13 @@ impl Loop {
             return *found;
         }
         own.push(self.buffers.len());
-        self.buffers.push(Buffer { value, layout, tile: self.tile, features, scratch: None, kept: false });
+        self.buffers.push(Buffer { value, layout, tile: self.tile, features, memory: None });
+        self.buffers.len() - 1
+    }
+
+    /// Memory of a value's kernel.
+    fn memory(&mut self, value: Value, layout: Layout, memory: Memory, floats: usize) -> usize {
+        self.buffers.push(Buffer { value, layout, tile: self.tile, features: 0, memory: Some((memory, floats)) });
         self.buffers.len() - 1
     }
 

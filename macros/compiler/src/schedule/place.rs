@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use graven_kernels::dim::{Dim, Type};
-use graven_kernels::op::{Batching, Layout, Op, Operand, Value};
+use graven_kernels::op::{Batching, Call, Layout, Op, Operand, Value};
 
-use super::{Buffer, CACHED_PARAMETERS, Destination, Loop, Source, Stage, Step, Sum, call, choose_layout, computes};
+use super::{CACHED_PARAMETERS, Destination, Loop, Memory, Source, Stage, Step, Sum, call, choose_layout, computes};
 use crate::graph::{Graph, Kind, Target};
 
 /// Where a value lives.
@@ -314,8 +314,7 @@ impl<'a> Placement<'a> {
         let graph = self.graph;
         let node = graph.node(value);
         let op = graph.op(value).expect("a computed value");
-        let batched: Vec<bool> =
-            node.inputs.iter().map(|input| self.extent(*input, op.needs_samples()).is_some()).collect();
+        let batched = self.batched(value);
         let operands: Vec<Value> = node
             .inputs
             .iter()
@@ -324,22 +323,21 @@ impl<'a> Placement<'a> {
             .map(|(input, _)| self.root(*input))
             .collect();
         let layout = choose_layout(op.layouts(), own, &operands);
+        let saved = op.reads_saved().and_then(|saved| Some((saved, self.save(own, node.inputs[saved.of], layout)?)));
         let mut inputs = Vec::new();
-        for (input, batched) in node.inputs.iter().zip(&batched) {
-            inputs.push(if *batched {
-                self.bring(own, stage, *input, layout)
-            } else {
-                Source::Full(self.place(*input))
+        for (position, (input, batched)) in node.inputs.iter().zip(&batched).enumerate() {
+            inputs.push(match saved {
+                Some((saved, buffer)) if position == saved.of => Source::Buffer(buffer),
+                Some((saved, _)) if position == saved.instead_of => Source::Unread,
+                _ if *batched => self.bring(own, stage, *input, layout),
+                _ => Source::Full(self.place(*input)),
             });
         }
         let sums = matches!(self.homes[value.0], Home::Sum(..));
-        let kernel = op.kernel(&call(graph, value, layout, own.tile, &batched, !sums));
-        let mut memory = |floats: Option<usize>, kept: bool| {
-            let scratch = Some(floats.filter(|floats| *floats > 0)?);
-            own.buffers.push(Buffer { value, layout, tile: own.tile, features: 0, scratch, kept });
-            Some(own.buffers.len() - 1)
-        };
-        let (scratch, kept) = (memory(kernel.scratch, false), memory(kernel.kept, true));
+        let kernel = op.kernel(&Call { saved: saved.is_some(), ..self.call(own, value, layout) });
+        let mut memory =
+            |memory: Memory, floats: Option<usize>| Some(own.memory(value, layout, memory, floats.filter(|n| *n > 0)?));
+        let (scratch, kept) = (memory(Memory::Scratch, kernel.scratch), memory(Memory::Kept, kernel.kept));
         let output = if sums {
             let len = node.ty.elements().and_then(|elements| elements.as_known()).unwrap_or(0);
             own.sums.push(Sum { value, len, gradient: None, kept: None });
@@ -347,7 +345,37 @@ impl<'a> Placement<'a> {
         } else {
             Destination::Buffer(own.buffer(value, layout, node.ty.features().unwrap_or(0)))
         };
-        own.steps.push(Step::Run { value, layout, inputs, output, scratch, kept, kernel: Box::new(kernel) });
+        let kernel = Box::new(kernel);
+        own.steps.push(Step::Run { value, layout, inputs, output, scratch, kept, saved: None, kernel });
+    }
+
+    /// Which inputs of a node carry samples.
+    fn batched(&self, value: Value) -> Vec<bool> {
+        let needs_samples = self.graph.op(value).is_some_and(|op| op.needs_samples());
+        let inputs = self.graph.node(value).inputs.iter();
+        inputs.map(|input| self.extent(*input, needs_samples).is_some()).collect()
+    }
+
+    /// The call of a node in a tile.
+    fn call(&self, own: &Loop, value: Value, layout: Layout) -> Call {
+        let sums = matches!(self.homes[value.0], Home::Sum(..));
+        call(self.graph, value, layout, own.tile, &self.batched(value), !sums)
+    }
+
+    /// Makes the operation of `value` save what its gradient reads, if it runs in this loop in that layout: the buffer.
+    fn save(&self, own: &mut Loop, value: Value, layout: Layout) -> Option<usize> {
+        let is_run =
+            |step: &Step| matches!(step, Step::Run { value: run, layout: at, .. } if *run == value && *at == layout);
+        let position = own.steps.iter().position(is_run)?;
+        if let Step::Run { saved: Some(buffer), .. } = own.steps[position] {
+            return Some(buffer);
+        }
+        let saving = self.graph.op(value)?.kernel(&Call { saved: true, ..self.call(own, value, layout) });
+        let buffer = own.memory(value, layout, Memory::Saved, saving.saved?);
+        if let Step::Run { saved, kernel, .. } = &mut own.steps[position] {
+            (*saved, **kernel) = (Some(buffer), saving);
+        }
+        Some(buffer)
     }
 
     /// Where a value is found in a layout; loads or converts it if need be.

@@ -27,9 +27,8 @@ impl Schedule {
     }
 
     fn buffer_name(buffer: &Buffer) -> String {
-        match buffer.scratch {
-            Some(floats) if buffer.kept => format!("keeps {floats}"),
-            Some(floats) => format!("scratch of {floats}"),
+        match buffer.memory {
+            Some((memory, floats)) => format!("{memory} {floats} (%{})", buffer.value.0),
             None => format!("%{}:{}", buffer.value.0, buffer.layout),
         }
     }
@@ -75,18 +74,19 @@ impl Schedule {
                 Step::Load { from, to } => writeln!(f, "    load {} -> {}", self.place_name(*from), name(to))?,
                 Step::Convert { from, to } => writeln!(f, "    convert {} -> {}", name(from), name(to))?,
                 Step::Store { from, to } => writeln!(f, "    store {} -> {}", name(from), self.place_name(*to))?,
-                Step::Run { value, inputs, output, scratch, kept, .. } => {
+                Step::Run { value, inputs, output, scratch, kept, saved, .. } => {
                     let source = |source: &Source| match source {
                         Source::Buffer(index) => name(index),
                         Source::Full(place) => self.place_name(*place),
                         Source::Sample { from, .. } => format!("sample of {}", self.place_name(*from)),
+                        Source::Unread => "unread".to_owned(),
                     };
                     let inputs: Vec<String> = inputs.iter().map(source).collect();
                     let output = match output {
                         Destination::Buffer(index) => name(index),
                         Destination::Sum(index) => format!("sum %{}", own.sums[*index].value.0),
                     };
-                    let memory = scratch.iter().chain(kept).map(|index| format!(", {}", name(index)));
+                    let memory = scratch.iter().chain(kept).chain(saved).map(|index| format!(", {}", name(index)));
                     let memory: String = memory.collect();
                     writeln!(f, "    run {} ({}) -> {output}{memory}", self.name(*value), inputs.join(", "))?;
                 }

@@ -96,7 +96,7 @@ fn verify_steps(n_stage: usize, own: &Loop, ready: impl Fn(Place) -> bool) -> Re
                 }
                 written[*to] = true;
             }
-            Step::Run { value, inputs, output, kernel, .. } => {
+            Step::Run { value, inputs, output, saved, kernel, .. } => {
                 if kernel.accumulates != matches!(output, Destination::Sum(_)) {
                     let what = if kernel.accumulates { "adds to a value of one tile" } else { "overwrites a sum" };
                     return Err(format!("stage {n_stage}: %{} {what}", value.0));
@@ -105,10 +105,14 @@ fn verify_steps(n_stage: usize, own: &Loop, ready: impl Fn(Place) -> bool) -> Re
                     let fine = match input {
                         Source::Buffer(index) => written[*index],
                         Source::Full(place) | Source::Sample { from: place, .. } => ready(*place),
+                        Source::Unread => true,
                     };
                     if !fine {
                         return Err(format!("stage {n_stage}: %{} reads {input:?} before it is written", value.0));
                     }
+                }
+                if let Some(index) = saved {
+                    written[*index] = true;
                 }
                 match output {
                     Destination::Buffer(index) => written[*index] = true,

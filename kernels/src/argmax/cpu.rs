@@ -15,6 +15,11 @@ pub fn argmax(cx: &Context, axis: &Axis, input: &[f32], output: &mut [i64]) {
     assert!(size > 0, "argmax: an axis without elements has no largest one");
     assert_eq!(input.len(), walk::product(&[outer, size, inner]), "argmax: the input does not fit {axis:?}");
     assert_eq!(output.len(), walk::product(&[outer, inner]), "argmax: the output does not fit {axis:?}");
+    if inner == 1 {
+        // Element by element; but the processor works at several rows, since none waits for another.
+        input.chunks_exact(size).zip(output).for_each(|(row, position)| *position = first_largest(row));
+        return;
+    }
     cx.isa.run(
         #[inline(always)]
         || {
@@ -36,6 +41,17 @@ pub fn argmax(cx: &Context, axis: &Axis, input: &[f32], output: &mut [i64]) {
             }
         },
     );
+}
+
+/// Position of the largest element of a row, the first one of several; the first NaN if there is one.
+fn first_largest(row: &[f32]) -> i64 {
+    let (mut largest, mut position) = (f32::NEG_INFINITY, 0);
+    for (a, &element) in row.iter().enumerate() {
+        let wins = element > largest || (element.is_nan() && !largest.is_nan());
+        largest = if wins { element } else { largest };
+        position = if wins { a as i64 } else { position };
+    }
+    position
 }
 
 /// Adds to `total[0]`, or puts there unless `cx.adds`, how many elements of `lhs` and `rhs` are equal; in a tile, among the first

@@ -152,14 +152,25 @@ struct Windows {
 }
 
 impl Windows {
-    /// Calls `f` with the offset in the input of every element of the first window, of K rows and columns or, if that is 0, of
-    /// `size`.
+    /// Calls `f` with the number and the offset in the input of every element of the first window, of K rows and columns or, if
+    /// that is 0, of `size`.
     #[inline(always)]
-    fn each<const K: usize>(&self, mut f: impl FnMut(usize)) {
+    fn each<const K: usize>(&self, mut f: impl FnMut(usize, usize)) {
         let [rows, columns] = self.size::<K>();
         for row in 0..rows {
             for column in 0..columns {
-                f(self.input + row * self.row + column * LANES);
+                f(row * columns + column, self.input + row * self.row + column * LANES);
+            }
+        }
+    }
+
+    /// As [`each`](Self::each), the last element first.
+    #[inline(always)]
+    fn each_back<const K: usize>(&self, mut f: impl FnMut(usize, usize)) {
+        let [rows, columns] = self.size::<K>();
+        for row in (0..rows).rev() {
+            for column in (0..columns).rev() {
+                f(row * columns + column, self.input + row * self.row + column * LANES);
             }
         }
     }
@@ -251,12 +262,13 @@ unsafe fn row_of_windows<L: Lanes, const K: usize>(mut windows: Windows, n: usiz
 unsafe fn largest<L: Lanes, const X: usize, const K: usize>(windows: &Windows, input: *const f32) -> [L; X] {
     // SAFETY: the contract.
     unsafe {
-        let mut largest = [L::splat(f32::NEG_INFINITY); X];
+        let mut largest = [L::splat(0.0); X];
         windows.each::<K>(
             #[inline(always)]
-            |at| {
+            |i, at| {
                 for (x, largest) in largest.iter_mut().enumerate() {
-                    *largest = largest.max(L::load(input.add(at + x * windows.step)));
+                    let element = L::load(input.add(at + x * windows.step));
+                    *largest = if i == 0 { element } else { largest.max(element) };
                 }
             },
         );
@@ -294,19 +306,18 @@ impl Pool for MaxForwardSaving {
         // SAFETY: the contract.
         unsafe {
             let largest = largest::<L, X, K>(windows, self.input);
-            let [rows, columns] = windows.size::<K>();
             // From the last element to the first, so that the first of equal ones stays.
             let mut position = [L::splat(0.0); X];
-            for row in (0..rows).rev() {
-                for column in (0..columns).rev() {
-                    let here = L::splat((row * columns + column) as f32);
-                    let at = windows.input + row * windows.row + column * LANES;
+            windows.each_back::<K>(
+                #[inline(always)]
+                |i, at| {
+                    let here = L::splat(i as f32);
                     for x in 0..X {
                         let element = L::load(self.input.add(at + x * windows.step));
                         position[x] = L::select_eq(element, largest[x], here, position[x]);
                     }
-                }
-            }
+                },
+            );
             for x in 0..X {
                 let at = windows.output + x * LANES;
                 largest[x].store(self.output.add(at));
@@ -335,14 +346,12 @@ impl Pool for MaxGradSaved {
                 position[x] = L::load(self.saved.add(windows.output + x * LANES));
                 gradient[x] = L::load(self.grad_output.add(windows.output + x * LANES));
             }
-            let mut here = 0;
             windows.each::<K>(
                 #[inline(always)]
-                |at| {
-                    let own = L::splat(here as f32);
-                    here += 1;
+                |i, at| {
+                    let here = L::splat(i as f32);
                     for x in 0..X {
-                        let taken = L::select_eq(position[x], own, gradient[x], zero);
+                        let taken = L::select_eq(position[x], here, gradient[x], zero);
                         let to = self.grad_input.add(at + x * windows.step);
                         if self.disjoint { taken.store(to) } else { L::load(to).add(taken).store(to) }
                     }
@@ -376,7 +385,7 @@ impl Pool for MaxGrad {
             }
             windows.each::<K>(
                 #[inline(always)]
-                |at| {
+                |_, at| {
                     for x in 0..X {
                         let at = at + x * windows.step;
                         let element = L::load(self.input.add(at));
@@ -406,7 +415,7 @@ impl Pool for AvgForward {
             let mut sums = [L::splat(0.0); X];
             windows.each::<K>(
                 #[inline(always)]
-                |at| {
+                |_, at| {
                     for (x, sum) in sums.iter_mut().enumerate() {
                         *sum = sum.add(L::load(self.input.add(at + x * windows.step)));
                     }
@@ -439,7 +448,7 @@ impl Pool for AvgGrad {
             }
             windows.each::<K>(
                 #[inline(always)]
-                |at| {
+                |_, at| {
                     for (x, &share) in shares.iter().enumerate() {
                         let to = self.grad_input.add(at + x * windows.step);
                         if self.disjoint { share.store(to) } else { L::load(to).add(share).store(to) }

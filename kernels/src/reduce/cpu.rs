@@ -125,13 +125,18 @@ unsafe fn blocks_in<L: Lanes>(blocks: &Blocks, input: *const f32, output: *mut f
             let (input, output) = (input.add(offsets[0]), output.add(offsets[1]));
             let (mut sums, mut chains) = ([L::splat(0.0); 4], L::splat(0.0));
             let mut i = 0;
+            if blocks.last_is_summed && blocks.middle[0] == 1 {
+                // The vectors of the last axis are what is added up.
+                i = blocks.last - blocks.last % LANES;
+                add_column([i / LANES, LANES], LANES, input, &mut sums);
+            }
             while i < blocks.last {
                 let n = (blocks.last - i).min(LANES);
                 // Two calls, so that the one for full vectors is compiled without masks.
                 if n == LANES {
-                    add_column(blocks, LANES, i / LANES, input.add(i), &mut sums);
+                    add_column(blocks.middle, LANES, input.add(i), &mut sums);
                 } else {
-                    add_column(blocks, n, i / LANES, input.add(i), &mut sums);
+                    add_column(blocks.middle, n, input.add(i), &mut sums);
                 }
                 if !blocks.last_is_summed {
                     let to = output.add(i);
@@ -158,18 +163,17 @@ unsafe fn blocks_in<L: Lanes>(blocks: &Blocks, input: *const f32, output: *mut f
     }
 }
 
-/// Adds `n` neighbouring elements of the last axis over the middle axis, in turns to one of four sums: that hides the latency
-/// of the addition, and 64 partial sums lose less precision than one.
+/// Adds `n` neighbouring elements over an axis of this size and step, in turns to one of four sums: that hides the latency of the
+/// addition, and 64 partial sums lose less precision than one.
 ///
 /// # Safety
 /// The elements are readable; the set of `L` is enabled.
 #[inline(always)]
-unsafe fn add_column<L: Lanes>(blocks: &Blocks, n: usize, turn: usize, input: *const f32, sums: &mut [L; 4]) {
-    let [size, step] = blocks.middle;
+unsafe fn add_column<L: Lanes>([size, step]: [usize; 2], n: usize, input: *const f32, sums: &mut [L; 4]) {
     // SAFETY: the contract of this function.
     unsafe {
         if size == 1 {
-            sums[turn % 4] = sums[turn % 4].add(L::load_up_to(input, n));
+            sums[0] = sums[0].add(L::load_up_to(input, n));
             return;
         }
         let mut m = 0;

@@ -2,14 +2,15 @@
 """Runs the work items of the benchmark in graven and in the peers that are installed, in turn; prints a table and JSON lines.
 
     python3 tests/peers/bench.py --venv target/peers       # makes the environment if it is not there
-    python3 tests/peers/bench.py [--rounds 3] [--only step-100,infer-1] [--threads 1,2] [--no-compile] [--json FILE]
+    python3 tests/peers/bench.py [--rounds 9] [--only step-100,infer-1] [--threads 1,2] [--no-compile] [--json FILE]
 
 Without `--venv` it looks for peers in the Python that runs it: `torch` for PyTorch, `onnx` and `onnxruntime` for inference
 beside it; torch.compile needs a C++ compiler as well. A peer that is missing, or cannot do a work item, is left out.
 
-Each round times every work item in every peer once, one after the other in processes that stay alive, so that all see the
-same machine; medians over rounds are compared. p99 is the median over rounds as well, and its quotient is the one by the median
-of the same peer.
+Each round times every work item in every peer once (epochs in every third round), one after the other in processes that stay
+alive, so that all see the same machine. Rounds are short and many, since a shared machine changes its speed from minute to minute:
+a ratio is the median over rounds of what a peer takes for graven's time a moment before; times are medians over rounds, too. p99 is
+the median over rounds as well, and its quotient is the one by the median of the same peer.
 
 FLOPs are dense, two per multiply-add. Bytes are those that must move at least: the arguments once, and each parameter as often
 as the work reads or writes it with its gradient and Adam's two moments (once in inference, eight times in a step). The peak is
@@ -60,6 +61,8 @@ class Work(NamedTuple):
     samples: int
     # Steps of the optimizer; none is inference.
     steps: int = 1
+    # It runs in one of so many rounds.
+    every: int = 1
 
     def flops(self) -> float:
         own = self.network
@@ -72,15 +75,15 @@ class Work(NamedTuple):
 
 
 WORKS = {
-    "step-100": Work(200, TUTORIAL, 100),
-    "step-1000": Work(30, TUTORIAL, 1000),
-    "epoch-100": Work(1, TUTORIAL, 60000, 600),
-    "epoch-1000": Work(1, TUTORIAL, 60000, 60),
-    "infer-1": Work(5000, TUTORIAL, 1, 0),
-    "infer-1000": Work(50, TUTORIAL, 1000, 0),
-    "mlp-128": Work(50, MLP, 128),
-    "residual-64": Work(10, RESIDUAL, 64),
-    "odd-37": Work(300, ODD, 37),
+    "step-100": Work(60, TUTORIAL, 100),
+    "step-1000": Work(10, TUTORIAL, 1000),
+    "epoch-100": Work(1, TUTORIAL, 60000, 600, every=3),
+    "epoch-1000": Work(1, TUTORIAL, 60000, 60, every=3),
+    "infer-1": Work(3000, TUTORIAL, 1, 0),
+    "infer-1000": Work(16, TUTORIAL, 1000, 0),
+    "mlp-128": Work(40, MLP, 128),
+    "residual-64": Work(4, RESIDUAL, 64),
+    "odd-37": Work(100, ODD, 37),
 }
 
 # FLOPs of one run of the items that measure the peak.
@@ -164,7 +167,7 @@ def works(names: str) -> list[str]:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument(
         "--only", type=works, default=list(WORKS), metavar="ITEM,..", help=f"some of: {', '.join(WORKS)}"
     )
@@ -177,18 +180,25 @@ def parse() -> argparse.Namespace:
 
 
 def measure_all(peers: list[Peer], arguments: argparse.Namespace) -> dict[tuple, list[dict]]:
-    """For (work, threads, peer), the answers of all rounds."""
+    """For (work, threads, peer), the answers of all rounds in which it runs."""
     threads = [int(number) for number in arguments.threads.split(",")]
-    works = [("peak", 1, 200), *(("sgemm", number, 10) for number in threads)]
-    works += [(work, number, WORKS[work].repeats) for work in arguments.only for number in threads]
+    works = [("peak", 1, 200, 1), *(("sgemm", number, 4, 1) for number in threads)]
+    works += [(work, number, WORKS[work].repeats, WORKS[work].every) for work in arguments.only for number in threads]
     measured: dict[tuple, list[dict]] = {}
-    for _ in range(arguments.rounds):
-        for work, number, repeats in works:
+    for turn in range(arguments.rounds):
+        for work, number, repeats, every in works:
+            if turn % every:
+                continue
             for peer in peers:
                 answer = peer.measure(work, number, repeats)
                 if answer is not None:
                     measured.setdefault((work, number, peer.name), []).append(answer)
     return measured
+
+
+def quotient(answers: list[dict], others: list[dict]) -> float:
+    """The median over rounds of one time by another of the same round."""
+    return statistics.median(own["median_ms"] / other["median_ms"] for own, other in zip(answers, others))
 
 
 def summarise(measured: dict[tuple, list[dict]]) -> tuple[float, list[dict]]:
@@ -203,14 +213,14 @@ def summarise(measured: dict[tuple, list[dict]]) -> tuple[float, list[dict]]:
         line["p99_ms"] = statistics.median(answer["p99_ms"] for answer in answers)
         ours = measured.get((work, threads, "graven"))
         if ours and work in WORKS:
-            line["ratio"] = value / statistics.median(answer["median_ms"] for answer in ours)
+            line["ratio"] = quotient(answers, ours)
         flops = WORKS[work].flops() if work in WORKS else PEAK[work]
         line |= {"flops": flops, "of_peak": flops / (value / 1e3) / (peak * threads)}
         if work in WORKS:
             line["bytes"] = WORKS[work].bytes()
         alone = measured.get((work, 1, peer))
         if threads > 1 and alone:
-            line["gain"] = statistics.median(answer["median_ms"] for answer in alone) / value
+            line["gain"] = quotient(alone, answers)
         lines.append(line)
     order = {work: place for place, work in enumerate([*PEAK, *WORKS])}
     return peak, sorted(lines, key=lambda line: (order[line["work"]], line["threads"]))

@@ -35,35 +35,35 @@ const _: () = {
         /// Scratch memory of `conv1`.
         const CONV1_SCRATCH: graven::Range = 67840..71424;
         /// What `conv1` keeps from tile to tile.
-        const CONV1_KEPT: graven::Range = 87552..87792;
+        const CONV1_KEPT: graven::Range = 86016..86256;
         /// `conv1`, [6, 24, 24, 16].
         const CONV1: graven::Range = 0..55296;
         /// `max_pool2d`, [6, 12, 12, 16].
         const MAX_POOL2D: graven::Range = 55296..69120;
         /// `relu`, [6, 12, 12, 16].
-        const RELU: graven::Range = 69120..82944;
+        const RELU: graven::Range = 55296..69120;
         /// Scratch memory of `conv2`.
         const CONV2_SCRATCH: graven::Range = 0..52736;
         /// What `conv2` keeps from tile to tile.
-        const CONV2_KEPT: graven::Range = 82944..87552;
+        const CONV2_KEPT: graven::Range = 81408..86016;
         /// `conv2`, [12, 8, 8, 16].
-        const CONV2: graven::Range = 52736..65024;
+        const CONV2: graven::Range = 69120..81408;
         /// `max_pool2d`, [12, 4, 4, 16].
         const MAX_POOL2D_2: graven::Range = 0..3072;
         /// `relu`, [12, 4, 4, 16].
-        const RELU_2: graven::Range = 3072..6144;
+        const RELU_2: graven::Range = 0..3072;
         /// `relu`, [16, 12, 4, 4].
-        const RELU_ROWS: graven::Range = 0..3072;
+        const RELU_ROWS: graven::Range = 3072..6144;
         /// `fc1`, [16, 120].
-        const FC1_ROWS: graven::Range = 3072..4992;
+        const FC1_ROWS: graven::Range = 0..1920;
         /// `relu`, [16, 120].
         const RELU_ROWS_2: graven::Range = 0..1920;
         /// `fc2`, [16, 60].
         const FC2_ROWS: graven::Range = 1920..2880;
         /// `relu`, [16, 60].
-        const RELU_ROWS_3: graven::Range = 0..960;
+        const RELU_ROWS_3: graven::Range = 1920..2880;
         /// `out`, [16, 10].
-        const OUT_ROWS: graven::Range = 960..1120;
+        const OUT_ROWS: graven::Range = 0..160;
         /// `out`, [16, 10].
         const OUT_ROWS_2: graven::Range = 0..160;
         /// Parameter `conv1.weight`, [6, 1, 5, 5].
@@ -171,27 +171,27 @@ const _: () = {
         /// `max_pool2d`, [1, 6, 12, 12].
         const MAX_POOL2D_ONE: graven::Range = 5216..6080;
         /// `relu`, [1, 6, 12, 12].
-        const RELU_ONE: graven::Range = 2896..3760;
+        const RELU_ONE: graven::Range = 5216..6080;
         /// Scratch memory of `conv2`.
         const CONV2_SCRATCH_2: graven::Range = 0..2896;
         /// `conv2`, [1, 12, 8, 8].
-        const CONV2_ONE: graven::Range = 3760..4528;
+        const CONV2_ONE: graven::Range = 2896..3664;
         /// Scratch memory of `max_pool2d`.
         const MAX_POOL2D_SCRATCH_2: graven::Range = 0..416;
         /// `max_pool2d`, [1, 12, 4, 4].
         const MAX_POOL2D_ONE_2: graven::Range = 416..608;
         /// `relu`, [1, 12, 4, 4].
-        const RELU_ONE_2: graven::Range = 0..192;
+        const RELU_ONE_2: graven::Range = 416..608;
         /// `fc1`, [1, 120].
-        const FC1_ONE: graven::Range = 192..312;
+        const FC1_ONE: graven::Range = 0..120;
         /// `relu`, [1, 120].
         const RELU_ONE_3: graven::Range = 0..120;
         /// `fc2`, [1, 60].
         const FC2_ONE: graven::Range = 128..188;
         /// `relu`, [1, 60].
-        const RELU_ONE_4: graven::Range = 0..60;
+        const RELU_ONE_4: graven::Range = 128..188;
         /// `out`, [1, 10].
-        const OUT_ONE: graven::Range = 64..74;
+        const OUT_ONE: graven::Range = 0..10;
         /// `out`, [1, 10].
         const OUT_ONE_2: graven::Range = 0..10;
         const RELU_SIZES_5: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
@@ -245,11 +245,15 @@ const _: () = {
             let [conv1, max_pool2d] = graven::disjoint(tile.floats, [CONV1, MAX_POOL2D]);
             kernels::pool2d::max_forward(&tile.cx, &MAX_POOL2D_SIZES, conv1, max_pool2d);
             /// `relu`: relu(add(a, b)), [N, 6, 12, 12] and [6, 1, 1] -> [N, 6, 12, 12], 1728 multiply-adds a sample.
-            let [max_pool2d, relu] = graven::disjoint(tile.floats, [MAX_POOL2D, RELU]);
-            kernels::cpu::map::map(
+            let [relu] = graven::disjoint(tile.floats, [RELU]);
+            kernels::cpu::map::map_in_place::<
+                0,
+                _,
+                _,
+            >(
                 &tile.cx,
                 &RELU_SIZES,
-                [max_pool2d, &tile.parameters[CONV1_BIAS]],
+                [&[], &tile.parameters[CONV1_BIAS]],
                 relu,
                 relu_formula(),
             );
@@ -279,14 +283,15 @@ const _: () = {
                 max_pool2d_2,
             );
             /// `relu`: relu(add(a, b)), [N, 12, 4, 4] and [12, 1, 1] -> [N, 12, 4, 4], 384 multiply-adds a sample.
-            let [max_pool2d_2, relu_2] = graven::disjoint(
-                tile.floats,
-                [MAX_POOL2D_2, RELU_2],
-            );
-            kernels::cpu::map::map(
+            let [relu_2] = graven::disjoint(tile.floats, [RELU_2]);
+            kernels::cpu::map::map_in_place::<
+                0,
+                _,
+                _,
+            >(
                 &tile.cx,
                 &RELU_SIZES_2,
-                [max_pool2d_2, &tile.parameters[CONV2_BIAS]],
+                [&[], &tile.parameters[CONV2_BIAS]],
                 relu_2,
                 relu_formula(),
             );
@@ -305,14 +310,15 @@ const _: () = {
                 fc1_rows,
             );
             /// `relu`: relu(add(a, b)), [N, 120] and [120] -> [N, 120], 240 multiply-adds a sample.
-            let [fc1_rows, relu_rows_2] = graven::disjoint(
-                tile.floats,
-                [FC1_ROWS, RELU_ROWS_2],
-            );
-            kernels::cpu::map::map(
+            let [relu_rows_2] = graven::disjoint(tile.floats, [RELU_ROWS_2]);
+            kernels::cpu::map::map_in_place::<
+                0,
+                _,
+                _,
+            >(
                 &tile.cx,
                 &RELU_SIZES_3,
-                [fc1_rows, &tile.parameters[FC1_BIAS]],
+                [&[], &tile.parameters[FC1_BIAS]],
                 relu_rows_2,
                 relu_formula(),
             );
@@ -329,14 +335,15 @@ const _: () = {
                 fc2_rows,
             );
             /// `relu`: relu(add(a, b)), [N, 60] and [60] -> [N, 60], 120 multiply-adds a sample.
-            let [fc2_rows, relu_rows_3] = graven::disjoint(
-                tile.floats,
-                [FC2_ROWS, RELU_ROWS_3],
-            );
-            kernels::cpu::map::map(
+            let [relu_rows_3] = graven::disjoint(tile.floats, [RELU_ROWS_3]);
+            kernels::cpu::map::map_in_place::<
+                0,
+                _,
+                _,
+            >(
                 &tile.cx,
                 &RELU_SIZES_4,
-                [fc2_rows, &tile.parameters[FC2_BIAS]],
+                [&[], &tile.parameters[FC2_BIAS]],
                 relu_rows_3,
                 relu_formula(),
             );
@@ -353,14 +360,15 @@ const _: () = {
                 out_rows,
             );
             /// `out`: add(a, b), [N, 10] and [10] -> [N, 10], 10 multiply-adds a sample.
-            let [out_rows, out_rows_2] = graven::disjoint(
-                tile.floats,
-                [OUT_ROWS, OUT_ROWS_2],
-            );
-            kernels::cpu::map::map(
+            let [out_rows_2] = graven::disjoint(tile.floats, [OUT_ROWS_2]);
+            kernels::cpu::map::map_in_place::<
+                0,
+                _,
+                _,
+            >(
                 &tile.cx,
                 &OUT_SIZES_2,
-                [out_rows, &tile.parameters[OUT_BIAS]],
+                [&[], &tile.parameters[OUT_BIAS]],
                 out_rows_2,
                 out_formula(),
             );
@@ -395,14 +403,15 @@ const _: () = {
                 max_pool2d_scratch,
             );
             /// `relu`: relu(add(a, b)), [N, 6, 12, 12] and [6, 1, 1] -> [N, 6, 12, 12], 1728 multiply-adds a sample.
-            let [max_pool2d_one, relu_one] = graven::disjoint(
-                tile.floats,
-                [MAX_POOL2D_ONE, RELU_ONE],
-            );
-            kernels::cpu::map::map(
+            let [relu_one] = graven::disjoint(tile.floats, [RELU_ONE]);
+            kernels::cpu::map::map_in_place::<
+                0,
+                _,
+                _,
+            >(
                 &tile.cx,
                 &RELU_SIZES_5,
-                [max_pool2d_one, &tile.parameters[CONV1_BIAS]],
+                [&[], &tile.parameters[CONV1_BIAS]],
                 relu_one,
                 relu_formula(),
             );
@@ -432,14 +441,15 @@ const _: () = {
                 max_pool2d_scratch_2,
             );
             /// `relu`: relu(add(a, b)), [N, 12, 4, 4] and [12, 1, 1] -> [N, 12, 4, 4], 384 multiply-adds a sample.
-            let [max_pool2d_one_2, relu_one_2] = graven::disjoint(
-                tile.floats,
-                [MAX_POOL2D_ONE_2, RELU_ONE_2],
-            );
-            kernels::cpu::map::map(
+            let [relu_one_2] = graven::disjoint(tile.floats, [RELU_ONE_2]);
+            kernels::cpu::map::map_in_place::<
+                0,
+                _,
+                _,
+            >(
                 &tile.cx,
                 &RELU_SIZES_6,
-                [max_pool2d_one_2, &tile.parameters[CONV2_BIAS]],
+                [&[], &tile.parameters[CONV2_BIAS]],
                 relu_one_2,
                 relu_formula(),
             );
@@ -456,14 +466,15 @@ const _: () = {
                 fc1_one,
             );
             /// `relu`: relu(add(a, b)), [N, 120] and [120] -> [N, 120], 240 multiply-adds a sample.
-            let [fc1_one, relu_one_3] = graven::disjoint(
-                tile.floats,
-                [FC1_ONE, RELU_ONE_3],
-            );
-            kernels::cpu::map::map(
+            let [relu_one_3] = graven::disjoint(tile.floats, [RELU_ONE_3]);
+            kernels::cpu::map::map_in_place::<
+                0,
+                _,
+                _,
+            >(
                 &tile.cx,
                 &RELU_SIZES_7,
-                [fc1_one, &tile.parameters[FC1_BIAS]],
+                [&[], &tile.parameters[FC1_BIAS]],
                 relu_one_3,
                 relu_formula(),
             );
@@ -480,14 +491,15 @@ const _: () = {
                 fc2_one,
             );
             /// `relu`: relu(add(a, b)), [N, 60] and [60] -> [N, 60], 120 multiply-adds a sample.
-            let [fc2_one, relu_one_4] = graven::disjoint(
-                tile.floats,
-                [FC2_ONE, RELU_ONE_4],
-            );
-            kernels::cpu::map::map(
+            let [relu_one_4] = graven::disjoint(tile.floats, [RELU_ONE_4]);
+            kernels::cpu::map::map_in_place::<
+                0,
+                _,
+                _,
+            >(
                 &tile.cx,
                 &RELU_SIZES_8,
-                [fc2_one, &tile.parameters[FC2_BIAS]],
+                [&[], &tile.parameters[FC2_BIAS]],
                 relu_one_4,
                 relu_formula(),
             );
@@ -504,14 +516,15 @@ const _: () = {
                 out_one,
             );
             /// `out`: add(a, b), [N, 10] and [10] -> [N, 10], 10 multiply-adds a sample.
-            let [out_one, out_one_2] = graven::disjoint(
-                tile.floats,
-                [OUT_ONE, OUT_ONE_2],
-            );
-            kernels::cpu::map::map(
+            let [out_one_2] = graven::disjoint(tile.floats, [OUT_ONE_2]);
+            kernels::cpu::map::map_in_place::<
+                0,
+                _,
+                _,
+            >(
                 &tile.cx,
                 &OUT_SIZES_3,
-                [out_one, &tile.parameters[OUT_BIAS]],
+                [&[], &tile.parameters[OUT_BIAS]],
                 out_one_2,
                 out_formula(),
             );
@@ -582,7 +595,7 @@ const _: () = {
                             int_results: &[],
                             tile: graven::TilePlan {
                                 samples: 16,
-                                floats: 87792,
+                                floats: 86256,
                                 ints: 0,
                                 steps: &[tile_of_samples],
                             },
@@ -615,35 +628,35 @@ const _: () = {
         /// Scratch memory of `conv1`.
         const CONV1_SCRATCH: graven::Range = 67840..71424;
         /// What `conv1` keeps from tile to tile.
-        const CONV1_KEPT: graven::Range = 87552..87792;
+        const CONV1_KEPT: graven::Range = 86016..86256;
         /// `conv1`, [6, 24, 24, 16].
         const CONV1: graven::Range = 0..55296;
         /// `max_pool2d`, [6, 12, 12, 16].
         const MAX_POOL2D: graven::Range = 55296..69120;
         /// `relu`, [6, 12, 12, 16].
-        const RELU: graven::Range = 69120..82944;
+        const RELU: graven::Range = 55296..69120;
         /// Scratch memory of `conv2`.
         const CONV2_SCRATCH: graven::Range = 0..52736;
         /// What `conv2` keeps from tile to tile.
-        const CONV2_KEPT: graven::Range = 82944..87552;
+        const CONV2_KEPT: graven::Range = 81408..86016;
         /// `conv2`, [12, 8, 8, 16].
-        const CONV2: graven::Range = 52736..65024;
+        const CONV2: graven::Range = 69120..81408;
         /// `max_pool2d`, [12, 4, 4, 16].
         const MAX_POOL2D_2: graven::Range = 0..3072;
         /// `relu`, [12, 4, 4, 16].
-        const RELU_2: graven::Range = 3072..6144;
+        const RELU_2: graven::Range = 0..3072;
         /// `relu`, [16, 12, 4, 4].
-        const RELU_ROWS: graven::Range = 0..3072;
+        const RELU_ROWS: graven::Range = 3072..6144;
         /// `fc1`, [16, 120].
-        const FC1_ROWS: graven::Range = 3072..4992;
+        const FC1_ROWS: graven::Range = 0..1920;
         /// `relu`, [16, 120].
         const RELU_ROWS_2: graven::Range = 0..1920;
         /// `fc2`, [16, 60].
         const FC2_ROWS: graven::Range = 1920..2880;
         /// `relu`, [16, 60].
-        const RELU_ROWS_3: graven::Range = 0..960;
+        const RELU_ROWS_3: graven::Range = 1920..2880;
         /// `out`, [16, 10].
-        const OUT_ROWS: graven::Range = 960..1120;
+        const OUT_ROWS: graven::Range = 0..160;
         /// `out`, [16, 10].
         const OUT_ROWS_2: graven::Range = 0..160;
         /// `out`, [10, 16].
@@ -808,11 +821,15 @@ const _: () = {
             let [conv1, max_pool2d] = graven::disjoint(tile.floats, [CONV1, MAX_POOL2D]);
             kernels::pool2d::max_forward(&tile.cx, &MAX_POOL2D_SIZES, conv1, max_pool2d);
             /// `relu`: relu(add(a, b)), [N, 6, 12, 12] and [6, 1, 1] -> [N, 6, 12, 12], 1728 multiply-adds a sample.
-            let [max_pool2d, relu] = graven::disjoint(tile.floats, [MAX_POOL2D, RELU]);
-            kernels::cpu::map::map(
+            let [relu] = graven::disjoint(tile.floats, [RELU]);
+            kernels::cpu::map::map_in_place::<
+                0,
+                _,
+                _,
+            >(
                 &tile.cx,
                 &RELU_SIZES,
-                [max_pool2d, &tile.parameters[CONV1_BIAS]],
+                [&[], &tile.parameters[CONV1_BIAS]],
                 relu,
                 relu_formula(),
             );
@@ -842,14 +859,15 @@ const _: () = {
                 max_pool2d_2,
             );
             /// `relu`: relu(add(a, b)), [N, 12, 4, 4] and [12, 1, 1] -> [N, 12, 4, 4], 384 multiply-adds a sample.
-            let [max_pool2d_2, relu_2] = graven::disjoint(
-                tile.floats,
-                [MAX_POOL2D_2, RELU_2],
-            );
-            kernels::cpu::map::map(
+            let [relu_2] = graven::disjoint(tile.floats, [RELU_2]);
+            kernels::cpu::map::map_in_place::<
+                0,
+                _,
+                _,
+            >(
                 &tile.cx,
                 &RELU_SIZES_2,
-                [max_pool2d_2, &tile.parameters[CONV2_BIAS]],
+                [&[], &tile.parameters[CONV2_BIAS]],
                 relu_2,
                 relu_formula(),
             );
@@ -868,14 +886,15 @@ const _: () = {
                 fc1_rows,
             );
             /// `relu`: relu(add(a, b)), [N, 120] and [120] -> [N, 120], 240 multiply-adds a sample.
-            let [fc1_rows, relu_rows_2] = graven::disjoint(
-                tile.floats,
-                [FC1_ROWS, RELU_ROWS_2],
-            );
-            kernels::cpu::map::map(
+            let [relu_rows_2] = graven::disjoint(tile.floats, [RELU_ROWS_2]);
+            kernels::cpu::map::map_in_place::<
+                0,
+                _,
+                _,
+            >(
                 &tile.cx,
                 &RELU_SIZES_3,
-                [fc1_rows, &tile.parameters[FC1_BIAS]],
+                [&[], &tile.parameters[FC1_BIAS]],
                 relu_rows_2,
                 relu_formula(),
             );
@@ -892,14 +911,15 @@ const _: () = {
                 fc2_rows,
             );
             /// `relu`: relu(add(a, b)), [N, 60] and [60] -> [N, 60], 120 multiply-adds a sample.
-            let [fc2_rows, relu_rows_3] = graven::disjoint(
-                tile.floats,
-                [FC2_ROWS, RELU_ROWS_3],
-            );
-            kernels::cpu::map::map(
+            let [relu_rows_3] = graven::disjoint(tile.floats, [RELU_ROWS_3]);
+            kernels::cpu::map::map_in_place::<
+                0,
+                _,
+                _,
+            >(
                 &tile.cx,
                 &RELU_SIZES_4,
-                [fc2_rows, &tile.parameters[FC2_BIAS]],
+                [&[], &tile.parameters[FC2_BIAS]],
                 relu_rows_3,
                 relu_formula(),
             );
@@ -916,14 +936,15 @@ const _: () = {
                 out_rows,
             );
             /// `out`: add(a, b), [N, 10] and [10] -> [N, 10], 10 multiply-adds a sample.
-            let [out_rows, out_rows_2] = graven::disjoint(
-                tile.floats,
-                [OUT_ROWS, OUT_ROWS_2],
-            );
-            kernels::cpu::map::map(
+            let [out_rows_2] = graven::disjoint(tile.floats, [OUT_ROWS_2]);
+            kernels::cpu::map::map_in_place::<
+                0,
+                _,
+                _,
+            >(
                 &tile.cx,
                 &OUT_SIZES_2,
-                [out_rows, &tile.parameters[OUT_BIAS]],
+                [&[], &tile.parameters[OUT_BIAS]],
                 out_rows_2,
                 out_formula(),
             );
@@ -1091,7 +1112,7 @@ const _: () = {
                             ],
                             tile: graven::TilePlan {
                                 samples: 16,
-                                floats: 87792,
+                                floats: 86256,
                                 ints: 32,
                                 steps: &[tile_of_samples],
                             },
@@ -1139,85 +1160,85 @@ const _: () = {
         /// The sum of `conv1_grad` over samples, [6, 1, 5, 5].
         const CONV1_GRAD_SUM_2: graven::Range = 32912..33062;
         /// `images`, [1, 28, 28, 16].
-        const IMAGES: graven::Range = 110592..123136;
+        const IMAGES: graven::Range = 96768..109312;
         /// Scratch memory of `conv1`.
         const CONV1_SCRATCH: graven::Range = 55296..58880;
         /// What `conv1` keeps from tile to tile.
-        const CONV1_KEPT: graven::Range = 132352..132592;
+        const CONV1_KEPT: graven::Range = 130816..131056;
         /// `conv1`, [6, 24, 24, 16].
         const CONV1: graven::Range = 0..55296;
         /// `max_pool2d`, [6, 12, 12, 16].
         const MAX_POOL2D: graven::Range = 55296..69120;
         /// `relu`, [6, 12, 12, 16].
-        const RELU: graven::Range = 69120..82944;
+        const RELU: graven::Range = 55296..69120;
         /// Scratch memory of `conv2`.
         const CONV2_SCRATCH: graven::Range = 0..52736;
         /// What `conv2` keeps from tile to tile.
-        const CONV2_KEPT: graven::Range = 123136..127744;
+        const CONV2_KEPT: graven::Range = 121600..126208;
         /// `conv2`, [12, 8, 8, 16].
-        const CONV2: graven::Range = 52736..65024;
+        const CONV2: graven::Range = 69120..81408;
         /// `max_pool2d`, [12, 4, 4, 16].
         const MAX_POOL2D_2: graven::Range = 0..3072;
         /// `relu`, [12, 4, 4, 16].
-        const RELU_2: graven::Range = 3072..6144;
+        const RELU_2: graven::Range = 0..3072;
         /// `relu`, [16, 12, 4, 4].
-        const RELU_ROWS: graven::Range = 0..3072;
+        const RELU_ROWS: graven::Range = 3072..6144;
         /// `fc1`, [16, 120].
-        const FC1_ROWS: graven::Range = 3072..4992;
+        const FC1_ROWS: graven::Range = 0..1920;
         /// `relu`, [16, 120].
-        const RELU_ROWS_2: graven::Range = 4992..6912;
+        const RELU_ROWS_2: graven::Range = 0..1920;
         /// `fc2`, [16, 60].
-        const FC2_ROWS: graven::Range = 3072..4032;
+        const FC2_ROWS: graven::Range = 1920..2880;
         /// `relu`, [16, 60].
-        const RELU_ROWS_3: graven::Range = 4032..4992;
+        const RELU_ROWS_3: graven::Range = 1920..2880;
         /// `out`, [16, 10].
-        const OUT_ROWS: graven::Range = 3072..3232;
+        const OUT_ROWS: graven::Range = 2880..3040;
         /// `out`, [16, 10].
-        const OUT_ROWS_2: graven::Range = 3232..3392;
+        const OUT_ROWS_2: graven::Range = 2880..3040;
         /// `out`, [10, 16].
-        const OUT: graven::Range = 3072..3232;
+        const OUT: graven::Range = 9216..9376;
         /// `labels`, [16].
         const LABELS: graven::Range = 0..16;
         /// `cross_entropy`, [16].
-        const CROSS_ENTROPY: graven::Range = 3392..3408;
+        const CROSS_ENTROPY: graven::Range = 3040..3056;
         /// `correct`, [16].
         const CORRECT_ROWS: graven::Range = 16..32;
         /// `labels`, [16].
         const LABELS_ROWS: graven::Range = 32..48;
         /// `cross_entropy_grad`, [16].
-        const CROSS_ENTROPY_GRAD: graven::Range = 3392..3408;
+        const CROSS_ENTROPY_GRAD: graven::Range = 3040..3056;
         /// `cross_entropy_grad`, [10, 16].
-        const CROSS_ENTROPY_GRAD_2: graven::Range = 3232..3392;
+        const CROSS_ENTROPY_GRAD_2: graven::Range = 2880..3040;
         /// `cross_entropy_grad`, [16, 10].
-        const CROSS_ENTROPY_GRAD_ROWS: graven::Range = 6912..7072;
+        const CROSS_ENTROPY_GRAD_ROWS: graven::Range = 9216..9376;
         /// `out_grad`, [16, 60].
-        const OUT_GRAD_ROWS: graven::Range = 3072..4032;
+        const OUT_GRAD_ROWS: graven::Range = 11136..12096;
         /// `relu_grad`, [16, 60].
-        const RELU_GRAD_ROWS: graven::Range = 6912..7872;
+        const RELU_GRAD_ROWS: graven::Range = 11136..12096;
         /// `fc2_grad`, [16, 120].
-        const FC2_GRAD_ROWS: graven::Range = 3072..4992;
+        const FC2_GRAD_ROWS: graven::Range = 9216..11136;
         /// `relu_grad`, [16, 120].
-        const RELU_GRAD_ROWS_2: graven::Range = 6912..8832;
+        const RELU_GRAD_ROWS_2: graven::Range = 9216..11136;
         /// `fc1_grad`, [16, 192].
-        const FC1_GRAD_ROWS: graven::Range = 3072..6144;
+        const FC1_GRAD_ROWS: graven::Range = 0..3072;
         /// `relu_grad`, [16, 12, 4, 4].
-        const RELU_GRAD_ROWS_3: graven::Range = 6144..9216;
+        const RELU_GRAD_ROWS_3: graven::Range = 0..3072;
         /// What `max_pool2d` saves for its gradient.
-        const MAX_POOL2D_SAVED: graven::Range = 9216..12288;
+        const MAX_POOL2D_SAVED: graven::Range = 6144..9216;
         /// `relu_grad`, [12, 4, 4, 16].
-        const RELU_GRAD: graven::Range = 0..3072;
+        const RELU_GRAD: graven::Range = 3072..6144;
         /// `max_pool2d_grad`, [12, 8, 8, 16].
-        const MAX_POOL2D_GRAD: graven::Range = 82944..95232;
+        const MAX_POOL2D_GRAD: graven::Range = 109312..121600;
         /// Scratch memory of `conv2_grad`.
         const CONV2_GRAD_SCRATCH: graven::Range = 0..52736;
         /// What `conv2_grad` keeps from tile to tile.
-        const CONV2_GRAD_KEPT: graven::Range = 127744..132352;
+        const CONV2_GRAD_KEPT: graven::Range = 126208..130816;
         /// `conv2_grad`, [6, 12, 12, 16].
-        const CONV2_GRAD: graven::Range = 52736..66560;
+        const CONV2_GRAD: graven::Range = 69120..82944;
         /// `relu_grad`, [6, 12, 12, 16].
-        const RELU_GRAD_2: graven::Range = 82944..96768;
+        const RELU_GRAD_2: graven::Range = 69120..82944;
         /// What `max_pool2d` saves for its gradient.
-        const MAX_POOL2D_SAVED_2: graven::Range = 96768..110592;
+        const MAX_POOL2D_SAVED_2: graven::Range = 82944..96768;
         /// `max_pool2d_grad`, [6, 24, 24, 16].
         const MAX_POOL2D_GRAD_2: graven::Range = 0..55296;
         /// Scratch memory of `conv1_grad`.
@@ -1468,11 +1489,15 @@ const _: () = {
                 max_pool2d_saved_2,
             );
             /// `relu`: relu(add(a, b)), [N, 6, 12, 12] and [6, 1, 1] -> [N, 6, 12, 12], 1728 multiply-adds a sample.
-            let [max_pool2d, relu] = graven::disjoint(tile.floats, [MAX_POOL2D, RELU]);
-            kernels::cpu::map::map(
+            let [relu] = graven::disjoint(tile.floats, [RELU]);
+            kernels::cpu::map::map_in_place::<
+                0,
+                _,
+                _,
+            >(
                 &tile.cx,
                 &RELU_SIZES,
-                [max_pool2d, &tile.parameters[CONV1_BIAS]],
+                [&[], &tile.parameters[CONV1_BIAS]],
                 relu,
                 relu_formula(),
             );
@@ -1503,14 +1528,15 @@ const _: () = {
                 max_pool2d_saved,
             );
             /// `relu`: relu(add(a, b)), [N, 12, 4, 4] and [12, 1, 1] -> [N, 12, 4, 4], 384 multiply-adds a sample.
-            let [max_pool2d_2, relu_2] = graven::disjoint(
-                tile.floats,
-                [MAX_POOL2D_2, RELU_2],
-            );
-            kernels::cpu::map::map(
+            let [relu_2] = graven::disjoint(tile.floats, [RELU_2]);
+            kernels::cpu::map::map_in_place::<
+                0,
+                _,
+                _,
+            >(
                 &tile.cx,
                 &RELU_SIZES_2,
-                [max_pool2d_2, &tile.parameters[CONV2_BIAS]],
+                [&[], &tile.parameters[CONV2_BIAS]],
                 relu_2,
                 relu_formula(),
             );
@@ -1529,14 +1555,15 @@ const _: () = {
                 fc1_rows,
             );
             /// `relu`: relu(add(a, b)), [N, 120] and [120] -> [N, 120], 240 multiply-adds a sample.
-            let [fc1_rows, relu_rows_2] = graven::disjoint(
-                tile.floats,
-                [FC1_ROWS, RELU_ROWS_2],
-            );
-            kernels::cpu::map::map(
+            let [relu_rows_2] = graven::disjoint(tile.floats, [RELU_ROWS_2]);
+            kernels::cpu::map::map_in_place::<
+                0,
+                _,
+                _,
+            >(
                 &tile.cx,
                 &RELU_SIZES_3,
-                [fc1_rows, &tile.parameters[FC1_BIAS]],
+                [&[], &tile.parameters[FC1_BIAS]],
                 relu_rows_2,
                 relu_formula(),
             );
@@ -1553,14 +1580,15 @@ const _: () = {
                 fc2_rows,
             );
             /// `relu`: relu(add(a, b)), [N, 60] and [60] -> [N, 60], 120 multiply-adds a sample.
-            let [fc2_rows, relu_rows_3] = graven::disjoint(
-                tile.floats,
-                [FC2_ROWS, RELU_ROWS_3],
-            );
-            kernels::cpu::map::map(
+            let [relu_rows_3] = graven::disjoint(tile.floats, [RELU_ROWS_3]);
+            kernels::cpu::map::map_in_place::<
+                0,
+                _,
+                _,
+            >(
                 &tile.cx,
                 &RELU_SIZES_4,
-                [fc2_rows, &tile.parameters[FC2_BIAS]],
+                [&[], &tile.parameters[FC2_BIAS]],
                 relu_rows_3,
                 relu_formula(),
             );
@@ -1577,14 +1605,15 @@ const _: () = {
                 out_rows,
             );
             /// `out`: add(a, b), [N, 10] and [10] -> [N, 10], 10 multiply-adds a sample.
-            let [out_rows, out_rows_2] = graven::disjoint(
-                tile.floats,
-                [OUT_ROWS, OUT_ROWS_2],
-            );
-            kernels::cpu::map::map(
+            let [out_rows_2] = graven::disjoint(tile.floats, [OUT_ROWS_2]);
+            kernels::cpu::map::map_in_place::<
+                0,
+                _,
+                _,
+            >(
                 &tile.cx,
                 &OUT_SIZES_2,
-                [out_rows, &tile.parameters[OUT_BIAS]],
+                [&[], &tile.parameters[OUT_BIAS]],
                 out_rows_2,
                 out_formula(),
             );
@@ -1702,14 +1731,18 @@ const _: () = {
                 &mut tile.sums[OUT_GRAD_SUM_2],
             );
             /// `relu_grad`: relu'(a, b), [N, 60] and [N, 60] -> [N, 60], 60 multiply-adds a sample.
-            let [relu_rows_3, out_grad_rows, relu_grad_rows] = graven::disjoint(
+            let [relu_rows_3, relu_grad_rows] = graven::disjoint(
                 tile.floats,
-                [RELU_ROWS_3, OUT_GRAD_ROWS, RELU_GRAD_ROWS],
+                [RELU_ROWS_3, RELU_GRAD_ROWS],
             );
-            kernels::cpu::map::map(
+            kernels::cpu::map::map_in_place::<
+                0,
+                _,
+                _,
+            >(
                 &tile.cx,
                 &RELU_GRAD_SIZES,
-                [out_grad_rows, relu_rows_3],
+                [&[], relu_rows_3],
                 relu_grad_rows,
                 relu_grad_formula(),
             );
@@ -1746,14 +1779,18 @@ const _: () = {
                 &mut tile.sums[FC2_GRAD_SUM_2],
             );
             /// `relu_grad`: relu'(a, b), [N, 120] and [N, 120] -> [N, 120], 120 multiply-adds a sample.
-            let [relu_rows_2, fc2_grad_rows, relu_grad_rows_2] = graven::disjoint(
+            let [relu_rows_2, relu_grad_rows_2] = graven::disjoint(
                 tile.floats,
-                [RELU_ROWS_2, FC2_GRAD_ROWS, RELU_GRAD_ROWS_2],
+                [RELU_ROWS_2, RELU_GRAD_ROWS_2],
             );
-            kernels::cpu::map::map(
+            kernels::cpu::map::map_in_place::<
+                0,
+                _,
+                _,
+            >(
                 &tile.cx,
                 &RELU_GRAD_SIZES_2,
-                [fc2_grad_rows, relu_rows_2],
+                [&[], relu_rows_2],
                 relu_grad_rows_2,
                 relu_grad_formula(),
             );
@@ -1790,14 +1827,18 @@ const _: () = {
                 &mut tile.sums[FC1_GRAD_SUM_2],
             );
             /// `relu_grad`: relu'(a, b), [N, 12, 4, 4] and [N, 12, 4, 4] -> [N, 12, 4, 4], 192 multiply-adds a sample.
-            let [relu_rows, fc1_grad_rows, relu_grad_rows_3] = graven::disjoint(
+            let [relu_rows, relu_grad_rows_3] = graven::disjoint(
                 tile.floats,
-                [RELU_ROWS, FC1_GRAD_ROWS, RELU_GRAD_ROWS_3],
+                [RELU_ROWS, RELU_GRAD_ROWS_3],
             );
-            kernels::cpu::map::map(
+            kernels::cpu::map::map_in_place::<
+                0,
+                _,
+                _,
+            >(
                 &tile.cx,
                 &RELU_GRAD_SIZES_3,
-                [fc1_grad_rows, relu_rows],
+                [&[], relu_rows],
                 relu_grad_rows_3,
                 relu_grad_formula(),
             );
@@ -1859,14 +1900,15 @@ const _: () = {
                 &mut [],
             );
             /// `relu_grad`: relu'(a, b), [N, 6, 12, 12] and [N, 6, 12, 12] -> [N, 6, 12, 12], 864 multiply-adds a sample.
-            let [relu, conv2_grad, relu_grad_2] = graven::disjoint(
-                tile.floats,
-                [RELU, CONV2_GRAD, RELU_GRAD_2],
-            );
-            kernels::cpu::map::map(
+            let [relu, relu_grad_2] = graven::disjoint(tile.floats, [RELU, RELU_GRAD_2]);
+            kernels::cpu::map::map_in_place::<
+                0,
+                _,
+                _,
+            >(
                 &tile.cx,
                 &RELU_GRAD_SIZES_4,
-                [conv2_grad, relu],
+                [&[], relu],
                 relu_grad_2,
                 relu_grad_formula(),
             );
@@ -2066,7 +2108,7 @@ const _: () = {
                             ],
                             tile: graven::TilePlan {
                                 samples: 16,
-                                floats: 132592,
+                                floats: 131056,
                                 ints: 48,
                                 steps: &[tile_of_samples],
                             },

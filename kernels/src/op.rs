@@ -330,6 +330,9 @@ pub struct Kernel {
     pub saved: Option<usize>,
     /// The kernel adds to its output where the context says so.
     pub accumulates: bool,
+    /// The function that overwrites the operand of this number instead, if that is as large as the output and nobody reads it
+    /// later; the operand is passed as an empty slice.
+    pub in_place: Option<fn(usize) -> String>,
 }
 
 impl Kernel {
@@ -358,6 +361,7 @@ impl Kernel {
             kept: None,
             saved: None,
             accumulates: false,
+            in_place: None,
         }
     }
 

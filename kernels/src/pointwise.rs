@@ -399,6 +399,7 @@ impl Op for Pointwise {
             Kernel::new("cpu::map::map", &spec, &format!("dims: {}, strides: [{}]", print(&dims), strides.join(", ")));
         kernel.array = true;
         kernel.formula = Some(self.formula.clone());
+        kernel.in_place = Some(|operand| format!("cpu::map::map_in_place::<{operand}, _, _>"));
         kernel
     }
 

@@ -54,13 +54,55 @@ pub fn map<const K: usize, const RANK: usize>(
     }
     cx.isa.run(
         #[inline(always)]
-        || rows(spec, operands.map(<[f32]>::as_ptr), output, f),
+        || rows::<NONE, K, RANK>(spec, operands.map(<[f32]>::as_ptr), output, f),
     );
 }
 
-/// Row by row along the last axis; [`map`] has checked the lengths.
+/// [`map`], with the elements of operand `HELD` in `output`, which are overwritten; the slice of that operand is empty.
+///
+/// Panics as [`map`] does, if there is no such operand, or if its strides are not those of the output.
+///
+/// ```
+/// use graven_kernels::cpu::{Context, Isa, map::{Map, map_in_place}};
+///
+/// let spec = Map { dims: [2, 3], strides: [[3, 1], [1, 0]] };
+/// let mut x = [-1.0, 0.0, 1.0, -1.0, 0.0, 1.0];
+/// let cx = Context::whole(Isa::detect(), 0);
+/// map_in_place::<0, _, _>(&cx, &spec, [&[], &[0.5, -0.5]], &mut x, |[x, b]| (x + b).max(0.0));
+/// assert_eq!(x, [0.0, 0.5, 1.5, 0.0, 0.0, 0.5]);
+/// ```
+#[inline]
+pub fn map_in_place<const HELD: usize, const K: usize, const RANK: usize>(
+    cx: &Context,
+    spec: &Map<K, RANK>,
+    operands: [&[f32]; K],
+    output: &mut [f32],
+    f: impl Fn([f32; K]) -> f32 + Copy,
+) {
+    let elements = walk::product(&spec.dims);
+    assert_eq!(output.len(), elements, "map: the output does not have the elements of {:?}", spec.dims);
+    let own: [usize; RANK] = std::array::from_fn(|axis| spec.dims[axis + 1..].iter().product());
+    let lies_as_output = HELD < K && (0..RANK).all(|axis| spec.dims[axis] < 2 || spec.strides[HELD][axis] == own[axis]);
+    assert!(lies_as_output, "map: operand {HELD} does not lie as the output of {spec:?}");
+    for (j, (operand, strides)) in operands.iter().zip(&spec.strides).enumerate() {
+        if j == HELD {
+            assert!(operand.is_empty(), "map: operand {HELD} is the output");
+        } else {
+            walk::check("map", &spec.dims, strides, 0, operand.len());
+        }
+    }
+    cx.isa.run(
+        #[inline(always)]
+        || rows::<HELD, K, RANK>(spec, operands.map(<[f32]>::as_ptr), output, f),
+    );
+}
+
+/// No operand is held by the output.
+const NONE: usize = usize::MAX;
+
+/// Row by row along the last axis; [`map`] or [`map_in_place`] has checked the lengths.
 #[inline(always)]
-fn rows<const K: usize, const RANK: usize>(
+fn rows<const HELD: usize, const K: usize, const RANK: usize>(
     spec: &Map<K, RANK>,
     operands: [*const f32; K],
     output: &mut [f32],
@@ -78,6 +120,9 @@ fn rows<const K: usize, const RANK: usize>(
     for row in output.chunks_exact_mut(width) {
         for (n, part) in row.chunks_mut(block).enumerate() {
             let sources: [*const f32; K] = std::array::from_fn(|j| {
+                if j == HELD {
+                    return operands[j];
+                }
                 // `wrapping_add`: with a stride of 0 the later blocks are not read from here.
                 let from = operands[j].wrapping_add(offsets[j] + n * block * steps[j]);
                 match steps[j] {
@@ -93,7 +138,7 @@ fn rows<const K: usize, const RANK: usize>(
             });
             // SAFETY: every source has `part.len()` elements: operands by the check in `map`, blocks because `collect` has
             // filled as many (a row's first block is its longest).
-            unsafe { apply(part, sources, f) };
+            unsafe { apply::<HELD, K>(part, sources, f) };
         }
         if RANK > 1 {
             walk::advance(
@@ -110,14 +155,21 @@ fn rows<const K: usize, const RANK: usize>(
 /// vectorises without run-time checks.
 ///
 /// # Safety
-/// Every operand is valid for `output.len()` reads.
+/// Every operand but `HELD` is valid for `output.len()` reads.
 #[inline(always)]
-unsafe fn apply<const K: usize>(output: &mut [f32], operands: [*const f32; K], f: impl Fn([f32; K]) -> f32) {
+unsafe fn apply<const HELD: usize, const K: usize>(
+    output: &mut [f32],
+    operands: [*const f32; K],
+    f: impl Fn([f32; K]) -> f32,
+) {
     for (i, element) in output.iter_mut().enumerate() {
-        // SAFETY: i < output.len(), which the caller vouches for.
+        let held = *element;
         *element = f(std::array::from_fn(
             #[inline(always)]
-            |j| unsafe { *operands[j].add(i) },
+            |j| {
+                // SAFETY: i < output.len(), for which the caller vouches.
+                if j == HELD { held } else { unsafe { *operands[j].add(i) } }
+            },
         ));
     }
 }

@@ -22,6 +22,27 @@ fn operands_are_broadcast_and_gathered() {
 }
 
 #[test]
+fn an_operand_may_be_overwritten() {
+    each_context(|cx| {
+        let spec = Map { dims: [3, 700], strides: [[1, 0], [700, 1], [9, 13]] };
+        let operands = [random(1, 3), random(2, 2100), random(3, 18 + 13 * 699 + 1)];
+        let f = |[a, b, c]: [f32; 3]| a * b + c - b;
+        let mut wanted = vec![f32::NAN; 2100];
+        map(&cx, &spec, operands.each_ref().map(Vec::as_slice), &mut wanted, f);
+        let mut output = operands[1].clone();
+        map_in_place::<1, _, _>(&cx, &spec, [&operands[0], &[], &operands[2]], &mut output, f);
+        assert_eq!(output, wanted, "{cx:?}");
+    });
+}
+
+#[test]
+#[should_panic(expected = "operand 0 does not lie as the output")]
+fn a_broadcast_operand_is_not_overwritten() {
+    let spec = Map { dims: [2, 3], strides: [[1, 0]] };
+    map_in_place::<0, _, _>(&Context::whole(Isa::detect(), 0), &spec, [&[]], &mut [0.0; 6], |[a]| a);
+}
+
+#[test]
 fn short_rows_and_few_axes_work() {
     each_context(|cx| {
         let mut scalar = [0.0];

@@ -70,12 +70,14 @@ fn memory_text(schedule: &Schedule) -> String {
                 Some((memory, _)) => memory.to_string(),
                 None => buffer.layout.to_string(),
             };
+            let over = arena.overwrites[index].map(|over| format!(", over %{}", own.buffers[over].value.0));
             let _ = writeln!(
                 text,
-                "  {:>8}..{end:<8} %{} {what} ({})",
+                "  {:>8}..{end:<8} %{} {what} ({}){}",
                 arena.offsets[index],
                 buffer.value.0,
-                schedule.graph.node(buffer.value).label
+                schedule.graph.node(buffer.value).label,
+                over.unwrap_or_default()
             );
         }
     }

@@ -96,6 +96,8 @@ struct Emitter<'a> {
 struct Buffers {
     variables: Vec<String>,
     constants: Vec<String>,
+    /// See [`Arena::overwrites`].
+    overwrites: Vec<Option<usize>>,
 }
 
 impl Emitter<'_> {
@@ -197,6 +199,7 @@ impl Emitter<'_> {
     fn kernel_call(
         &mut self,
         kernel: &Kernel,
+        function: &str,
         label: &str,
         cx: &str,
         inputs: &[String],
@@ -216,7 +219,7 @@ impl Emitter<'_> {
             name
         };
         let [open, close] = if kernel.array { ["[", "]"] } else { ["", ""] };
-        write!(code, "kernels::{}({cx}, &{sizes}, {open}{}{close}, {output}", kernel.function, inputs.join(", "));
+        write!(code, "kernels::{}({cx}, &{sizes}, {open}{}{close}, {output}", function, inputs.join(", "));
         for (floats, memory) in [kernel.scratch, kernel.kept, kernel.saved].into_iter().zip(memory) {
             if floats.is_some() {
                 write!(code, ", {}", memory.unwrap_or("&mut []"));
@@ -296,7 +299,8 @@ impl Emitter<'_> {
     }
 
     fn buffers(&mut self, own: &Loop, arena: &Arena) -> Buffers {
-        let mut buffers = Buffers { variables: Vec::new(), constants: Vec::new() };
+        let overwrites = arena.overwrites.clone();
+        let mut buffers = Buffers { variables: Vec::new(), constants: Vec::new(), overwrites };
         // The shape that was printed last: neighbours often have the same.
         let mut printed: Option<(&Arc<[Dim]>, Layout, String)> = None;
         for (index, buffer) in own.buffers.iter().enumerate() {
@@ -418,7 +422,15 @@ impl Emitter<'_> {
                     .iter()
                     .filter_map(|input| if let Source::Buffer(index) = input { Some(*index) } else { None })
                     .collect();
+                // The operand that stands where the output does is no buffer of its own, but a number in the kernel's name.
+                let (mut overwritten, mut function) = (None, kernel.function.clone());
                 if let Destination::Buffer(index) = output {
+                    overwritten = buffers.overwrites[*index].map(Source::Buffer);
+                    let operand = inputs.iter().position(|input| Some(*input) == overwritten);
+                    if let (Some(operand), Some(in_place)) = (operand, kernel.in_place) {
+                        function = in_place(operand);
+                        used.retain(|used| Some(Source::Buffer(*used)) != overwritten);
+                    }
                     used.push(*index);
                 }
                 used.extend(scratch.iter().chain(kept).chain(saved));
@@ -433,6 +445,7 @@ impl Emitter<'_> {
                 for (input, source) in node.inputs.iter().zip(inputs) {
                     arguments.push(match source {
                         Source::Unread => continue,
+                        source if Some(*source) == overwritten => "&[]".to_owned(),
                         Source::Buffer(index) => buffers.variables[*index].clone(),
                         Source::Full(Place::Parameter(parameter)) => {
                             format!("&tile.parameters[{}]", self.parameter(*parameter))
@@ -455,7 +468,7 @@ impl Emitter<'_> {
                     }
                 };
                 let memory = [scratch, kept, saved].map(|own| own.map(|index| buffers.variables[index].as_str()));
-                self.kernel_call(kernel, &node.label, "&tile.cx", &arguments, &output, memory, code);
+                self.kernel_call(kernel, &function, &node.label, "&tile.cx", &arguments, &output, memory, code);
             }
         }
     }
@@ -562,7 +575,16 @@ impl Emitter<'_> {
             Kind::Op(op) if !op.is_view() => {
                 let batched = vec![false; node.inputs.len()];
                 let kernel = op.kernel(&call(self.graph(), value, Layout::Whole, 1, &batched, false));
-                self.kernel_call(&kernel, &node.label, "&whole.cx", &arguments, &output, [None; 3], code);
+                self.kernel_call(
+                    &kernel,
+                    &kernel.function,
+                    &node.label,
+                    "&whole.cx",
+                    &arguments,
+                    &output,
+                    [None; 3],
+                    code,
+                );
             }
             _ => {
                 write!(code, "{output}.copy_from_slice({});", arguments[0]);

@@ -13,6 +13,8 @@ const ALIGNMENT: usize = 16;
 pub struct Arena {
     /// For each buffer, its first element in the arena of its element type.
     pub offsets: Vec<usize>,
+    /// For each buffer, the one whose elements its step overwrites: both stand at the same place.
+    pub overwrites: Vec<Option<usize>>,
     /// Elements of the float arena.
     pub floats: usize,
     /// Elements of the integer arena.
@@ -66,10 +68,19 @@ pub fn dtype(graph: &Graph, own: &Loop, buffer: usize) -> Dtype {
 /// Plans the arena of a loop.
 #[must_use]
 pub fn plan(graph: &Graph, own: &Loop) -> Arena {
-    let lifetimes = lifetimes(own);
-    let mut arena = Arena { offsets: vec![0; own.buffers.len()], floats: 0, ints: 0 };
+    let mut lifetimes = lifetimes(own);
+    let overwrites = overwrites(graph, own, &lifetimes);
+    let mut arena = Arena { offsets: vec![0; own.buffers.len()], overwrites, floats: 0, ints: 0 };
+    // What stands at the place of another one makes it live longer.
+    let mut first: Vec<usize> = (0..own.buffers.len()).collect();
+    let steps = own.steps.iter().filter_map(output_buffer);
+    for (index, overwritten) in steps.filter_map(|index| Some((index, arena.overwrites[index]?))) {
+        first[index] = first[overwritten];
+        lifetimes[first[index]].1 = lifetimes[index].1;
+    }
     for wanted in [Dtype::F32, Dtype::I64] {
-        let of: Vec<usize> = (0..own.buffers.len()).filter(|index| dtype(graph, own, *index) == wanted).collect();
+        let is_placed = |index: &usize| first[*index] == *index && dtype(graph, own, *index) == wanted;
+        let of: Vec<usize> = (0..own.buffers.len()).filter(is_placed).collect();
         let lives: Vec<Life> = of
             .iter()
             .map(|index| {
@@ -81,7 +92,38 @@ pub fn plan(graph: &Graph, own: &Loop) -> Arena {
         of.iter().zip(offsets).for_each(|(index, offset)| arena.offsets[*index] = offset);
         *if wanted == Dtype::F32 { &mut arena.floats } else { &mut arena.ints } = total;
     }
+    for (index, first) in first.into_iter().enumerate() {
+        arena.offsets[index] = arena.offsets[first];
+    }
     arena
+}
+
+fn output_buffer(step: &Step) -> Option<usize> {
+    match step {
+        Step::Run { output: Destination::Buffer(index), .. } => Some(*index),
+        _ => None,
+    }
+}
+
+/// For each buffer, the operand that its step may overwrite: as large, lying alike, and read by no other step or operand from then on.
+fn overwrites(graph: &Graph, own: &Loop, lifetimes: &[(usize, usize)]) -> Vec<Option<usize>> {
+    let mut overwrites = vec![None; own.buffers.len()];
+    for (position, step) in own.steps.iter().enumerate() {
+        let Step::Run { value, inputs, output: Destination::Buffer(to), kernel, .. } = step else { continue };
+        if kernel.in_place.is_none() {
+            continue;
+        }
+        let node = graph.node(*value);
+        let target = &own.buffers[*to];
+        overwrites[*to] = inputs.iter().zip(&node.inputs).find_map(|(source, input)| {
+            let Source::Buffer(from) = source else { return None };
+            let buffer = &own.buffers[*from];
+            let is_alike = graph.node(*input).ty == node.ty && buffer.layout == target.layout;
+            let is_last = lifetimes[*from].1 == position && inputs.iter().filter(|other| *other == source).count() == 1;
+            (is_alike && is_last && buffer.memory.is_none() && lifetimes[*to].0 == position).then_some(*from)
+        });
+    }
+    overwrites
 }
 
 /// What is to be placed: how long it is, the first and the last step that touch it.
@@ -147,7 +189,8 @@ pub fn verify(graph: &Graph, own: &Loop, arena: &Arena) -> Result<(), String> {
             if start >= end {
                 break;
             }
-            if first <= other_last && other_first <= last && dtype == other_dtype {
+            let is_overwritten = arena.overwrites[*left] == Some(*right) || arena.overwrites[*right] == Some(*left);
+            if first <= other_last && other_first <= last && dtype == other_dtype && !is_overwritten {
                 return Err(format!("buffers {left} and {right} overlap at {} and {start}", arena.offsets[*left]));
             }
         }

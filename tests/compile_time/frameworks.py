@@ -89,7 +89,8 @@ candle-nn = "0.11.1"
 def build(folder: Path, arguments: list[str], target: Path) -> tuple[float, float]:
     """Seconds of the clock and of the processor."""
     shutil.rmtree(target, ignore_errors=True)
-    subprocess.run(["cargo", "fetch", "--quiet"], cwd=folder, check=True)
+    if subprocess.run(["cargo", "fetch", "--quiet"], cwd=folder).returncode:
+        raise SystemExit("cargo could not fetch what this build needs; candle has to come from the registry")
     environment = {key: value for key, value in os.environ.items() if key != "RUSTFLAGS"} | {"CARGO_TARGET_DIR": str(target)}
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(["cargo", "build", "--release", "--quiet", *arguments], cwd=folder, env=environment, check=True)
@@ -101,6 +102,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=2)
     arguments = parser.parse_args()
+    if arguments.rounds < 1:
+        parser.error(f"{arguments.rounds} rounds measure nothing; at least 1")
     with tempfile.TemporaryDirectory(prefix="graven-frameworks-") as temporary:
         temporary = Path(temporary)
         write(temporary / "graven", "tutorial", cuda=True)

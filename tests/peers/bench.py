@@ -165,9 +165,16 @@ def works(names: str) -> list[str]:
     return names.split(",")
 
 
+def at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} rounds measure nothing; at least 1")
+    return number
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=at_least_one, default=9)
     parser.add_argument(
         "--only", type=works, default=list(WORKS), metavar="ITEM,..", help=f"some of: {', '.join(WORKS)}"
     )
@@ -192,13 +199,15 @@ def measure_all(peers: list[Peer], arguments: argparse.Namespace) -> dict[tuple,
             for peer in peers:
                 answer = peer.measure(work, number, repeats)
                 if answer is not None:
-                    measured.setdefault((work, number, peer.name), []).append(answer)
+                    measured.setdefault((work, number, peer.name), []).append(answer | {"round": turn})
     return measured
 
 
 def quotient(answers: list[dict], others: list[dict]) -> float:
-    """The median over rounds of one time by another of the same round."""
-    return statistics.median(own["median_ms"] / other["median_ms"] for own, other in zip(answers, others))
+    """The median over rounds of one time by another of the same round; not a number if they share none."""
+    other_ms = {answer["round"]: answer["median_ms"] for answer in others}
+    quotients = [answer["median_ms"] / other_ms[answer["round"]] for answer in answers if answer["round"] in other_ms]
+    return statistics.median(quotients) if quotients else math.nan
 
 
 def summarise(measured: dict[tuple, list[dict]]) -> tuple[float, list[dict]]:

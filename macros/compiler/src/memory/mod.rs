@@ -189,7 +189,9 @@ pub fn verify(graph: &Graph, own: &Loop, arena: &Arena) -> Result<(), String> {
             if start >= end {
                 break;
             }
-            let is_overwritten = arena.overwrites[*left] == Some(*right) || arena.overwrites[*right] == Some(*left);
+            // What is overwritten ends with the step that overwrites it.
+            let is_overwritten = arena.overwrites[*left] == Some(*right) && other_last == first
+                || arena.overwrites[*right] == Some(*left) && last == other_first;
             if first <= other_last && other_first <= last && dtype == other_dtype && !is_overwritten {
                 return Err(format!("buffers {left} and {right} overlap at {} and {start}", arena.offsets[*left]));
             }

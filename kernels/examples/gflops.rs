@@ -91,18 +91,22 @@ fn linear(isa: Isa, in_features: usize, out_features: usize) {
     let (mut input, mut weight, mut output) =
         (ramp(in_features * LANES), ramp(in_features * out_features), ramp(out_features * LANES));
     let gflop = (2 * in_features * out_features * LANES) as f64 * 1e-9;
+    let mut kept = ramp(sizes.packed().expect("many outputs"));
+    let prepared = Context { prepared: true, ..cx };
     let rates = [
         seconds(|| linear::forward(&cx, &sizes, &input, &weight, &mut output)),
+        seconds(|| linear::forward_packed(&prepared, &sizes, &input, &weight, &mut output, &mut kept)),
         seconds(|| linear::forward(&cx, &back, &output, &weight, &mut input)),
         seconds(|| linear::grad_weight(&cx, &grad, &output, &input, &mut weight)),
     ]
     .map(|seconds| gflop / seconds);
     println!(
-        "{:>9} linear {in_features} -> {out_features}: forward {:6.1}, grad_input {:6.1}, grad_weight {:6.1} GFLOP/s",
+        "{:>9} linear {in_features} -> {out_features}: forward {:6.1}, packed {:6.1}, grad_input {:6.1}, grad_weight {:6.1} GFLOP/s",
         isa.name(),
         rates[0],
         rates[1],
         rates[2],
+        rates[3],
     );
 }
 

@@ -74,20 +74,32 @@ impl Tiling {
         (self.values * self.values * channels[0] * channels[1]).next_multiple_of(LANES)
     }
 
-    /// Floats of scratch for input and output channels: rows of a block on both sides, and their values.
-    pub(crate) const fn scratch(&self, [inputs, outputs]: [usize; 2]) -> usize {
-        let [rows, columns] = self.block;
-        // Windows of the input overlap, outputs do not.
-        let overlap = self.values - self.step;
-        let rows_of_values = Tiling::plane(inputs * rows * (columns * self.step + overlap))
-            + Tiling::plane(outputs * rows * columns * self.step);
-        let values = Tiling::plane(inputs * rows * columns) + Tiling::plane(outputs * rows * columns);
-        self.values * (rows_of_values + values)
+    /// Floats of scratch for input and output channels: rows of a block, which become those of the other side, and values of both.
+    pub(crate) const fn scratch(&self, channels: [usize; 2]) -> usize {
+        let [inputs, outputs] = self.rows(channels);
+        self.values * (if inputs > outputs { inputs } else { outputs }) + self.block_values(channels)
     }
 
-    /// As [`scratch`](Self::scratch), for the weight gradient: values of the weights as well.
+    /// As [`scratch`](Self::scratch), for the weight gradient: rows of both sides at once, and values of the weights.
     pub(crate) const fn grad_weight_scratch(&self, channels: [usize; 2]) -> usize {
-        self.weights(channels) + self.scratch(channels)
+        let [inputs, outputs] = self.rows(channels);
+        self.weights(channels) + self.values * (inputs + outputs) + self.block_values(channels)
+    }
+
+    /// Floats of one value along the columns of a block: of the inputs, whose windows overlap, and of the outputs.
+    const fn rows(&self, [inputs, outputs]: [usize; 2]) -> [usize; 2] {
+        let [rows, columns] = self.block;
+        let overlap = self.values - self.step;
+        [
+            Tiling::plane(inputs * rows * (columns * self.step + overlap)),
+            Tiling::plane(outputs * rows * columns * self.step),
+        ]
+    }
+
+    /// Floats of all values along the rows of a block that belong to one along its columns, on both sides.
+    const fn block_values(&self, [inputs, outputs]: [usize; 2]) -> usize {
+        let tiles = self.block[0] * self.block[1];
+        self.values * (Tiling::plane(inputs * tiles) + Tiling::plane(outputs * tiles))
     }
 }
 

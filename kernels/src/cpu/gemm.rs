@@ -546,6 +546,61 @@ pub(crate) unsafe fn row_dots(isa: Isa, [m, k, n]: [usize; 3], lhs: *const f32, 
 /// Up to so many rows, reading the other matrix again for each is cheaper than adding lanes one by one.
 const FEW_ROWS: usize = 2;
 
+/// The columns of [`packed`], as (first, vectors) of the panels that are read one after the other. The last one is moved back so that
+/// it is complete; it gives some columns a second time.
+#[inline(always)]
+fn panels_of<L: Lanes>(n: usize) -> impl Iterator<Item = (usize, usize)> {
+    let largest = L::TILE[1].min(n / LANES);
+    parts(n.div_ceil(LANES), largest).map(move |(c, columns)| ((c * LANES).min(n - columns * LANES), columns))
+}
+
+/// rhs [n, k], n >= 16, into the panels of [`packed`].
+///
+/// # Safety
+/// `rhs` is valid for its size, `panels` for k vectors for each 16 columns; the set of `L` is enabled.
+#[inline(always)]
+unsafe fn pack_in<L: Lanes>([k, n]: [usize; 2], rhs: *const f32, mut panels: *mut f32) {
+    for (first, columns) in panels_of::<L>(n) {
+        for column in 0..columns {
+            for step in (0..k).step_by(LANES) {
+                let steps = LANES.min(k - step);
+                // SAFETY: rows first + column * 16 .. + 16 lie in the matrix, and steps step..step + steps in each of them.
+                unsafe {
+                    let mut block = [L::splat(0.0); LANES];
+                    for (i, row) in block.iter_mut().enumerate() {
+                        *row = L::load_up_to(rhs.add((first + column * LANES + i) * k + step), steps);
+                    }
+                    for (i, vector) in L::transpose(block).into_iter().take(steps).enumerate() {
+                        vector.store(panels.add(((step + i) * columns + column) * LANES));
+                    }
+                }
+            }
+        }
+        panels = panels.wrapping_add(k * columns * LANES);
+    }
+}
+
+/// As [`row_dots`], with `rhs` as [`pack`] left it: whole columns of the output stand in the lanes, so none are added up.
+///
+/// # Safety
+/// The pointers are valid for the sizes [m, k, n], n >= 16; the set of `L` is enabled.
+#[inline(always)]
+unsafe fn packed_in<L: Lanes>([m, k, n]: [usize; 3], lhs: *const f32, mut panels: *const f32, output: *mut f32) {
+    for (first, columns) in panels_of::<L>(n) {
+        let (rhs, output_steps) = ([LANES, columns * LANES], [n, LANES]);
+        let product =
+            Product { rows: m, columns, depth: k, lhs: [k, 1], rhs, output: output_steps, accumulate: false };
+        // SAFETY: the panel holds k steps of `columns` vectors, whose results lie in the rows of the output.
+        unsafe { splats_in::<L>(&product, LANES, lhs, panels, output.add(first)) };
+        panels = panels.wrapping_add(k * columns * LANES);
+    }
+}
+
+instantiate!(pub(crate) unsafe fn pack = pack_in(sizes: [usize; 2], rhs: *const f32, panels: *mut f32));
+instantiate!(pub(crate) unsafe fn packed = packed_in(
+    sizes: [usize; 3], lhs: *const f32, panels: *const f32, output: *mut f32,
+));
+
 instantiate!(unsafe fn splats = splats_in(product: &Product, n: usize, lhs: *const f32, rhs: *const f32, output: *mut f32));
 instantiate!(pub(crate) unsafe fn vectors = vectors_in(product: &Product, lhs: *const f32, rhs: *const f32, output: *mut f32));
 instantiate!(unsafe fn matrix_vector = matrix_vector_in(n: usize, k: usize, matrix: *const f32, vector: *const f32, output: *mut f32));

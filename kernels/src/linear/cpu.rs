@@ -13,10 +13,7 @@ use crate::cpu::{Context, walk};
 pub fn forward(cx: &Context, sizes: &Sizes, input: &[f32], weight: &[f32], output: &mut [f32]) {
     let Sizes { vectors, in_features, out_features, transposed } = *sizes;
     let n = walk::product(&[cx.count, vectors]);
-    assert!(input.len() >= walk::product(&[n, in_features]), "linear::forward: the input does not fit {sizes:?}");
-    let elements = walk::product(&[in_features, out_features]);
-    assert_eq!(weight.len(), elements, "linear::forward: the weight does not fit {sizes:?}");
-    assert!(output.len() >= walk::product(&[n, out_features]), "linear::forward: the output does not fit {sizes:?}");
+    check(sizes, n, input, weight, output);
     let sizes = [n, in_features, out_features];
     // SAFETY: the lengths are checked above.
     unsafe {
@@ -27,6 +24,43 @@ pub fn forward(cx: &Context, sizes: &Sizes, input: &[f32], weight: &[f32], outpu
             gemm::row_dots(cx.isa, sizes, input, weight, output);
         }
     }
+}
+
+/// [`forward`] of a weight [out_features, in_features] that many calls share: `kept` has [`Sizes::packed`] floats for it, transposed,
+/// which are made unless `cx.prepared`.
+///
+/// Panics as [`forward`] does, or if such a weight is not packed.
+pub fn forward_packed(
+    cx: &Context,
+    sizes: &Sizes,
+    input: &[f32],
+    weight: &[f32],
+    output: &mut [f32],
+    kept: &mut [f32],
+) {
+    let Sizes { vectors, in_features, out_features, .. } = *sizes;
+    let n = walk::product(&[cx.count, vectors]);
+    check(sizes, n, input, weight, output);
+    let packed = sizes.packed().unwrap_or_else(|| panic!("linear::forward_packed: {sizes:?} is not packed"));
+    assert!(kept.len() >= packed, "linear::forward_packed: what is kept is too short");
+    // SAFETY: the lengths are checked above.
+    unsafe {
+        if !cx.prepared {
+            gemm::pack(cx.isa, [in_features, out_features], weight.as_ptr(), kept.as_mut_ptr());
+        }
+        let sizes = [n, in_features, out_features];
+        gemm::packed(cx.isa, sizes, input.as_ptr(), kept.as_ptr(), output.as_mut_ptr());
+    }
+}
+
+/// Panics unless there are n vectors on both sides, and the weight has its size.
+#[track_caller]
+fn check(sizes: &Sizes, n: usize, input: &[f32], weight: &[f32], output: &[f32]) {
+    let Sizes { in_features, out_features, .. } = *sizes;
+    assert!(input.len() >= walk::product(&[n, in_features]), "linear::forward: the input does not fit {sizes:?}");
+    let elements = walk::product(&[in_features, out_features]);
+    assert_eq!(weight.len(), elements, "linear::forward: the weight does not fit {sizes:?}");
+    assert!(output.len() >= walk::product(&[n, out_features]), "linear::forward: the output does not fit {sizes:?}");
 }
 
 /// The gradient with respect to the weight, added to `grad` if `cx.adds`: the sum of outer products over the first

@@ -9,6 +9,8 @@ pub use cpu::*;
 #[cfg(feature = "definitions")]
 pub use op::*;
 
+use crate::LANES;
+
 /// The device functions, see [`cuda`](crate::cuda).
 pub const CUDA: &str = include_str!("cuda.cu");
 
@@ -23,6 +25,17 @@ pub struct Sizes {
     pub out_features: usize,
     /// False: the weight is [out_features, in_features]. True: it is [in_features, out_features].
     pub transposed: bool,
+}
+
+impl Sizes {
+    /// Floats of the weight as `forward_packed` reads it: whole vectors of outputs, if there is one, of a weight whose rows are inputs.
+    #[must_use]
+    pub const fn packed(&self) -> Option<usize> {
+        if self.transposed || self.out_features < LANES {
+            return None;
+        }
+        Some(self.in_features * self.out_features.next_multiple_of(LANES))
+    }
 }
 
 /// The sizes of the weight gradient: the sum over vectors of the outer product of two of them.

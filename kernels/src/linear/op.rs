@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::Sizes;
+use crate::LANES;
 use crate::cuda::{Along, Part, product};
 use crate::dim::{Dim, Type};
 use crate::op::{Array, Batching, Builder, Call, Differentiated, Kernel, Layout, Layouts, Mistake, Op, Operand, Value};
@@ -84,7 +86,17 @@ impl Op for LinearOp {
             vectors(call, &call.inputs[0]),
             self.transposed
         );
-        Kernel::new("linear::forward", "linear::Sizes", &fields)
+        // Many tiles share a weight that stays in the second cache, so turning it once pays.
+        let packed = match (in_features.as_known(), out_features.as_known()) {
+            (Some(in_features), Some(out_features)) if call.layout == Layout::Rows && call.tile == LANES => {
+                Sizes { vectors: 1, in_features, out_features, transposed: self.transposed }.packed()
+            }
+            _ => None,
+        };
+        match packed {
+            Some(floats) => Kernel::new("linear::forward_packed", "linear::Sizes", &fields).kept(floats),
+            None => Kernel::new("linear::forward", "linear::Sizes", &fields),
+        }
     }
 
     fn layouts(&self) -> Layouts {

@@ -15,9 +15,9 @@ fn each_weight(sizes: &Sizes, mut f: impl FnMut(usize, usize, usize)) {
 
 #[test]
 fn products_are_right() {
+    let features = [(1, 1), (3, 7), (13, 1), (16, 16), (19, 10), (40, 33), (7, 120), (150, 115), (21, 17), (32, 60)];
     for vectors in [1, 2, 5, 16, 17] {
-        for (in_features, out_features) in [(1, 1), (3, 7), (13, 1), (16, 16), (19, 10), (40, 33), (7, 120), (150, 115)]
-        {
+        for (in_features, out_features) in features {
             for transposed in [false, true] {
                 let sizes = Sizes { vectors, in_features, out_features, transposed };
                 let n = vectors * LANES;
@@ -34,6 +34,16 @@ fn products_are_right() {
                     let (valid, behind) = output.split_at(cx.count * vectors * out_features);
                     assert_close(&format!("{cx:?} {sizes:?}"), valid, &wanted[..valid.len()], 1e-5);
                     assert!(behind.iter().all(|element| element.is_nan()));
+                    let Some(packed) = sizes.packed() else { return };
+                    let mut kept = vec![f32::NAN; packed];
+                    for (prepared, weight) in [(false, &weight), (true, &vec![f32::NAN; weight.len()])] {
+                        let cx = Context { prepared, ..cx };
+                        let mut output = vec![f32::NAN; wanted.len()];
+                        forward_packed(&cx, &sizes, &input, weight, &mut output, &mut kept);
+                        let (valid, behind) = output.split_at(cx.count * vectors * out_features);
+                        assert_close(&format!("packed {cx:?} {sizes:?}"), valid, &wanted[..valid.len()], 1e-5);
+                        assert!(behind.iter().all(|element| element.is_nan()));
+                    }
                 });
             }
         }

@@ -20,14 +20,15 @@ pub fn max_forward(cx: &Context, sizes: &Sizes, input: &[f32], output: &mut [f32
 
 /// [`max_forward`], which also saves where in its window the largest element stands, for [`max_grad_saved`].
 ///
-/// input [C, H, W, 16] -> output and saved [C, H_out, W_out, 16].
+/// input [C, H, W, 16] -> output [C, H_out, W_out, 16], saved [C, H_out, W_out, window], two elements in a float: in which samples
+/// each element of the window, row by row as far as it lies in the image, is the first of the largest.
 ///
 /// Panics if a slice does not have its size.
 pub fn max_forward_saving(cx: &Context, sizes: &Sizes, input: &[f32], output: &mut [f32], saved: &mut [f32]) {
     check(sizes, "max_forward_saving", LANES, input.len(), output.len());
-    check(sizes, "max_forward_saving", LANES, input.len(), saved.len());
+    assert_eq!(saved.len(), sizes.saved(), "pool2d::max_forward_saving: what is saved does not fit {sizes:?}");
     // SAFETY: the lengths are checked, and windows are cut to the image.
-    unsafe { max_forward_saving_on(cx.isa, sizes, input.as_ptr(), output.as_mut_ptr(), saved.as_mut_ptr()) };
+    unsafe { max_forward_saving_on(cx.isa, sizes, input.as_ptr(), output.as_mut_ptr(), saved.as_mut_ptr().cast()) };
 }
 
 /// The gradient of [`max_forward`] with respect to its input; `grad_input` is overwritten.
@@ -55,15 +56,15 @@ pub fn max_grad(
 
 /// [`max_grad`] from what [`max_forward_saving`] has saved.
 ///
-/// saved and grad_output [C, H_out, W_out, 16] -> grad_input [C, H, W, 16].
+/// saved [C, H_out, W_out, window], grad_output [C, H_out, W_out, 16] -> grad_input [C, H, W, 16].
 ///
 /// Panics if a slice does not have its size.
 pub fn max_grad_saved(cx: &Context, sizes: &Sizes, saved: &[f32], grad_output: &[f32], grad_input: &mut [f32]) {
-    check(sizes, "max_grad_saved", LANES, grad_input.len(), saved.len());
+    assert_eq!(saved.len(), sizes.saved(), "pool2d::max_grad_saved: what is saved does not fit {sizes:?}");
     check(sizes, "max_grad_saved", LANES, grad_input.len(), grad_output.len());
     clear_unless_covered(sizes, grad_input);
     // SAFETY: the lengths are checked, and windows are cut to the image.
-    unsafe { max_grad_saved_on(cx.isa, sizes, saved.as_ptr(), grad_output.as_ptr(), grad_input.as_mut_ptr()) };
+    unsafe { max_grad_saved_on(cx.isa, sizes, saved.as_ptr().cast(), grad_output.as_ptr(), grad_input.as_mut_ptr()) };
 }
 
 /// Mean of every window; padding counts as zeros.
@@ -164,15 +165,10 @@ impl Windows {
         }
     }
 
-    /// As [`each`](Self::each), the last element first.
+    /// Elements of a whole window: what the compiler knows of it, or else `window`.
     #[inline(always)]
-    fn each_back<const K: usize>(&self, mut f: impl FnMut(usize, usize)) {
-        let [rows, columns] = self.size::<K>();
-        for row in (0..rows).rev() {
-            for column in (0..columns).rev() {
-                f(row * columns + column, self.input + row * self.row + column * LANES);
-            }
-        }
+    fn window<const K: usize>(&self, window: usize) -> usize {
+        if K > 0 { K * K } else { window }
     }
 
     #[inline(always)]
@@ -295,9 +291,11 @@ impl Pool for MaxForward {
 }
 
 struct MaxForwardSaving {
+    /// Elements of a window.
+    window: usize,
     input: *const f32,
     output: *mut f32,
-    saved: *mut f32,
+    saved: *mut u16,
 }
 
 impl Pool for MaxForwardSaving {
@@ -306,22 +304,23 @@ impl Pool for MaxForwardSaving {
         // SAFETY: the contract.
         unsafe {
             let largest = largest::<L, X, K>(windows, self.input);
-            // From the last element to the first, so that the first of equal ones stays.
-            let mut position = [L::splat(0.0); X];
-            windows.each_back::<K>(
+            let window = windows.window::<K>(self.window);
+            let saved = self.saved.add(windows.output / LANES * window);
+            // The samples whose maximum has not come by.
+            let mut rest = [u16::MAX; X];
+            windows.each::<K>(
                 #[inline(always)]
                 |i, at| {
-                    let here = L::splat(i as f32);
                     for x in 0..X {
                         let element = L::load(self.input.add(at + x * windows.step));
-                        position[x] = L::select_eq(element, largest[x], here, position[x]);
+                        let here = element.equal(largest[x]) & rest[x];
+                        rest[x] &= !here;
+                        *saved.add(x * window + i) = here;
                     }
                 },
             );
-            for x in 0..X {
-                let at = windows.output + x * LANES;
-                largest[x].store(self.output.add(at));
-                position[x].store(self.saved.add(at));
+            for (x, largest) in largest.into_iter().enumerate() {
+                largest.store(self.output.add(windows.output + x * LANES));
             }
         }
     }
@@ -330,7 +329,9 @@ impl Pool for MaxForwardSaving {
 struct MaxGradSaved {
     /// Whether no element lies in two windows.
     disjoint: bool,
-    saved: *const f32,
+    /// Elements of a window.
+    window: usize,
+    saved: *const u16,
     grad_output: *const f32,
     grad_input: *mut f32,
 }
@@ -340,18 +341,17 @@ impl Pool for MaxGradSaved {
     unsafe fn windows<L: Lanes, const X: usize, const K: usize>(&self, windows: &Windows) {
         // SAFETY: the contract.
         unsafe {
-            let zero = L::splat(0.0);
-            let (mut position, mut gradient) = ([zero; X], [zero; X]);
-            for x in 0..X {
-                position[x] = L::load(self.saved.add(windows.output + x * LANES));
-                gradient[x] = L::load(self.grad_output.add(windows.output + x * LANES));
+            let window = windows.window::<K>(self.window);
+            let saved = self.saved.add(windows.output / LANES * window);
+            let mut gradient = [L::splat(0.0); X];
+            for (x, gradient) in gradient.iter_mut().enumerate() {
+                *gradient = L::load(self.grad_output.add(windows.output + x * LANES));
             }
             windows.each::<K>(
                 #[inline(always)]
                 |i, at| {
-                    let here = L::splat(i as f32);
-                    for x in 0..X {
-                        let taken = L::select_eq(position[x], here, gradient[x], zero);
+                    for (x, gradient) in gradient.iter().enumerate() {
+                        let taken = gradient.only(*saved.add(x * window + i));
                         let to = self.grad_input.add(at + x * windows.step);
                         if self.disjoint { taken.store(to) } else { L::load(to).add(taken).store(to) }
                     }
@@ -389,8 +389,9 @@ impl Pool for MaxGrad {
                     for x in 0..X {
                         let at = at + x * windows.step;
                         let element = L::load(self.input.add(at));
-                        let taken = L::select_eq(element, largest[x], rest[x], zero);
-                        rest[x] = L::select_eq(element, largest[x], zero, rest[x]);
+                        let here = element.equal(largest[x]);
+                        let taken = rest[x].only(here);
+                        rest[x] = rest[x].only(!here);
                         let to = self.grad_input.add(at);
                         if self.disjoint { taken.store(to) } else { L::load(to).add(taken).store(to) }
                     }
@@ -470,16 +471,16 @@ unsafe fn max_forward_in<L: Lanes>(sizes: &Sizes, input: *const f32, output: *mu
 /// # Safety
 /// As for [`each_window`].
 #[inline(always)]
-unsafe fn max_forward_saving_in<L: Lanes>(sizes: &Sizes, input: *const f32, output: *mut f32, saved: *mut f32) {
+unsafe fn max_forward_saving_in<L: Lanes>(sizes: &Sizes, input: *const f32, output: *mut f32, saved: *mut u16) {
     // SAFETY: passed on to the caller.
-    unsafe { each_window::<L>(sizes, &MaxForwardSaving { input, output, saved }) };
+    unsafe { each_window::<L>(sizes, &MaxForwardSaving { window: area(sizes), input, output, saved }) };
 }
 
 /// # Safety
 /// As for [`each_window`].
 #[inline(always)]
-unsafe fn max_grad_saved_in<L: Lanes>(sizes: &Sizes, saved: *const f32, grad_output: *const f32, grad_input: *mut f32) {
-    let pool = MaxGradSaved { disjoint: is_disjoint(sizes), saved, grad_output, grad_input };
+unsafe fn max_grad_saved_in<L: Lanes>(sizes: &Sizes, saved: *const u16, grad_output: *const f32, grad_input: *mut f32) {
+    let pool = MaxGradSaved { disjoint: is_disjoint(sizes), window: area(sizes), saved, grad_output, grad_input };
     // SAFETY: passed on to the caller.
     unsafe { each_window::<L>(sizes, &pool) };
 }
@@ -504,29 +505,29 @@ unsafe fn max_grad_in<L: Lanes>(
 #[inline(always)]
 unsafe fn avg_forward_in<L: Lanes>(sizes: &Sizes, input: *const f32, output: *mut f32) {
     // SAFETY: passed on to the caller.
-    unsafe { each_window::<L>(sizes, &AvgForward { area: area(sizes), input, output }) };
+    unsafe { each_window::<L>(sizes, &AvgForward { area: area(sizes) as f32, input, output }) };
 }
 
 /// # Safety
 /// As for [`each_window`].
 #[inline(always)]
 unsafe fn avg_grad_in<L: Lanes>(sizes: &Sizes, grad_output: *const f32, grad_input: *mut f32) {
-    let pool = AvgGrad { disjoint: is_disjoint(sizes), area: area(sizes), grad_output, grad_input };
+    let pool = AvgGrad { disjoint: is_disjoint(sizes), area: area(sizes) as f32, grad_output, grad_input };
     // SAFETY: passed on to the caller.
     unsafe { each_window::<L>(sizes, &pool) };
 }
 
 /// Elements of a window.
-fn area(sizes: &Sizes) -> f32 {
-    (sizes.kernel_size[0] * sizes.kernel_size[1]) as f32
+fn area(sizes: &Sizes) -> usize {
+    sizes.kernel_size[0] * sizes.kernel_size[1]
 }
 
 instantiate!(unsafe fn max_forward_on = max_forward_in(sizes: &Sizes, input: *const f32, output: *mut f32));
 instantiate!(unsafe fn max_forward_saving_on = max_forward_saving_in(
-    sizes: &Sizes, input: *const f32, output: *mut f32, saved: *mut f32,
+    sizes: &Sizes, input: *const f32, output: *mut f32, saved: *mut u16,
 ));
 instantiate!(unsafe fn max_grad_saved_on = max_grad_saved_in(
-    sizes: &Sizes, saved: *const f32, grad_output: *const f32, grad_input: *mut f32,
+    sizes: &Sizes, saved: *const u16, grad_output: *const f32, grad_input: *mut f32,
 ));
 instantiate!(unsafe fn max_grad_on = max_grad_in(
     sizes: &Sizes, input: *const f32, output: *const f32, grad_output: *const f32, grad_input: *mut f32,

@@ -49,16 +49,19 @@ impl Sizes {
         (self.width + 2 * self.padding[1] - self.kernel_size[1]) / self.stride[1] + 1
     }
 
-    /// Whether positions in a window are whole numbers that a float can hold.
+    /// Whether what says where the maxima stand is smaller than the input: windows may overlap.
     #[must_use]
     pub const fn can_save(&self) -> bool {
-        self.kernel_size[0].saturating_mul(self.kernel_size[1]) <= 1 << f32::MANTISSA_DIGITS
+        let window = self.kernel_size[0] as u128 * self.kernel_size[1] as u128;
+        let bits = self.out_height() as u128 * self.out_width() as u128 * window;
+        bits < u32::BITS as u128 * self.height as u128 * self.width as u128
     }
 
-    /// Floats that say for a tile which element of each window is the largest.
+    /// Floats that hold a bit for each element of each window in each sample of a tile: whether it is the largest.
     #[must_use]
     pub const fn saved(&self) -> usize {
-        self.channels * self.out_height() * self.out_width() * crate::LANES
+        let window = self.kernel_size[0] * self.kernel_size[1];
+        (self.channels * self.out_height() * self.out_width() * window).div_ceil(size_of::<f32>() / size_of::<u16>())
     }
 
     /// Floats of scratch that the kernels for a single sample need: its columns, pooled, and two vectors behind them.

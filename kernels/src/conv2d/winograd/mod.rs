@@ -12,7 +12,8 @@
 //! not take it ([`Tiling::takes_weight_gradient`](super::tiling::Tiling::takes_weight_gradient)).
 //!
 //! Tiles are taken in blocks. Values along the columns come first, of whole rows of a block, since neighbouring tiles share
-//! them. Then, value by value of these: values along the rows, products, and back; what is read again soon is small.
+//! them. Then, value by value of these: values along the rows, products, and back over what has been read; what is read again soon
+//! is small.
 
 // A tile is indexed by channel and position, which reads better than zips of zips.
 #![allow(clippy::needless_range_loop)]
@@ -393,11 +394,12 @@ unsafe fn each_block<L, I, O, const A: usize, const N: usize, const B: usize, co
     for block in Block::all(tiling) {
         let in_plane = block.rows_plane(inputs.channels, A);
         let out_plane = block.rows_plane(outputs.channels, B);
-        // SAFETY: the scratch is cut into the four parts that `Tiling::scratch` adds up.
+        // SAFETY: the scratch is cut into the three parts that `Tiling::scratch` adds up. Rows of both sides share the first: those of
+        // the outputs for value i end before those of the inputs for value i + 1.
         unsafe {
-            let in_rows = scratch;
-            let out_rows = in_rows.add(N * in_plane);
-            let in_values = out_rows.add(N * out_plane);
+            let out_rows = scratch;
+            let in_rows = out_rows.add((N - 1) * out_plane.saturating_sub(in_plane));
+            let in_values = out_rows.add(N * in_plane.max(out_plane));
             let out_values = in_values.add(N * block.values_plane(inputs.channels));
             rows_in(walk.isa, &block.strip(*inputs, N, A), from, in_rows);
             for i in 0..N {

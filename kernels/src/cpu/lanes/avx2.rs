@@ -146,11 +146,23 @@ impl Lanes for Avx2 {
         unsafe { Avx2(max_8(self.0, other.0), max_8(self.1, other.1)) }
     }
     #[inline(always)]
-    unsafe fn select_eq(lhs: Self, rhs: Self, yes: Self, no: Self) -> Self {
+    unsafe fn equal(self, other: Self) -> u16 {
         unsafe {
-            let low = _mm256_cmp_ps::<_CMP_EQ_UQ>(lhs.0, rhs.0);
-            let high = _mm256_cmp_ps::<_CMP_EQ_UQ>(lhs.1, rhs.1);
-            Avx2(_mm256_blendv_ps(no.0, yes.0, low), _mm256_blendv_ps(no.1, yes.1, high))
+            let low = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_EQ_UQ>(self.0, other.0));
+            let high = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_EQ_UQ>(self.1, other.1));
+            (low | high << 8) as u16
+        }
+    }
+    #[inline(always)]
+    unsafe fn only(self, bits: u16) -> Self {
+        unsafe {
+            let all = _mm256_set1_epi32(i32::from(bits));
+            let keep = |lanes: __m256, own: __m256i| {
+                let is_set = _mm256_cmpeq_epi32(_mm256_and_si256(all, own), own);
+                _mm256_and_ps(lanes, _mm256_castsi256_ps(is_set))
+            };
+            let low = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+            Avx2(keep(self.0, low), keep(self.1, _mm256_slli_epi32::<8>(low)))
         }
     }
     #[inline(always)]

@@ -101,11 +101,12 @@ impl Lanes for Avx512 {
         }
     }
     #[inline(always)]
-    unsafe fn select_eq(lhs: Self, rhs: Self, yes: Self, no: Self) -> Self {
-        unsafe {
-            let mask = _mm512_cmp_ps_mask::<_CMP_EQ_UQ>(lhs.0, rhs.0);
-            Avx512(_mm512_mask_blend_ps(mask, no.0, yes.0))
-        }
+    unsafe fn equal(self, other: Self) -> u16 {
+        unsafe { _mm512_cmp_ps_mask::<_CMP_EQ_UQ>(self.0, other.0) }
+    }
+    #[inline(always)]
+    unsafe fn only(self, bits: u16) -> Self {
+        unsafe { Avx512(_mm512_maskz_mov_ps(bits, self.0)) }
     }
     #[inline(always)]
     unsafe fn evens_and_odds(first: Self, second: Self) -> [Self; 2] {

@@ -75,8 +75,10 @@ pub(crate) trait Lanes: Arithmetic {
     unsafe fn div(self, other: Self) -> Self;
     /// The larger one; NaN if one of them is NaN.
     unsafe fn max(self, other: Self) -> Self;
-    /// lhs = rhs, or one of them NaN ? yes : no.
-    unsafe fn select_eq(lhs: Self, rhs: Self, yes: Self, no: Self) -> Self;
+    /// Bit i says whether lane i of both is equal, or one of them NaN.
+    unsafe fn equal(self, other: Self) -> u16;
+    /// The lanes whose bit is set, and 0 for the others.
+    unsafe fn only(self, bits: u16) -> Self;
     /// The matrix whose row i is vector i, transposed.
     unsafe fn transpose(rows: [Self; LANES]) -> [Self; LANES];
 

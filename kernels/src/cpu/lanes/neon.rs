@@ -108,10 +108,24 @@ impl Lanes for Neon {
         self.zip(other, |a, b| unsafe { vmaxq_f32(a, b) })
     }
     #[inline(always)]
-    unsafe fn select_eq(lhs: Self, rhs: Self, yes: Self, no: Self) -> Self {
+    unsafe fn equal(self, other: Self) -> u16 {
+        let mut bits = 0;
+        for i in 0..4 {
+            let (a, b) = (self.0[i], other.0[i]);
+            let own = unsafe {
+                let differ = vorrq_u32(vcltq_f32(a, b), vcgtq_f32(a, b));
+                vaddvq_u32(vbicq_u32(vld1q_u32([1, 2, 4, 8].as_ptr()), differ))
+            };
+            bits |= (own as u16) << (4 * i);
+        }
+        bits
+    }
+    #[inline(always)]
+    unsafe fn only(self, bits: u16) -> Self {
         Neon(std::array::from_fn(|i| unsafe {
-            let differ = vorrq_u32(vcltq_f32(lhs.0[i], rhs.0[i]), vcgtq_f32(lhs.0[i], rhs.0[i]));
-            vbslq_f32(differ, no.0[i], yes.0[i])
+            let all = vdupq_n_u32(u32::from(bits) >> (4 * i));
+            let is_set = vtstq_u32(all, vld1q_u32([1, 2, 4, 8].as_ptr()));
+            vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(self.0[i]), is_set))
         }))
     }
     #[inline(always)]

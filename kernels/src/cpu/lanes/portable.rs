@@ -126,8 +126,16 @@ impl Lanes for Portable {
         self.zip(other, |a, b| if a > b || a.is_nan() { a } else { b })
     }
     #[inline(always)]
-    unsafe fn select_eq(lhs: Self, rhs: Self, yes: Self, no: Self) -> Self {
-        Portable::choose(lhs, rhs, yes, no, |lhs, rhs| lhs == rhs || lhs.is_nan() || rhs.is_nan())
+    unsafe fn equal(self, other: Self) -> u16 {
+        let mut bits = 0;
+        for (lane, (a, b)) in self.0.into_iter().zip(other.0).enumerate() {
+            bits |= u16::from(a == b || a.is_nan() || b.is_nan()) << lane;
+        }
+        bits
+    }
+    #[inline(always)]
+    unsafe fn only(self, bits: u16) -> Self {
+        Portable(std::array::from_fn(|lane| if bits >> lane & 1 == 1 { self.0[lane] } else { 0.0 }))
     }
     #[inline(always)]
     unsafe fn transpose(rows: [Self; LANES]) -> [Self; LANES] {

@@ -31,33 +31,37 @@ const _: () = {
     /// What `Network::forward` does, as the compiler planned it.
     fn forward_plan() -> &'static graven::Plan {
         /// `t`, [1, 28, 28, 16].
-        const T: graven::Range = 55296..67840;
+        const T: graven::Range = 79872..92416;
         /// Scratch memory of `conv1`.
-        const CONV1_SCRATCH: graven::Range = 67840..71424;
+        const CONV1_SCRATCH: graven::Range = 105984..109568;
         /// What `conv1` keeps from tile to tile.
-        const CONV1_KEPT: graven::Range = 86016..86256;
+        const CONV1_KEPT: graven::Range = 109568..109808;
         /// `conv1`, [6, 24, 24, 16].
         const CONV1: graven::Range = 0..55296;
         /// `max_pool2d`, [6, 12, 12, 16].
-        const MAX_POOL2D: graven::Range = 55296..69120;
+        const MAX_POOL2D: graven::Range = 79872..93696;
         /// `relu`, [6, 12, 12, 16].
-        const RELU: graven::Range = 55296..69120;
+        const RELU: graven::Range = 79872..93696;
         /// Scratch memory of `conv2`.
-        const CONV2_SCRATCH: graven::Range = 0..52736;
+        const CONV2_SCRATCH: graven::Range = 0..34176;
         /// What `conv2` keeps from tile to tile.
-        const CONV2_KEPT: graven::Range = 81408..86016;
+        const CONV2_KEPT: graven::Range = 101376..105984;
         /// `conv2`, [12, 8, 8, 16].
-        const CONV2: graven::Range = 69120..81408;
+        const CONV2: graven::Range = 34176..46464;
         /// `max_pool2d`, [12, 4, 4, 16].
         const MAX_POOL2D_2: graven::Range = 0..3072;
         /// `relu`, [12, 4, 4, 16].
         const RELU_2: graven::Range = 0..3072;
         /// `relu`, [16, 12, 4, 4].
         const RELU_ROWS: graven::Range = 3072..6144;
+        /// What `fc1` keeps from tile to tile.
+        const FC1_KEPT: graven::Range = 55296..79872;
         /// `fc1`, [16, 120].
         const FC1_ROWS: graven::Range = 0..1920;
         /// `relu`, [16, 120].
         const RELU_ROWS_2: graven::Range = 0..1920;
+        /// What `fc2` keeps from tile to tile.
+        const FC2_KEPT: graven::Range = 93696..101376;
         /// `fc2`, [16, 60].
         const FC2_ROWS: graven::Range = 1920..2880;
         /// `relu`, [16, 60].
@@ -298,16 +302,17 @@ const _: () = {
             let [relu_2, relu_rows] = graven::disjoint(tile.floats, [RELU_2, RELU_ROWS]);
             kernels::cpu::layout::rows_from_samples(&tile.cx, 192, relu_2, relu_rows);
             /// `fc1`: linear, [N, 192] and [120, 192] -> [N, 120], 23040 multiply-adds a sample.
-            let [relu_rows, fc1_rows] = graven::disjoint(
+            let [relu_rows, fc1_kept, fc1_rows] = graven::disjoint(
                 tile.floats,
-                [RELU_ROWS, FC1_ROWS],
+                [RELU_ROWS, FC1_KEPT, FC1_ROWS],
             );
-            kernels::linear::forward(
+            kernels::linear::forward_packed(
                 &tile.cx,
                 &FC1_SIZES,
                 relu_rows,
                 &tile.parameters[FC1_WEIGHT],
                 fc1_rows,
+                fc1_kept,
             );
             /// `relu`: relu(add(a, b)), [N, 120] and [120] -> [N, 120], 240 multiply-adds a sample.
             let [relu_rows_2] = graven::disjoint(tile.floats, [RELU_ROWS_2]);
@@ -323,16 +328,17 @@ const _: () = {
                 relu_formula(),
             );
             /// `fc2`: linear, [N, 120] and [60, 120] -> [N, 60], 7200 multiply-adds a sample.
-            let [relu_rows_2, fc2_rows] = graven::disjoint(
+            let [relu_rows_2, fc2_kept, fc2_rows] = graven::disjoint(
                 tile.floats,
-                [RELU_ROWS_2, FC2_ROWS],
+                [RELU_ROWS_2, FC2_KEPT, FC2_ROWS],
             );
-            kernels::linear::forward(
+            kernels::linear::forward_packed(
                 &tile.cx,
                 &FC2_SIZES,
                 relu_rows_2,
                 &tile.parameters[FC2_WEIGHT],
                 fc2_rows,
+                fc2_kept,
             );
             /// `relu`: relu(add(a, b)), [N, 60] and [60] -> [N, 60], 120 multiply-adds a sample.
             let [relu_rows_3] = graven::disjoint(tile.floats, [RELU_ROWS_3]);
@@ -595,7 +601,7 @@ const _: () = {
                             int_results: &[],
                             tile: graven::TilePlan {
                                 samples: 16,
-                                floats: 86256,
+                                floats: 109808,
                                 ints: 0,
                                 steps: &[tile_of_samples],
                             },
@@ -624,33 +630,37 @@ const _: () = {
         /// The sum of `correct` over samples, [] of i64.
         const CORRECT_SUM: graven::Range = 0..1;
         /// `images`, [1, 28, 28, 16].
-        const IMAGES: graven::Range = 55296..67840;
+        const IMAGES: graven::Range = 79872..92416;
         /// Scratch memory of `conv1`.
-        const CONV1_SCRATCH: graven::Range = 67840..71424;
+        const CONV1_SCRATCH: graven::Range = 105984..109568;
         /// What `conv1` keeps from tile to tile.
-        const CONV1_KEPT: graven::Range = 86016..86256;
+        const CONV1_KEPT: graven::Range = 109568..109808;
         /// `conv1`, [6, 24, 24, 16].
         const CONV1: graven::Range = 0..55296;
         /// `max_pool2d`, [6, 12, 12, 16].
-        const MAX_POOL2D: graven::Range = 55296..69120;
+        const MAX_POOL2D: graven::Range = 79872..93696;
         /// `relu`, [6, 12, 12, 16].
-        const RELU: graven::Range = 55296..69120;
+        const RELU: graven::Range = 79872..93696;
         /// Scratch memory of `conv2`.
-        const CONV2_SCRATCH: graven::Range = 0..52736;
+        const CONV2_SCRATCH: graven::Range = 0..34176;
         /// What `conv2` keeps from tile to tile.
-        const CONV2_KEPT: graven::Range = 81408..86016;
+        const CONV2_KEPT: graven::Range = 101376..105984;
         /// `conv2`, [12, 8, 8, 16].
-        const CONV2: graven::Range = 69120..81408;
+        const CONV2: graven::Range = 34176..46464;
         /// `max_pool2d`, [12, 4, 4, 16].
         const MAX_POOL2D_2: graven::Range = 0..3072;
         /// `relu`, [12, 4, 4, 16].
         const RELU_2: graven::Range = 0..3072;
         /// `relu`, [16, 12, 4, 4].
         const RELU_ROWS: graven::Range = 3072..6144;
+        /// What `fc1` keeps from tile to tile.
+        const FC1_KEPT: graven::Range = 55296..79872;
         /// `fc1`, [16, 120].
         const FC1_ROWS: graven::Range = 0..1920;
         /// `relu`, [16, 120].
         const RELU_ROWS_2: graven::Range = 0..1920;
+        /// What `fc2` keeps from tile to tile.
+        const FC2_KEPT: graven::Range = 93696..101376;
         /// `fc2`, [16, 60].
         const FC2_ROWS: graven::Range = 1920..2880;
         /// `relu`, [16, 60].
@@ -874,16 +884,17 @@ const _: () = {
             let [relu_2, relu_rows] = graven::disjoint(tile.floats, [RELU_2, RELU_ROWS]);
             kernels::cpu::layout::rows_from_samples(&tile.cx, 192, relu_2, relu_rows);
             /// `fc1`: linear, [N, 192] and [120, 192] -> [N, 120], 23040 multiply-adds a sample.
-            let [relu_rows, fc1_rows] = graven::disjoint(
+            let [relu_rows, fc1_kept, fc1_rows] = graven::disjoint(
                 tile.floats,
-                [RELU_ROWS, FC1_ROWS],
+                [RELU_ROWS, FC1_KEPT, FC1_ROWS],
             );
-            kernels::linear::forward(
+            kernels::linear::forward_packed(
                 &tile.cx,
                 &FC1_SIZES,
                 relu_rows,
                 &tile.parameters[FC1_WEIGHT],
                 fc1_rows,
+                fc1_kept,
             );
             /// `relu`: relu(add(a, b)), [N, 120] and [120] -> [N, 120], 240 multiply-adds a sample.
             let [relu_rows_2] = graven::disjoint(tile.floats, [RELU_ROWS_2]);
@@ -899,16 +910,17 @@ const _: () = {
                 relu_formula(),
             );
             /// `fc2`: linear, [N, 120] and [60, 120] -> [N, 60], 7200 multiply-adds a sample.
-            let [relu_rows_2, fc2_rows] = graven::disjoint(
+            let [relu_rows_2, fc2_kept, fc2_rows] = graven::disjoint(
                 tile.floats,
-                [RELU_ROWS_2, FC2_ROWS],
+                [RELU_ROWS_2, FC2_KEPT, FC2_ROWS],
             );
-            kernels::linear::forward(
+            kernels::linear::forward_packed(
                 &tile.cx,
                 &FC2_SIZES,
                 relu_rows_2,
                 &tile.parameters[FC2_WEIGHT],
                 fc2_rows,
+                fc2_kept,
             );
             /// `relu`: relu(add(a, b)), [N, 60] and [60] -> [N, 60], 120 multiply-adds a sample.
             let [relu_rows_3] = graven::disjoint(tile.floats, [RELU_ROWS_3]);
@@ -1112,7 +1124,7 @@ const _: () = {
                             ],
                             tile: graven::TilePlan {
                                 samples: 16,
-                                floats: 86256,
+                                floats: 109808,
                                 ints: 32,
                                 steps: &[tile_of_samples],
                             },
@@ -1160,33 +1172,37 @@ const _: () = {
         /// The sum of `conv1_grad` over samples, [6, 1, 5, 5].
         const CONV1_GRAD_SUM_2: graven::Range = 32912..33062;
         /// `images`, [1, 28, 28, 16].
-        const IMAGES: graven::Range = 96768..109312;
+        const IMAGES: graven::Range = 107520..120064;
         /// Scratch memory of `conv1`.
-        const CONV1_SCRATCH: graven::Range = 55296..58880;
+        const CONV1_SCRATCH: graven::Range = 79872..83456;
         /// What `conv1` keeps from tile to tile.
-        const CONV1_KEPT: graven::Range = 130816..131056;
+        const CONV1_KEPT: graven::Range = 138688..138928;
         /// `conv1`, [6, 24, 24, 16].
         const CONV1: graven::Range = 0..55296;
         /// `max_pool2d`, [6, 12, 12, 16].
-        const MAX_POOL2D: graven::Range = 55296..69120;
+        const MAX_POOL2D: graven::Range = 79872..93696;
         /// `relu`, [6, 12, 12, 16].
-        const RELU: graven::Range = 55296..69120;
+        const RELU: graven::Range = 79872..93696;
         /// Scratch memory of `conv2`.
-        const CONV2_SCRATCH: graven::Range = 0..52736;
+        const CONV2_SCRATCH: graven::Range = 0..34176;
         /// What `conv2` keeps from tile to tile.
-        const CONV2_KEPT: graven::Range = 121600..126208;
+        const CONV2_KEPT: graven::Range = 127744..132352;
         /// `conv2`, [12, 8, 8, 16].
-        const CONV2: graven::Range = 69120..81408;
+        const CONV2: graven::Range = 34176..46464;
         /// `max_pool2d`, [12, 4, 4, 16].
         const MAX_POOL2D_2: graven::Range = 0..3072;
         /// `relu`, [12, 4, 4, 16].
         const RELU_2: graven::Range = 0..3072;
         /// `relu`, [16, 12, 4, 4].
         const RELU_ROWS: graven::Range = 3072..6144;
+        /// What `fc1` keeps from tile to tile.
+        const FC1_KEPT: graven::Range = 55296..79872;
         /// `fc1`, [16, 120].
         const FC1_ROWS: graven::Range = 0..1920;
         /// `relu`, [16, 120].
         const RELU_ROWS_2: graven::Range = 0..1920;
+        /// What `fc2` keeps from tile to tile.
+        const FC2_KEPT: graven::Range = 120064..127744;
         /// `fc2`, [16, 60].
         const FC2_ROWS: graven::Range = 1920..2880;
         /// `relu`, [16, 60].
@@ -1196,7 +1212,7 @@ const _: () = {
         /// `out`, [16, 10].
         const OUT_ROWS_2: graven::Range = 2880..3040;
         /// `out`, [10, 16].
-        const OUT: graven::Range = 9216..9376;
+        const OUT: graven::Range = 6144..6304;
         /// `labels`, [16].
         const LABELS: graven::Range = 0..16;
         /// `cross_entropy`, [16].
@@ -1210,39 +1226,39 @@ const _: () = {
         /// `cross_entropy_grad`, [10, 16].
         const CROSS_ENTROPY_GRAD_2: graven::Range = 2880..3040;
         /// `cross_entropy_grad`, [16, 10].
-        const CROSS_ENTROPY_GRAD_ROWS: graven::Range = 9216..9376;
+        const CROSS_ENTROPY_GRAD_ROWS: graven::Range = 6144..6304;
         /// `out_grad`, [16, 60].
-        const OUT_GRAD_ROWS: graven::Range = 11136..12096;
+        const OUT_GRAD_ROWS: graven::Range = 8064..9024;
         /// `relu_grad`, [16, 60].
-        const RELU_GRAD_ROWS: graven::Range = 11136..12096;
+        const RELU_GRAD_ROWS: graven::Range = 8064..9024;
         /// `fc2_grad`, [16, 120].
-        const FC2_GRAD_ROWS: graven::Range = 9216..11136;
+        const FC2_GRAD_ROWS: graven::Range = 6144..8064;
         /// `relu_grad`, [16, 120].
-        const RELU_GRAD_ROWS_2: graven::Range = 9216..11136;
+        const RELU_GRAD_ROWS_2: graven::Range = 6144..8064;
         /// `fc1_grad`, [16, 192].
         const FC1_GRAD_ROWS: graven::Range = 0..3072;
         /// `relu_grad`, [16, 12, 4, 4].
         const RELU_GRAD_ROWS_3: graven::Range = 0..3072;
         /// What `max_pool2d` saves for its gradient.
-        const MAX_POOL2D_SAVED: graven::Range = 6144..9216;
+        const MAX_POOL2D_SAVED: graven::Range = 9024..9408;
         /// `relu_grad`, [12, 4, 4, 16].
         const RELU_GRAD: graven::Range = 3072..6144;
         /// `max_pool2d_grad`, [12, 8, 8, 16].
-        const MAX_POOL2D_GRAD: graven::Range = 109312..121600;
+        const MAX_POOL2D_GRAD: graven::Range = 34176..46464;
         /// Scratch memory of `conv2_grad`.
-        const CONV2_GRAD_SCRATCH: graven::Range = 0..52736;
+        const CONV2_GRAD_SCRATCH: graven::Range = 0..34176;
         /// What `conv2_grad` keeps from tile to tile.
-        const CONV2_GRAD_KEPT: graven::Range = 126208..130816;
+        const CONV2_GRAD_KEPT: graven::Range = 132352..136960;
         /// `conv2_grad`, [6, 12, 12, 16].
-        const CONV2_GRAD: graven::Range = 69120..82944;
+        const CONV2_GRAD: graven::Range = 93696..107520;
         /// `relu_grad`, [6, 12, 12, 16].
-        const RELU_GRAD_2: graven::Range = 69120..82944;
+        const RELU_GRAD_2: graven::Range = 93696..107520;
         /// What `max_pool2d` saves for its gradient.
-        const MAX_POOL2D_SAVED_2: graven::Range = 82944..96768;
+        const MAX_POOL2D_SAVED_2: graven::Range = 136960..138688;
         /// `max_pool2d_grad`, [6, 24, 24, 16].
         const MAX_POOL2D_GRAD_2: graven::Range = 0..55296;
         /// Scratch memory of `conv1_grad`.
-        const CONV1_GRAD_SCRATCH: graven::Range = 55296..62960;
+        const CONV1_GRAD_SCRATCH: graven::Range = 79872..87536;
         /// Parameter `conv1.weight`, [6, 1, 5, 5].
         const CONV1_WEIGHT: graven::Range = 0..150;
         const CONV1_SIZES: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
@@ -1543,16 +1559,17 @@ const _: () = {
             let [relu_2, relu_rows] = graven::disjoint(tile.floats, [RELU_2, RELU_ROWS]);
             kernels::cpu::layout::rows_from_samples(&tile.cx, 192, relu_2, relu_rows);
             /// `fc1`: linear, [N, 192] and [120, 192] -> [N, 120], 23040 multiply-adds a sample.
-            let [relu_rows, fc1_rows] = graven::disjoint(
+            let [relu_rows, fc1_kept, fc1_rows] = graven::disjoint(
                 tile.floats,
-                [RELU_ROWS, FC1_ROWS],
+                [RELU_ROWS, FC1_KEPT, FC1_ROWS],
             );
-            kernels::linear::forward(
+            kernels::linear::forward_packed(
                 &tile.cx,
                 &FC1_SIZES,
                 relu_rows,
                 &tile.parameters[FC1_WEIGHT],
                 fc1_rows,
+                fc1_kept,
             );
             /// `relu`: relu(add(a, b)), [N, 120] and [120] -> [N, 120], 240 multiply-adds a sample.
             let [relu_rows_2] = graven::disjoint(tile.floats, [RELU_ROWS_2]);
@@ -1568,16 +1585,17 @@ const _: () = {
                 relu_formula(),
             );
             /// `fc2`: linear, [N, 120] and [60, 120] -> [N, 60], 7200 multiply-adds a sample.
-            let [relu_rows_2, fc2_rows] = graven::disjoint(
+            let [relu_rows_2, fc2_kept, fc2_rows] = graven::disjoint(
                 tile.floats,
-                [RELU_ROWS_2, FC2_ROWS],
+                [RELU_ROWS_2, FC2_KEPT, FC2_ROWS],
             );
-            kernels::linear::forward(
+            kernels::linear::forward_packed(
                 &tile.cx,
                 &FC2_SIZES,
                 relu_rows_2,
                 &tile.parameters[FC2_WEIGHT],
                 fc2_rows,
+                fc2_kept,
             );
             /// `relu`: relu(add(a, b)), [N, 60] and [60] -> [N, 60], 120 multiply-adds a sample.
             let [relu_rows_3] = graven::disjoint(tile.floats, [RELU_ROWS_3]);
@@ -2108,7 +2126,7 @@ const _: () = {
                             ],
                             tile: graven::TilePlan {
                                 samples: 16,
-                                floats: 131056,
+                                floats: 138928,
                                 ints: 48,
                                 steps: &[tile_of_samples],
                             },

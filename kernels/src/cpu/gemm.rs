@@ -588,8 +588,7 @@ unsafe fn pack_in<L: Lanes>([k, n]: [usize; 2], rhs: *const f32, mut panels: *mu
 unsafe fn packed_in<L: Lanes>([m, k, n]: [usize; 3], lhs: *const f32, mut panels: *const f32, output: *mut f32) {
     for (first, columns) in panels_of::<L>(n) {
         let (rhs, output_steps) = ([LANES, columns * LANES], [n, LANES]);
-        let product =
-            Product { rows: m, columns, depth: k, lhs: [k, 1], rhs, output: output_steps, accumulate: false };
+        let product = Product { rows: m, columns, depth: k, lhs: [k, 1], rhs, output: output_steps, accumulate: false };
         // SAFETY: the panel holds k steps of `columns` vectors, whose results lie in the rows of the output.
         unsafe { splats_in::<L>(&product, LANES, lhs, panels, output.add(first)) };
         panels = panels.wrapping_add(k * columns * LANES);

@@ -148,7 +148,8 @@ fn nan_wins_a_maximum() {
             max_forward(&cx, &sizes, &input, &mut output);
             assert!(output[0].is_nan() && output[1] == 1.0, "{cx:?} {place}");
             // The gradient goes to the first element, from what was saved as well.
-            let (grad_output, mut gradients, mut saved) = ([1.0; LANES], [[f32::NAN; 4 * LANES]; 2], vec![f32::NAN; sizes.saved()]);
+            let (grad_output, mut gradients, mut saved) =
+                ([1.0; LANES], [[f32::NAN; 4 * LANES]; 2], vec![f32::NAN; sizes.saved()]);
             max_grad(&cx, &sizes, &input, &output, &grad_output, &mut gradients[0]);
             max_forward_saving(&cx, &sizes, &input, &mut output, &mut saved);
             max_grad_saved(&cx, &sizes, &saved, &grad_output, &mut gradients[1]);

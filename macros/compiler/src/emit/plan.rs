@@ -92,6 +92,21 @@ struct Emitter<'a> {
     shapes: Vec<Arc<str>>,
 }
 
+/// A call of a kernel: its arguments as text, in the order in which they are passed.
+#[derive(Clone, Copy)]
+struct KernelCall<'a> {
+    kernel: &'a Kernel,
+    /// The kernel's function, or the one that overwrites an operand.
+    function: &'a str,
+    /// What its constants are named after.
+    label: &'a str,
+    cx: &'a str,
+    inputs: &'a [String],
+    output: &'a str,
+    /// Scratch, kept and saved memory, as far as there is some.
+    memory: [Option<&'a str>; 3],
+}
+
 /// The names of the buffers of a loop.
 struct Buffers {
     variables: Vec<String>,
@@ -196,17 +211,8 @@ impl Emitter<'_> {
     }
 
     /// Adds the call of a kernel; the constants that it needs are added to those of the plan.
-    fn kernel_call(
-        &mut self,
-        kernel: &Kernel,
-        function: &str,
-        label: &str,
-        cx: &str,
-        inputs: &[String],
-        output: &str,
-        memory: [Option<&str>; 3],
-        code: &mut Text,
-    ) {
+    fn kernel_call(&mut self, call: &KernelCall<'_>, code: &mut Text) {
+        let KernelCall { kernel, function, label, cx, inputs, output, memory } = *call;
         let (ty, literal) = &kernel.spec;
         let sizes = if self.note_symbols(literal) {
             format!("kernels::{literal}")
@@ -219,7 +225,7 @@ impl Emitter<'_> {
             name
         };
         let [open, close] = if kernel.array { ["[", "]"] } else { ["", ""] };
-        write!(code, "kernels::{}({cx}, &{sizes}, {open}{}{close}, {output}", function, inputs.join(", "));
+        write!(code, "kernels::{function}({cx}, &{sizes}, {open}{}{close}, {output}", inputs.join(", "));
         for (floats, memory) in [kernel.scratch, kernel.kept, kernel.saved].into_iter().zip(memory) {
             if floats.is_some() {
                 write!(code, ", {}", memory.unwrap_or("&mut []"));
@@ -467,8 +473,16 @@ impl Emitter<'_> {
                         format!("&mut tile.{}sums[{}]", int(node.ty.dtype), sums.constants[*index])
                     }
                 };
-                let memory = [scratch, kept, saved].map(|own| own.map(|index| buffers.variables[index].as_str()));
-                self.kernel_call(kernel, &function, &node.label, "&tile.cx", &arguments, &output, memory, code);
+                let call = KernelCall {
+                    kernel,
+                    function: &function,
+                    label: &node.label,
+                    cx: "&tile.cx",
+                    inputs: &arguments,
+                    output: &output,
+                    memory: [scratch, kept, saved].map(|own| own.map(|index| buffers.variables[index].as_str())),
+                };
+                self.kernel_call(&call, code);
             }
         }
     }
@@ -575,16 +589,16 @@ impl Emitter<'_> {
             Kind::Op(op) if !op.is_view() => {
                 let batched = vec![false; node.inputs.len()];
                 let kernel = op.kernel(&call(self.graph(), value, Layout::Whole, 1, &batched, false));
-                self.kernel_call(
-                    &kernel,
-                    &kernel.function,
-                    &node.label,
-                    "&whole.cx",
-                    &arguments,
-                    &output,
-                    [None; 3],
-                    code,
-                );
+                let call = KernelCall {
+                    kernel: &kernel,
+                    function: &kernel.function,
+                    label: &node.label,
+                    cx: "&whole.cx",
+                    inputs: &arguments,
+                    output: &output,
+                    memory: [None; 3],
+                };
+                self.kernel_call(&call, code);
             }
             _ => {
                 write!(code, "{output}.copy_from_slice({});", arguments[0]);

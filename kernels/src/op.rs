@@ -458,7 +458,7 @@ pub trait Op: fmt::Debug + Send + Sync {
     }
 
     /// For a gradient: what its kernel can read instead of what its operation read and gave. Where both run in one loop, that
-    /// memory, as large as the result, lives from one to the other, and the values that it replaces need not.
+    /// memory lives from one to the other, and the values that it replaces need not.
     fn reads_saved(&self) -> Option<Saved> {
         None
     }

@@ -29,7 +29,7 @@ pub fn forward(cx: &Context, sizes: &Sizes, input: &[f32], weight: &[f32], outpu
 /// [`forward`] of a weight [out_features, in_features] that many calls share: `kept` has [`Sizes::packed`] floats for it, transposed,
 /// which are made unless `cx.prepared`.
 ///
-/// Panics as [`forward`] does, or if such a weight is not packed.
+/// Panics as [`forward`] does, or if [`Sizes::packed`] is None.
 pub fn forward_packed(
     cx: &Context,
     sizes: &Sizes,

@@ -22,15 +22,6 @@ impl Portable {
     fn each(self, f: fn(f32) -> f32) -> Portable {
         Portable(self.0.map(f))
     }
-
-    /// `yes` where `condition` of the lanes of `lhs` and `rhs` holds, else `no`.
-    #[inline(always)]
-    fn choose(lhs: Self, rhs: Self, yes: Self, mut no: Self, condition: impl Fn(f32, f32) -> bool) -> Self {
-        for i in 0..LANES {
-            no.0[i] = if condition(lhs.0[i], rhs.0[i]) { yes.0[i] } else { no.0[i] };
-        }
-        no
-    }
 }
 
 impl Arithmetic for Portable {
@@ -56,7 +47,7 @@ impl Arithmetic for Portable {
     }
     #[inline(always)]
     unsafe fn select_lt(lhs: Self, rhs: Self, yes: Self, no: Self) -> Self {
-        Portable::choose(lhs, rhs, yes, no, |lhs, rhs| lhs < rhs)
+        Portable(std::array::from_fn(|i| if lhs.0[i] < rhs.0[i] { yes.0[i] } else { no.0[i] }))
     }
     #[inline(always)]
     unsafe fn scale(self, n: Self) -> Self {

@@ -135,7 +135,7 @@ pub(super) fn window(sizes: &Sizes, axis: usize, i: usize) -> Range<usize> {
     start.saturating_sub(padding)..(start + sizes.kernel_size[axis] - padding).min(size)
 }
 
-/// Windows side by side that are walked together.
+/// Windows side by side that are walked together, where there are vectors.
 const WINDOWS: usize = 4;
 
 /// Windows side by side, of which each covers as many rows and columns.
@@ -219,7 +219,7 @@ unsafe fn each_window<L: Lanes>(sizes: &Sizes, pool: &impl Pool) {
                 if first == end {
                     continue;
                 }
-                if is_pair && rows.len() == 2 {
+                if is_pair && rows.len() == 2 && const { !L::OUT_OF_LINE } {
                     row_of_windows::<L, 2>(windows(first), end - first, pool);
                 } else {
                     row_of_windows::<L, 0>(windows(first), end - first, pool);
@@ -237,12 +237,13 @@ unsafe fn each_window<L: Lanes>(sizes: &Sizes, pool: &impl Pool) {
 unsafe fn row_of_windows<L: Lanes, const K: usize>(mut windows: Windows, n: usize, pool: &impl Pool) {
     // SAFETY: passed on to the caller.
     unsafe {
-        for _ in 0..n / WINDOWS {
+        let at_once = if const { L::OUT_OF_LINE } { 0 } else { n / WINDOWS };
+        for _ in 0..at_once {
             pool.windows::<L, WINDOWS, K>(&windows);
             windows.input += WINDOWS * windows.step;
             windows.output += WINDOWS * LANES;
         }
-        for _ in 0..n % WINDOWS {
+        for _ in 0..n - at_once * WINDOWS {
             pool.windows::<L, 1, K>(&windows);
             windows.input += windows.step;
             windows.output += LANES;

@@ -59,8 +59,8 @@ pub(crate) trait Lanes: Arithmetic {
     /// Rows and (in vectors of 16) columns of the register tile of a matrix product; output channels and kernel elements in
     /// the weight gradient of a convolution.
     const TILE: [usize; 2];
-    /// Whether long formulas become functions of their own: without vectors a call costs nothing beside them, and each copy of
-    /// them takes the compiler as long as a kernel.
+    /// Whether long formulas become functions of their own, and loops have one form: without vectors neither costs anything beside
+    /// the arithmetic, and each copy takes the compiler as long as a kernel.
     const OUT_OF_LINE: bool = false;
 
     /// Calls `f` in a function of its own in which the set is enabled, with a copy of the sizes: nothing else points to that, so no

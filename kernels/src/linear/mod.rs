@@ -27,14 +27,22 @@ pub struct Sizes {
     pub transposed: bool,
 }
 
+/// Floats of a weight that stays in the second cache beside all else, so that turning it costs less than its tiles gain.
+const CACHED: usize = 64 * 1024;
+
 impl Sizes {
-    /// Floats of the weight as `forward_packed` reads it: whole vectors of outputs, if there is one, of a weight whose rows are inputs.
+    /// Floats of the weight as `forward_packed` reads it: whole vectors of outputs. None if there is no such vector, the weight lies
+    /// that way already, or it is large.
     #[must_use]
     pub const fn packed(&self) -> Option<usize> {
         if self.transposed || self.out_features < LANES {
             return None;
         }
-        Some(self.in_features * self.out_features.next_multiple_of(LANES))
+        let Some(outputs) = self.out_features.checked_next_multiple_of(LANES) else { return None };
+        match self.in_features.checked_mul(outputs) {
+            Some(floats) if floats <= CACHED => Some(floats),
+            _ => None,
+        }
     }
 }
 

@@ -86,7 +86,7 @@ impl Op for LinearOp {
             vectors(call, &call.inputs[0]),
             self.transposed
         );
-        // Many tiles share a weight that stays in the second cache, so turning it once pays.
+        // All tiles of a thread share what it makes of the weight.
         let packed = match (in_features.as_known(), out_features.as_known()) {
             (Some(in_features), Some(out_features)) if call.layout == Layout::Rows && call.tile == LANES => {
                 Sizes { vectors: 1, in_features, out_features, transposed: self.transposed }.packed()

@@ -71,6 +71,19 @@ fn the_weight_gradient_adds_the_valid_vectors() {
 }
 
 #[test]
+fn small_weights_of_whole_vectors_are_packed() {
+    let packed =
+        |in_features, out_features, transposed| Sizes { vectors: 1, in_features, out_features, transposed }.packed();
+    assert_eq!(packed(192, 120, false), Some(192 * 128));
+    assert_eq!(packed(1024, 64, false), Some(1024 * 64));
+    for (in_features, out_features, transposed) in
+        [(192, 15, false), (192, 120, true), (1025, 64, false), (usize::MAX, 16, false), (1, usize::MAX, false)]
+    {
+        assert_eq!(packed(in_features, out_features, transposed), None, "{in_features} -> {out_features} {transposed}");
+    }
+}
+
+#[test]
 #[should_panic(expected = "the weight does not fit")]
 fn a_wrong_length_is_refused() {
     let sizes = Sizes { vectors: 1, in_features: 2, out_features: 2, transposed: false };

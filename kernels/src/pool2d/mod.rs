@@ -52,9 +52,10 @@ impl Sizes {
     /// Whether what says where the maxima stand is smaller than the input: windows may overlap.
     #[must_use]
     pub const fn can_save(&self) -> bool {
+        // Wide and bounded, because the sizes are anybody's.
         let window = self.kernel_size[0] as u128 * self.kernel_size[1] as u128;
-        let bits = self.out_height() as u128 * self.out_width() as u128 * window;
-        bits < u32::BITS as u128 * self.height as u128 * self.width as u128
+        let bits = (self.out_height() as u128 * self.out_width() as u128).saturating_mul(window);
+        bits < (self.height as u128 * self.width as u128).saturating_mul(u32::BITS as u128)
     }
 
     /// Floats that hold a bit for each element of each window in each sample of a tile: whether it is the largest.

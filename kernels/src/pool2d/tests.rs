@@ -139,6 +139,28 @@ fn one_sample_is_pooled_as_a_tile_is() {
 }
 
 #[test]
+fn maxima_are_saved_where_that_is_smaller_than_the_input() {
+    let sizes = |kernel: usize, stride: usize| Sizes {
+        channels: 3,
+        height: 40,
+        width: 40,
+        kernel_size: [kernel; 2],
+        stride: [stride; 2],
+        padding: [0; 2],
+    };
+    // Two elements of a window in a float: 3 channels, 20 x 20 windows of 4.
+    assert_eq!(sizes(2, 2).saved(), 2400);
+    // 35 x 35 windows of 36 are 44,100 elements, 34 x 34 of 49 are 56,644; an image is 32 times 1,600.
+    for (kernel, stride, can_save) in [(2, 2, true), (6, 1, true), (40, 1, true), (7, 1, false), (20, 1, false)] {
+        let sizes = sizes(kernel, stride);
+        assert_eq!(sizes.can_save(), can_save, "{sizes:?}");
+        assert_eq!(sizes.saved() < 3 * 40 * 40 * LANES, can_save, "{sizes:?}");
+    }
+    // No number of elements is too large to be asked about.
+    assert!(!Sizes { height: usize::MAX >> 2, width: usize::MAX >> 2, ..sizes(1 << 40, 1) }.can_save());
+}
+
+#[test]
 fn nan_wins_a_maximum() {
     let sizes = Sizes { channels: 1, height: 2, width: 2, kernel_size: [2, 2], stride: [2, 2], padding: [0, 0] };
     each_context(|cx| {

@@ -277,9 +277,11 @@ unsafe fn weights_in<L: Lanes>(
             if const { accumulators::<L>() < 4 * 5 } {
                 unreachable!("a register tile of 4 x 5");
             }
-            // Half of the values at a time: pairs of points share most of their sums.
-            weight_tile::<L, Eight, 5, 8, 4, 4, 1>(walk, tiles, values, grad_output, sums);
-            weight_tile::<L, Eight, 5, 8, 4, 4, 5>(walk, tiles, values, grad_output, sums);
+            // The values at ∞, 0 and ±1, which need no constants, then one pair of points at a time, which shares most of its sums. In
+            // two halves, the constants would leave too few registers for the sums.
+            weight_tile::<L, Eight, 5, 8, 4, 4, 7>(walk, tiles, values, grad_output, sums);
+            weight_tile::<L, Eight, 5, 8, 4, 2, 3>(walk, tiles, values, grad_output, sums);
+            weight_tile::<L, Eight, 5, 8, 4, 2, 5>(walk, tiles, values, grad_output, sums);
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::LANES;
 use crate::cpu::gemm::totals;
 use crate::cpu::lanes::{self, Lanes};
 use crate::cpu::tile::{parts, strips, with_tile};
+use crate::cpu::walk::advance;
 use crate::cpu::{Context, Isa, Kind, instantiate};
 
 /// [`super::forward`], which keeps [`Sizes::packed_weights`] floats a group.
@@ -491,6 +492,7 @@ unsafe fn weight_gradients_in<L: Lanes>(
     let n_taps = in_channels * kernel_h * kernel_w;
     let channel_tiles = parts(out_channels, L::TILE[0]);
     let rows_at_once = POSITIONS.div_ceil(width).min(height);
+    let mut taps = [0; TAPS];
     for group in 0..sizes.groups {
         for y in (0..height).step_by(rows_at_once) {
             let walk = Positions {
@@ -499,30 +501,48 @@ unsafe fn weight_gradients_in<L: Lanes>(
                 columns: width,
                 grad_output: [height * width * LANES, width * LANES],
                 input: [sizes.stride[0] * row, sizes.stride[1] * LANES],
-                taps: sizes.kernel_size,
+                taps: [in_channels, kernel_h, kernel_w],
                 tap_steps: [channel, sizes.dilation[0] * row, sizes.dilation[1] * LANES],
             };
-            for (o, o_size) in channel_tiles.clone() {
-                for (t, t_size, n_tiles) in strips(n_taps, L::TILE[1]) {
-                    // SAFETY: the strip lies in the tensors, which the caller vouches for.
-                    unsafe {
-                        let grad_output =
-                            grad_output.add((group * out_channels + o) * walk.grad_output[0] + y * walk.grad_output[1]);
-                        let input = input.add(group * in_channels * channel + y * walk.input[0]);
-                        let grad_weight = grad_weight.add((group * out_channels + o) * n_taps + t);
-                        with_tile!(
-                            L,
-                            [o_size, t_size],
-                            [L::TILE],
-                            weight_strip,
-                            (&walk, count, walk.tap(t), n_tiles, n_taps, grad_output, input, grad_weight)
-                        );
+            let (mut index, mut at) = ([0; 3], [0]);
+            for (t, n) in parts(n_taps, TAPS) {
+                for tap in &mut taps[..n] {
+                    *tap = at[0];
+                    advance(&mut index, &walk.taps, |_, axis| walk.tap_steps[axis], &mut at);
+                }
+                for (o, o_size) in channel_tiles.clone() {
+                    for (first, t_size, n_tiles) in strips(n, L::TILE[1]) {
+                        // SAFETY: the strip lies in the tensors, which the caller vouches for.
+                        unsafe {
+                            let grad_output = grad_output
+                                .add((group * out_channels + o) * walk.grad_output[0] + y * walk.grad_output[1]);
+                            let input = input.add(group * in_channels * channel + y * walk.input[0]);
+                            let grad_weight = grad_weight.add((group * out_channels + o) * n_taps + t + first);
+                            with_tile!(
+                                L,
+                                [o_size, t_size],
+                                [L::TILE],
+                                weight_strip,
+                                (
+                                    &walk,
+                                    count,
+                                    &taps[first..][..n_tiles * t_size],
+                                    n_taps,
+                                    grad_output,
+                                    input,
+                                    grad_weight
+                                )
+                            );
+                        }
                     }
                 }
             }
         }
     }
 }
+
+/// Kernel elements whose inputs are looked up together.
+const TAPS: usize = 192;
 
 /// The positions over which one tile of weight gradients is summed; steps in floats.
 #[derive(Debug, Clone, Copy)]
@@ -535,47 +555,13 @@ struct Positions {
     grad_output: [usize; 2],
     /// From the input of one output row and column to that of the next.
     input: [usize; 2],
-    /// Kernel elements, rows and columns.
-    taps: [usize; 2],
+    /// Kernel elements: input channels, rows and columns.
+    taps: [usize; 3],
     /// From the input of one kernel channel, row, column to that of the next.
     tap_steps: [usize; 3],
 }
 
-impl Positions {
-    /// The kernel element `tap` of all; they count input channel, kernel row, kernel column.
-    #[inline(always)]
-    fn tap(&self, tap: usize) -> Tap {
-        let [height, width] = self.taps;
-        let [channel_step, row_step, column_step] = self.tap_steps;
-        let (row, column) = (tap / width % height, tap % width);
-        Tap { row, column, at: tap / (height * width) * channel_step + row * row_step + column * column_step }
-    }
-
-    /// Moves `tap` on to the next one.
-    #[inline(always)]
-    fn advance(&self, tap: &mut Tap) {
-        let [height, width] = self.taps;
-        let [channel_step, row_step, column_step] = self.tap_steps;
-        *tap = Tap { row: tap.row, column: tap.column + 1, at: tap.at + column_step };
-        if tap.column == width {
-            *tap = Tap { row: tap.row + 1, column: 0, at: tap.at + row_step - width * column_step };
-        }
-        if tap.row == height {
-            *tap = Tap { row: 0, column: tap.column, at: tap.at + channel_step - height * row_step };
-        }
-    }
-}
-
-/// A kernel element.
-#[derive(Debug, Clone, Copy)]
-struct Tap {
-    row: usize,
-    column: usize,
-    /// Floats from where the kernel stands to the input that it meets.
-    at: usize,
-}
-
-/// O output channels times `n_tiles` times T kernel elements from `tap` on.
+/// O output channels times the kernel elements `taps`, T at a time; each is where the input lies that it meets, in floats from `input` on.
 ///
 /// # Safety
 /// As for [`weight_gradients_in`], for the strip from the pointers on.
@@ -583,20 +569,18 @@ struct Tap {
 unsafe fn weight_strip<L: Lanes, const O: usize, const T: usize>(
     walk: &Positions,
     count: usize,
-    mut tap: Tap,
-    n_tiles: usize,
+    taps: &[usize],
     n_taps: usize,
     grad_output: *const f32,
     input: *const f32,
     grad_weight: *mut f32,
 ) {
-    for tile in 0..n_tiles {
+    for (tile, taps) in taps.as_chunks().0.iter().enumerate() {
         // One pointer for each tap and one offset for all: with sums of offsets, registers run out and the sums are moved about.
-        let mut taps = [input; T];
-        for input in &mut taps {
-            *input = input.wrapping_add(tap.at);
-            walk.advance(&mut tap);
-        }
+        let taps = taps.map(
+            #[inline(always)]
+            |at| input.wrapping_add(at),
+        );
         // SAFETY: the tile lies in the strip, which the caller vouches for.
         unsafe { weight_tile::<L, O, T>(walk, count, taps, n_taps, grad_output, grad_weight.add(tile * T)) };
     }

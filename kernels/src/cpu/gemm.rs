@@ -54,7 +54,8 @@ fn each_strip<L: Lanes>(
     }
 }
 
-/// `lhs` in single floats, `rhs` and output in vectors of 16, of which the first `n` floats are read and written.
+/// `lhs` in single floats, `rhs` and output in vectors of 16, of which the first `n` floats are read and written. The vectors of a row
+/// lie side by side (`product.rhs[0]` and `product.output[1]` are taken as 16).
 ///
 /// # Safety
 /// All elements that `product` names lie in memory that is valid for them; the set of `L` is enabled.
@@ -69,8 +70,8 @@ unsafe fn splats_in<L: Lanes>(product: &Product, n: usize, lhs: *const f32, rhs:
             // SAFETY: the strip lies in the product, whose elements the caller vouches for.
             unsafe {
                 let lhs = lhs.add(r * product.lhs[0]);
-                let rhs = rhs.add(c * product.rhs[0]);
-                let output = output.add(r * product.output[0] + c * product.output[1]);
+                let rhs = rhs.add(c * LANES);
+                let output = output.add(r * product.output[0] + c * LANES);
                 if n == LANES {
                     with_tile!(
                         L,
@@ -81,7 +82,7 @@ unsafe fn splats_in<L: Lanes>(product: &Product, n: usize, lhs: *const f32, rhs:
                     );
                 } else {
                     for column in 0..columns {
-                        let (rhs, output) = (rhs.add(column * product.rhs[0]), output.add(column * product.output[1]));
+                        let (rhs, output) = (rhs.add(column * LANES), output.add(column * LANES));
                         with_tile!(
                             L,
                             [rows, 1],
@@ -267,7 +268,7 @@ unsafe fn splat_tile<L: Lanes, const R: usize, const C: usize>(
         if product.rows * product.output[0] >= FETCHED {
             for r in 0..R {
                 for c in 0..C {
-                    prefetch(output.wrapping_add(r * product.output[0] + c * product.output[1]));
+                    prefetch(output.wrapping_add(r * product.output[0] + c * LANES));
                 }
             }
         }
@@ -278,7 +279,7 @@ unsafe fn splat_tile<L: Lanes, const R: usize, const C: usize>(
                 *factor = L::splat(*lhs.add(r * product.lhs[0]));
             }
             for c in 0..C {
-                let vector = L::load(rhs.add(c * product.rhs[0]));
+                let vector = L::load(rhs.add(c * LANES));
                 for r in 0..R {
                     sums[r][c] = factors[r].fma(vector, sums[r][c]);
                 }

@@ -157,104 +157,152 @@ impl Walk {
 /// The pointers are valid for the walk; the set of `L` is enabled.
 #[inline(always)]
 unsafe fn outputs_in<L: Lanes>(walk: &Walk, row: usize, values: *const f32, weights: *const f32, output: *mut f32) {
-    // SAFETY: passed on.
-    unsafe {
-        match walk.tiling.values {
-            6 => each_output::<L, Six, 3, 6, 4>(walk, row, values, weights, output),
-            _ => each_output::<L, Eight, 5, 8, 4>(walk, row, values, weights, output),
-        }
-    }
-}
-
-/// # Safety
-/// As for [`outputs_in`].
-#[inline(always)]
-unsafe fn each_output<L: Lanes, P: Points<N>, const R: usize, const N: usize, const M: usize>(
-    walk: &Walk,
-    row: usize,
-    values: *const f32,
-    weights: *const f32,
-    output: *mut f32,
-) {
     let [height, width] = walk.outputs.size;
-    let at_once = const { accumulators::<L>() / N };
-    for (x, columns) in parts(width, at_once.max(1)) {
-        for o in 0..walk.outputs.channels {
-            // SAFETY: the columns lie in the output, which the caller vouches for.
-            unsafe {
-                let values = values.add(x * LANES);
-                let weights = weights.add(o * walk.inputs.channels * N * R);
-                let output = output.add(((o * height + row) * width + x) * LANES);
-                let rows = height - row;
-                macro_rules! tile {
-                    ($($columns:literal)*) => {
-                        match columns {
-                            $($columns if const { $columns * N <= accumulators::<L>() } => {
-                                output_tile::<L, P, R, N, M, $columns>(walk, rows, values, weights, output);
-                            })*
-                            _ => unreachable!("a register tile of {columns} columns"),
+    let rows = height - row;
+    // As many columns as registers hold the sums of. The last tile of a row is moved back so that it is complete; it writes some columns
+    // a second time.
+    macro_rules! tiles {
+        ($tile:ident, [$($columns:literal)*]) => {
+            match [$($columns),*].into_iter().find(|&columns| columns <= width) {
+                $(Some($columns) => {
+                    for x in (0..width).step_by($columns) {
+                        let x = x.min(width - $columns);
+                        for o in 0..walk.outputs.channels {
+                            let output = output.add(((o * height + row) * width + x) * LANES);
+                            let weights = weights.add(o * walk.inputs.channels * walk.weights());
+                            if rows >= walk.tiling.step {
+                                $tile::<L, $columns, false>(walk, rows, values.add(x * LANES), weights, output);
+                            } else {
+                                $tile::<L, $columns, true>(walk, rows, values.add(x * LANES), weights, output);
+                            }
                         }
-                    };
-                }
-                tile!(1 2 3 4);
+                    }
+                })*
+                _ => {}
             }
+        };
+    }
+    // SAFETY: the columns lie in the output, which the caller vouches for.
+    unsafe {
+        if const { accumulators::<L>() < 24 } {
+            unreachable!("24 sums in registers");
+        }
+        match walk.tiling.values {
+            6 => tiles!(tile_of_six, [4 2 1]),
+            _ => tiles!(tile_of_eight, [6 4 2 1]),
         }
     }
 }
 
-/// M rows, or as many as there are, of X columns of one channel.
+/// Up to 4 rows of X columns of one channel, for a kernel of 3 rows.
 ///
 /// # Safety
 /// As for [`outputs_in`], for the tile from the pointers on.
 #[inline(always)]
-unsafe fn output_tile<L, P, const R: usize, const N: usize, const M: usize, const X: usize>(
+unsafe fn tile_of_six<L: Lanes, const X: usize, const EDGE: bool>(
     walk: &Walk,
     rows: usize,
     values: *const f32,
     weights: *const f32,
     output: *mut f32,
-) where
-    L: Lanes,
-    P: Points<N>,
-{
-    let row = walk.row();
-    // SAFETY: the caller vouches for the tile; the pointers stand behind it in the end.
+) {
+    // SAFETY: passed on.
     unsafe {
-        let mut sums = [[L::splat(0.0); X]; N];
-        let (mut values, mut weights) = (values, weights);
-        for _ in 0..walk.inputs.channels {
-            for i in 0..N {
-                let mut columns = [L::splat(0.0); MOST_COLUMNS];
-                for (x, column) in columns[..X + R - 1].iter_mut().enumerate() {
-                    *column = L::load(values.add(x * LANES));
-                }
-                for k in 0..R {
-                    let factor = L::splat(*weights.add(i * R + k));
-                    for x in 0..X {
-                        sums[i][x] = factor.fma(columns[x + k], sums[i][x]);
-                    }
-                }
-                values = values.wrapping_add(row);
-            }
-            weights = weights.wrapping_add(N * R);
-        }
+        let sums: [[L; X]; 6] = sums_of::<L, 3, 6, 6, 0, X>(walk, values, weights);
         for x in 0..X {
-            let mut column = [L::splat(0.0); N];
-            for i in 0..N {
-                column[i] = sums[i][x];
-            }
-            let result: [L; M] = apply::<Coefficients<P>, L, _, _>(column);
-            for (y, value) in result.into_iter().enumerate() {
-                if y < rows {
-                    value.store(output.add(y * walk.outputs.row() + x * LANES));
-                }
-            }
+            let column: [L; 4] = apply::<Coefficients<Six>, L, _, _>(sums.map(
+                #[inline(always)]
+                |sums| sums[x],
+            ));
+            store_column::<L, 4, EDGE>(walk, rows, column, output.add(x * LANES));
         }
     }
 }
 
-/// Columns that a register tile meets at most.
-const MOST_COLUMNS: usize = 8;
+/// Up to 4 rows of X columns of one channel, for a kernel of 5 rows. Half of the values at a time: the same registers hold the sums of
+/// twice as many columns, each of which reads the weights and its neighbours' inputs once.
+///
+/// # Safety
+/// As for [`outputs_in`], for the tile from the pointers on.
+#[inline(always)]
+unsafe fn tile_of_eight<L: Lanes, const X: usize, const EDGE: bool>(
+    walk: &Walk,
+    rows: usize,
+    values: *const f32,
+    weights: *const f32,
+    output: *mut f32,
+) {
+    // SAFETY: passed on.
+    unsafe {
+        let sums = sums_of::<L, 5, 8, 4, 7, X>(walk, values, weights);
+        let mut columns = [[L::splat(0.0); 4]; X];
+        for (x, column) in columns.iter_mut().enumerate() {
+            *column = Coefficients::<Eight>::first_of(sums.map(
+                #[inline(always)]
+                |sums| sums[x],
+            ));
+        }
+        let sums = sums_of::<L, 5, 8, 4, 3, X>(walk, values, weights);
+        for (x, mut column) in columns.into_iter().enumerate() {
+            Coefficients::<Eight>::add_pair(1, [sums[0][x], sums[1][x]], &mut column);
+            Coefficients::<Eight>::add_pair(2, [sums[2][x], sums[3][x]], &mut column);
+            store_column::<L, 4, EDGE>(walk, rows, column, output.add(x * LANES));
+        }
+    }
+}
+
+/// V of the N values of X columns of one output channel, from value FIRST on around to value 0.
+///
+/// # Safety
+/// As for [`outputs_in`], for the tile from the pointers on.
+#[inline(always)]
+unsafe fn sums_of<L: Lanes, const R: usize, const N: usize, const V: usize, const FIRST: usize, const X: usize>(
+    walk: &Walk,
+    mut values: *const f32,
+    mut weights: *const f32,
+) -> [[L; X]; V] {
+    // SAFETY: the caller vouches for the tile; the pointers stand behind it in the end.
+    unsafe {
+        let mut sums = [[L::splat(0.0); X]; V];
+        for _ in 0..walk.inputs.channels {
+            for (v, sums) in sums.iter_mut().enumerate() {
+                let i = (FIRST + v) % N;
+                let mut factors = [L::splat(0.0); R];
+                for (k, factor) in factors.iter_mut().enumerate() {
+                    *factor = L::splat(*weights.add(i * R + k));
+                }
+                for column in 0..X + R - 1 {
+                    let value = L::load(values.add(i * walk.row() + column * LANES));
+                    for x in (column + 1).saturating_sub(R)..X.min(column + 1) {
+                        sums[x] = factors[column - x].fma(value, sums[x]);
+                    }
+                }
+            }
+            values = values.wrapping_add(N * walk.row());
+            weights = weights.wrapping_add(N * R);
+        }
+        sums
+    }
+}
+
+/// The first `rows` of the elements below each other.
+///
+/// # Safety
+/// The output has these rows from the pointer on; the set of `L` is enabled.
+#[inline(always)]
+unsafe fn store_column<L: Lanes, const M: usize, const EDGE: bool>(
+    walk: &Walk,
+    rows: usize,
+    column: [L; M],
+    output: *mut f32,
+) {
+    for (y, element) in column.into_iter().enumerate() {
+        if !EDGE || y < rows {
+            // SAFETY: the contract.
+            unsafe { element.store(output.add(y * walk.outputs.row())) };
+        }
+    }
+}
 
 /// The gradient of the values of the weights of one input channel, over some rows of tiles: values of the input [N, rows of tiles,
 /// columns], grad_output -> [C_out, N, R, 16], samples not yet added; the first rows overwrite it.

@@ -34,6 +34,7 @@ use super::tiling::Tiling;
 use crate::LANES;
 use crate::cpu::lanes::Lanes;
 use crate::cpu::tile::{parts, with_tile};
+use crate::cpu::walk::Steps as Strides;
 use crate::cpu::{Context, Isa, instantiate};
 
 /// As [`super::forward`], with [`Tiling::scratch`] floats of scratch; keeps [`Tiling::weights`] floats a group.
@@ -230,7 +231,7 @@ unsafe fn columns_in<L: Lanes, T: Transform<A, N>, const A: usize, const N: usiz
     mut to: *mut f32,
 ) {
     let span = block.span(A);
-    let plane = block.values_plane(channels);
+    let values = Strides::of(block.values_plane(channels));
     for line in 0..channels * block.tiles[0].1 {
         for t in 0..block.tiles[1].1 {
             // SAFETY: the caller vouches for the block.
@@ -240,8 +241,9 @@ unsafe fn columns_in<L: Lanes, T: Transform<A, N>, const A: usize, const N: usiz
                 for (a, taken) in taken.iter_mut().enumerate() {
                     *taken = L::load(from.add(a * LANES));
                 }
+                let value_of = values.from_mut(to);
                 for (j, value) in apply::<T, L, _, _>(taken).into_iter().enumerate() {
-                    value.store(to.add(j * plane));
+                    value.store(value_of(j));
                 }
                 to = to.add(LANES);
             }
@@ -262,16 +264,17 @@ unsafe fn columns_out<L: Lanes, T: Transform<N, B>, const N: usize, const B: usi
     to: *mut f32,
 ) {
     let (span, tiles) = (block.span(B), block.tiles[1].1);
-    let plane = block.values_plane(channels);
+    let values = Strides::of(block.values_plane(channels));
     for line in 0..channels * block.tiles[0].1 {
         // SAFETY: the caller vouches for the block.
         unsafe {
             // What the next tile adds to waits in registers.
             let mut waiting = [L::splat(0.0); B];
             for t in 0..tiles {
+                let value_of = values.from(from);
                 let mut taken = [L::splat(0.0); N];
                 for (j, taken) in taken.iter_mut().enumerate() {
-                    *taken = L::load(from.add(j * plane));
+                    *taken = L::load(value_of(j));
                 }
                 let mut result = apply::<T, L, _, _>(taken);
                 let to = to.add((line * span + t * M) * LANES);

@@ -7,6 +7,7 @@ use super::transform::{Coefficients, Eight, Six, Transform, Values, Window, Wind
 use crate::LANES;
 use crate::cpu::instantiate;
 use crate::cpu::lanes::Lanes;
+use crate::cpu::walk::Steps;
 
 /// What the rows of tiles of an image are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,18 +132,22 @@ unsafe fn line_in<L: Lanes, T: Transform<A, N>, const A: usize, const N: usize, 
     image: *const f32,
     to: *mut f32,
 ) {
-    for x in columns {
+    let (rows, values) = (Steps::of(strip.side.row()), Steps::of(strip.floats[0]));
+    let (mut image, mut to) = (image.wrapping_add(columns.start * LANES), to.wrapping_add(columns.start * LANES));
+    for _ in columns {
         // SAFETY: the contract.
         unsafe {
+            let (row_of, value_of) = (rows.from(image), values.from_mut(to));
             let mut taken = [L::splat(0.0); A];
             for (a, taken) in taken.iter_mut().enumerate() {
                 if !EDGE || ((row + a as isize) as usize) < strip.side.size[0] {
-                    *taken = L::load(image.wrapping_add(a * strip.side.row() + x * LANES));
+                    *taken = L::load(row_of(a));
                 }
             }
             for (i, value) in apply::<T, L, _, _>(taken).into_iter().enumerate() {
-                value.store(to.add(i * strip.floats[0] + x * LANES));
+                value.store(value_of(i));
             }
+            (image, to) = (image.wrapping_add(LANES), to.wrapping_add(LANES));
         }
     }
 }
@@ -201,20 +206,25 @@ unsafe fn line_out<L, T, const N: usize, const B: usize, const M: usize, const E
     L: Lanes,
     T: Transform<N, B>,
 {
-    for x in strip.columns() {
+    let (rows, values) = (Steps::of(strip.side.row()), Steps::of(strip.floats[0]));
+    let columns = strip.columns();
+    let (mut image, mut from) = (image.wrapping_add(columns.start * LANES), from.wrapping_add(columns.start * LANES));
+    for _ in columns {
         // SAFETY: the contract.
         unsafe {
+            let (row_of, value_of) = (rows.from_mut(image), values.from(from));
             let mut taken = [L::splat(0.0); N];
             for (i, taken) in taken.iter_mut().enumerate() {
-                *taken = L::load(from.add(i * strip.floats[0] + x * LANES));
+                *taken = L::load(value_of(i));
             }
             for (b, value) in apply::<T, L, _, _>(taken).into_iter().enumerate() {
                 if !EDGE || ((row + b as isize) as usize) < strip.side.size[0] {
-                    let to = image.wrapping_add(b * strip.side.row() + x * LANES);
+                    let to = row_of(b);
                     let value = if B > M { L::load(to).add(value) } else { value };
                     value.store(to);
                 }
             }
+            (image, from) = (image.wrapping_add(LANES), from.wrapping_add(LANES));
         }
     }
 }

@@ -244,16 +244,9 @@ impl<P: Points<N>, const N: usize, const M: usize> Transform<N, M> for Coefficie
     unsafe fn of<L: Lanes>(v: [L; N]) -> [L; M] {
         // SAFETY: the contract.
         unsafe {
-            let mut sums = [L::splat(0.0); M];
-            sums[0] = v[0];
-            sums[M - 1] = v[N - 1];
-            for (i, &p) in P::PAIRS.iter().enumerate() {
-                let parts = [v[1 + 2 * i].add(v[2 + 2 * i]), v[1 + 2 * i].sub(v[2 + 2 * i])];
-                let mut power = 1.0;
-                for (k, sum) in sums.iter_mut().enumerate() {
-                    *sum = parts[k % 2].fma(L::splat(power), *sum);
-                    power *= p;
-                }
+            let mut sums = Self::first_of([v[N - 1], v[0], v[1], v[2]]);
+            for i in 1..P::PAIRS.len() {
+                Self::add_pair(i, [v[1 + 2 * i], v[2 + 2 * i]], &mut sums);
             }
             for (i, &p) in P::SINGLES.iter().enumerate() {
                 let mut power = 1.0;
@@ -263,6 +256,50 @@ impl<P: Points<N>, const N: usize, const M: usize> Transform<N, M> for Coefficie
                 }
             }
             sums
+        }
+    }
+}
+
+impl<P> Coefficients<P> {
+    /// What the values at ∞, 0 and the first pair, ±1, add to the M coefficients.
+    ///
+    /// # Safety
+    /// The set of `L` is enabled.
+    #[inline(always)]
+    pub(super) unsafe fn first_of<L: Lanes, const M: usize>([infinity, zero, plus, minus]: [L; 4]) -> [L; M] {
+        // SAFETY: the contract.
+        unsafe {
+            let parts = [plus.add(minus), plus.sub(minus)];
+            let mut sums = [parts[0]; M];
+            for (k, sum) in sums.iter_mut().enumerate() {
+                *sum = parts[k % 2];
+            }
+            sums[0] = zero.add(sums[0]);
+            sums[M - 1] = infinity.add(sums[M - 1]);
+            sums
+        }
+    }
+
+    /// Adds what the values at pair i add.
+    ///
+    /// # Safety
+    /// The set of `L` is enabled.
+    #[inline(always)]
+    pub(super) unsafe fn add_pair<L: Lanes, const N: usize, const M: usize>(
+        i: usize,
+        [plus, minus]: [L; 2],
+        sums: &mut [L; M],
+    ) where
+        P: Points<N>,
+    {
+        // SAFETY: the contract.
+        unsafe {
+            let parts = [plus.add(minus), plus.sub(minus)];
+            let mut power = 1.0;
+            for (k, sum) in sums.iter_mut().enumerate() {
+                *sum = parts[k % 2].fma(L::splat(power), *sum);
+                power *= P::PAIRS[i];
+            }
         }
     }
 }

@@ -35,7 +35,7 @@ macro_rules! unrelated {
         // SAFETY: there is no instruction.
         #[cfg(target_arch = "x86_64")]
         unsafe {
-            std::arch::asm!("/* {} */", inout(reg) value, options(pure, nomem, nostack, preserves_flags));
+            std::arch::asm!("/* {} */", inout(reg) value, options(pure, readonly, nostack, preserves_flags));
         }
         value
     }};
@@ -59,15 +59,15 @@ impl Steps {
 
     /// What gives `pointer` and i steps for i in 0..8.
     #[inline(always)]
-    pub(crate) fn from(self, pointer: *const f32) -> impl Fn(usize) -> *const f32 {
+    pub(crate) fn along(self, pointer: *const f32) -> impl Fn(usize) -> *const f32 {
         let pointer = unrelated!(pointer);
         #[inline(always)]
         move |i| pointer.wrapping_byte_add(self.bytes(i))
     }
 
-    /// As [`Steps::from`].
+    /// As [`Steps::along`].
     #[inline(always)]
-    pub(crate) fn from_mut(self, pointer: *mut f32) -> impl Fn(usize) -> *mut f32 {
+    pub(crate) fn along_mut(self, pointer: *mut f32) -> impl Fn(usize) -> *mut f32 {
         let pointer = unrelated!(pointer);
         #[inline(always)]
         move |i| pointer.wrapping_byte_add(self.bytes(i))

@@ -241,7 +241,7 @@ unsafe fn columns_in<L: Lanes, T: Transform<A, N>, const A: usize, const N: usiz
                 for (a, taken) in taken.iter_mut().enumerate() {
                     *taken = L::load(from.add(a * LANES));
                 }
-                let value_of = values.from_mut(to);
+                let value_of = values.along_mut(to);
                 for (j, value) in apply::<T, L, _, _>(taken).into_iter().enumerate() {
                     value.store(value_of(j));
                 }
@@ -271,7 +271,7 @@ unsafe fn columns_out<L: Lanes, T: Transform<N, B>, const N: usize, const B: usi
             // What the next tile adds to waits in registers.
             let mut waiting = [L::splat(0.0); B];
             for t in 0..tiles {
-                let value_of = values.from(from);
+                let value_of = values.along(from);
                 let mut taken = [L::splat(0.0); N];
                 for (j, taken) in taken.iter_mut().enumerate() {
                     *taken = L::load(value_of(j));

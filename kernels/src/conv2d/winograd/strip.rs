@@ -137,7 +137,7 @@ unsafe fn line_in<L: Lanes, T: Transform<A, N>, const A: usize, const N: usize, 
     for _ in columns {
         // SAFETY: the contract.
         unsafe {
-            let (row_of, value_of) = (rows.from(image), values.from_mut(to));
+            let (row_of, value_of) = (rows.along(image), values.along_mut(to));
             let mut taken = [L::splat(0.0); A];
             for (a, taken) in taken.iter_mut().enumerate() {
                 if !EDGE || ((row + a as isize) as usize) < strip.side.size[0] {
@@ -212,7 +212,7 @@ unsafe fn line_out<L, T, const N: usize, const B: usize, const M: usize, const E
     for _ in columns {
         // SAFETY: the contract.
         unsafe {
-            let (row_of, value_of) = (rows.from_mut(image), values.from(from));
+            let (row_of, value_of) = (rows.along_mut(image), values.along(from));
             let mut taken = [L::splat(0.0); N];
             for (i, taken) in taken.iter_mut().enumerate() {
                 *taken = L::load(value_of(i));

@@ -1,7 +1,7 @@
 //! The work items of the benchmark, timed in graven. `tests/peers/bench.py` runs them beside other frameworks.
 //!
 //! Reads lines `WORK THREADS REPEATS` from the standard input and answers each with one line of JSON; `cargo run --release
-//! --example bench -- step-100 1 200` times one item without the script. With `--features profile` it also prints how long every
+//! --example bench -- step-100 1 200` times one item without the script; `pipeline` says how much of the cores is left. With `--features profile` it also prints how long every
 //! kernel took.
 
 use std::hint::black_box;
@@ -12,6 +12,11 @@ use graven::prelude::*;
 
 #[path = "bench/networks.rs"]
 mod networks;
+
+#[cfg(target_arch = "x86_64")]
+#[path = "pipeline/loops.rs"]
+#[allow(dead_code)] // Two of them are enough here.
+mod loops;
 
 use networks::{mlp, odd, residual, tutorial};
 
@@ -98,6 +103,32 @@ fn peak(repeats: usize) -> Result<Vec<f64>> {
     })
 }
 
+/// How much of each core is left: nanoseconds of a multiply-add (alone, in a register tile) on the slowest of so many threads, by the
+/// medians of `runs` short runs. None without AVX-512.
+#[cfg(target_arch = "x86_64")]
+fn pipeline(threads: usize, runs: usize) -> Option<[f64; 2]> {
+    let median = |own: &loops::Loop| {
+        let mut times: Vec<f64> = own.times(runs)?.collect();
+        times.sort_by(f64::total_cmp);
+        Some(times[times.len() / 2])
+    };
+    let one = || Some([median(&loops::ALONE)?, median(&loops::TILE)?]);
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(one)).collect();
+        // The core of this thread is the one on which it will measure.
+        let own = one();
+        others.into_iter().map(|other| other.join().ok()?).try_fold(own?, |slowest, own| {
+            let [alone, tile] = own?;
+            Some([slowest[0].max(alone), slowest[1].max(tile)])
+        })
+    })
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn pipeline(_: usize, _: usize) -> Option<[f64; 2]> {
+    None
+}
+
 fn measure(work: &str, threads: usize, repeats: usize) -> Result<Option<Vec<f64>>> {
     graven::threads::set(threads);
     Ok(Some(match work {
@@ -130,6 +161,13 @@ fn answer(line: &str) -> Result<()> {
         println!("{{\"error\": \"a line is: WORK THREADS REPEATS\"}}");
         return Ok(());
     };
+    if *work == "pipeline" {
+        match pipeline(threads, repeats.max(1)) {
+            Some([alone, tile]) => println!("{{\"alone_ns\": {alone:.4}, \"tile_ns\": {tile:.4}}}"),
+            None => println!("{{\"error\": \"not done: the processor has no AVX-512\"}}"),
+        }
+        return Ok(());
+    }
     match measure(work, threads, repeats.max(1))? {
         Some(mut times) => {
             times.sort_by(f64::total_cmp);

@@ -2,7 +2,7 @@
 """Runs the work items of the benchmark in graven and in the peers that are installed, in turn; prints a table and JSON lines.
 
     python3 tests/peers/bench.py --venv target/peers       # makes the environment if it is not there
-    python3 tests/peers/bench.py [--rounds 9] [--only step-100,infer-1] [--threads 1,2] [--no-compile] [--json FILE]
+    python3 tests/peers/bench.py [--rounds 9] [--only step-100,infer-1] [--threads 1,2] [--patience 20] [--no-compile] [--json FILE]
 
 Without `--venv` it looks for peers in the Python that runs it: `torch` for PyTorch, `onnx` and `onnxruntime` for inference
 beside it; torch.compile needs a C++ compiler as well. A peer that is missing, or cannot do a work item, is left out.
@@ -11,6 +11,11 @@ Each round times every work item in every peer once (epochs in every third round
 alive, so that all see the same machine. Rounds are short and many, since a shared machine changes its speed from minute to minute:
 a ratio is the median over rounds of what a peer takes for graven's time a moment before; times are medians over rounds, too. p99 is
 the median over rounds as well, and its quotient is the one by the median of the same peer.
+
+Where the processor has AVX-512, a short loop before and behind each measurement says whether a stranger shares the core: then a register
+tile takes longer than multiply-adds alone (`examples/pipeline.rs`). A second table is of the measurements with quiet cores on both
+sides, and its ratios of the rounds in which they were quiet for both peers. What runs on one thread runs on the same core in all peers
+of a round, the one of which most was left before (on Linux). `--patience` waits for quiet cores.
 
 FLOPs are dense, two per multiply-add. Bytes are those that must move at least: the arguments once, and each parameter as often
 as the work reads or writes it with its gradient and Adam's two moments (once in inference, eight times in a step). The peak is
@@ -26,6 +31,7 @@ import pathlib
 import statistics
 import subprocess
 import sys
+import time
 import venv
 from typing import NamedTuple
 
@@ -86,6 +92,10 @@ WORKS = {
     "odd-37": Work(100, ODD, 37),
 }
 
+# A core is quiet if a register tile takes so many times the least time of multiply-adds alone, at most. A shared one takes 1.2 and more.
+QUIET = 1.08
+
+
 # FLOPs of one run of the items that measure the peak.
 PEAK = {"peak": 7.68e6, "sgemm": 2 * 2048**3}
 
@@ -99,6 +109,15 @@ class Peer:
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
         self.errors: set[str] = set()
+
+    def pin(self, cores: set[int]) -> None:
+        """Lets its main thread run on these cores alone, where the system can do that."""
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(self.process.pid, cores)
+
+    def pipeline(self, threads: int) -> dict | None:
+        """How much of the cores is left at the moment, see `examples/bench.rs`."""
+        return self.measure("pipeline", threads, 11)
 
     def measure(self, work: str, threads: int, repeats: int) -> dict | None:
         try:
@@ -180,6 +199,9 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--venv", type=pathlib.Path, help="an environment for the peers, made if it is not there")
+    parser.add_argument(
+        "--patience", type=float, default=0, metavar="SECONDS", help="wait so long for quiet cores, before each item of each round"
+    )
     parser.add_argument("--no-compile", action="store_true", help="without torch.compile, which takes minutes")
     parser.add_argument("--no-memory", action="store_true", help="without the memory of an epoch")
     parser.add_argument("--json", type=pathlib.Path, help="write the JSON lines to this file instead of behind the table")
@@ -196,10 +218,46 @@ def measure_all(peers: list[Peer], arguments: argparse.Namespace) -> dict[tuple,
         for work, number, repeats, every in works:
             if turn % every:
                 continue
+            cores = choose_cores(peers[0], number, arguments.patience)
+            for peer in peers:
+                peer.pin(cores)
+            before = peers[0].pipeline(number)
             for peer in peers:
                 answer = peer.measure(work, number, repeats)
+                behind = peers[0].pipeline(number)
                 if answer is not None:
-                    measured.setdefault((work, number, peer.name), []).append(answer | {"round": turn})
+                    own = {"round": turn, "pipeline": [before, behind]}
+                    measured.setdefault((work, number, peer.name), []).append(answer | own)
+                before = behind
+    return mark_quiet(measured)
+
+
+def choose_cores(graven: Peer, threads: int, patience: float) -> set[int]:
+    """All cores, or for one thread that of which most is left; waits so many seconds at most for quiet ones."""
+    if not hasattr(os, "sched_getaffinity"):
+        return set()
+    cores = os.sched_getaffinity(0)
+    sets = [cores] if threads > 1 else [{core} for core in sorted(cores)]
+    end = time.monotonic() + patience
+    while True:
+        best = None
+        for own in sets:
+            graven.pin(own)
+            state = graven.pipeline(threads)
+            if state is None:
+                return cores
+            best = min(best or (math.inf, own), (state["tile_ns"] / state["alone_ns"], own), key=lambda choice: choice[0])
+        if best[0] <= QUIET or time.monotonic() >= end:
+            return best[1]
+        time.sleep(0.1)
+
+
+def mark_quiet(measured: dict[tuple, list[dict]]) -> dict[tuple, list[dict]]:
+    """Says of each answer whether the cores were quiet before and behind it; of none if that was not measured."""
+    answers = [answer for own in measured.values() for answer in own]
+    least = min((state["alone_ns"] for answer in answers for state in answer["pipeline"] if state), default=0)
+    for answer in answers:
+        answer["quiet"] = all(state is not None and state["tile_ns"] <= QUIET * least for state in answer["pipeline"])
     return measured
 
 
@@ -210,15 +268,14 @@ def quotient(answers: list[dict], others: list[dict]) -> float:
     return statistics.median(quotients) if quotients else math.nan
 
 
-def summarise(measured: dict[tuple, list[dict]]) -> tuple[float, list[dict]]:
-    """The peak of one core in FLOP/s, and a line for each work item, number of threads and peer."""
-    rates = [PEAK[work] / (answer["median_ms"] / 1e3) for (work, threads, _), own in measured.items() if work in PEAK and threads == 1 for answer in own]
-    peak = max(rates, default=math.nan)
+def summarise(measured: dict[tuple, list[dict]], peak: float) -> list[dict]:
+    """A line for each work item, number of threads and peer."""
     lines = []
     for (work, threads, peer), answers in measured.items():
         values = [answer["median_ms"] for answer in answers]
         value = statistics.median(values)
-        line = {"work": work, "threads": threads, "peer": peer, "median_ms": value, "min_ms": min(values), "max_ms": max(values)}
+        line = {"work": work, "threads": threads, "peer": peer, "rounds": len(values), "median_ms": value}
+        line |= {"min_ms": min(values), "max_ms": max(values)}
         line["p99_ms"] = statistics.median(answer["p99_ms"] for answer in answers)
         ours = measured.get((work, threads, "graven"))
         if ours and work in WORKS:
@@ -232,22 +289,37 @@ def summarise(measured: dict[tuple, list[dict]]) -> tuple[float, list[dict]]:
             line["gain"] = quotient(alone, answers)
         lines.append(line)
     order = {work: place for place, work in enumerate([*PEAK, *WORKS])}
-    return peak, sorted(lines, key=lambda line: (order[line["work"]], line["threads"]))
+    return sorted(lines, key=lambda line: (order[line["work"]], line["threads"]))
 
 
-def show(peak: float, lines: list[dict]) -> None:
-    print(f"peak of one core: {peak / 1e9:.0f} GFLOP/s; `gain` is over one thread of the same peer")
+def peak_of(measured: dict[tuple, list[dict]]) -> float:
+    """The peak of one core in FLOP/s."""
+    rates = [PEAK[work] / (answer["median_ms"] / 1e3) for (work, threads, _), own in measured.items() if work in PEAK and threads == 1 for answer in own]
+    return max(rates, default=math.nan)
+
+
+def quiet_of(measured: dict[tuple, list[dict]]) -> dict[tuple, list[dict]]:
+    """The answers of quiet cores."""
+    quiet = {key: [answer for answer in own if answer["quiet"]] for key, own in measured.items()}
+    return {key: own for key, own in quiet.items() if own}
+
+
+def number(value: float) -> str:
+    """A quotient, or nothing where there was none to take."""
+    return "" if math.isnan(value) else f"{value:.2f}x"
+
+
+def show(lines: list[dict]) -> None:
     print(
-        f"{'work':11} {'threads':>7} {'peer':15} {'median ms':>10} {'min to max':>19} {'ratio':>7} {'p99 ms':>9} {'p99/med':>7} "
+        f"{'work':11} {'threads':>7} {'peer':15} {'rounds':>6} {'median ms':>10} {'min to max':>19} {'ratio':>7} {'p99 ms':>9} {'p99/med':>7} "
         f"{'MFLOP':>8} {'MB':>7} {'of peak':>7} {'gain':>6}"
     )
     for line in lines:
         spread = f"{line['min_ms']:.4g} to {line['max_ms']:.4g}"
-        ratio = f"{line['ratio']:.2f}x" if "ratio" in line else ""
-        gain = f"{line['gain']:.2f}x" if "gain" in line else ""
+        ratio, gain = (number(line.get(name, math.nan)) for name in ("ratio", "gain"))
         size = f"{line['bytes'] / 1e6:.2f}" if "bytes" in line else ""
         print(
-            f"{line['work']:11} {line['threads']:>7} {line['peer']:15} {line['median_ms']:>10.4f} {spread:>19} {ratio:>7} "
+            f"{line['work']:11} {line['threads']:>7} {line['peer']:15} {line['rounds']:>6} {line['median_ms']:>10.4f} {spread:>19} {ratio:>7} "
             f"{line['p99_ms']:>9.4f} {line['p99_ms'] / line['median_ms']:>7.2f} {line['flops'] / 1e6:>8.1f} {size:>7} "
             f"{line['of_peak']:>7.0%} {gain:>6}"
         )
@@ -266,8 +338,16 @@ def main() -> None:
     peers += [Peer(f"PyTorch {variant}", torch(variant)) for variant in variants]
     peers += [Peer("onnxruntime", torch("onnx"))]
 
-    peak, lines = summarise(measure_all(peers, arguments))
-    show(peak, lines)
+    measured = measure_all(peers, arguments)
+    peak = peak_of(measured)
+    print(f"peak of one core: {peak / 1e9:.0f} GFLOP/s; `gain` is over one thread of the same peer")
+    lines = summarise(measured, peak)
+    show(lines)
+    quiet = summarise(quiet_of(measured), peak)
+    if quiet:
+        print("\nof these, with quiet cores")
+        show(quiet)
+    lines += [line | {"quiet": True} for line in quiet]
     for error in sorted(error for peer in peers for error in peer.errors):
         print(f"left out: {error}")
     sizes = [] if arguments.no_memory else memory(python, binary)

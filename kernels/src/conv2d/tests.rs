@@ -95,6 +95,9 @@ fn cases() -> Vec<Sizes> {
         // One column, rows of tiles in several parts, the last one not complete.
         sizes([1, 3], [42, 5], 5, 1, 0, 1, 1),
         sizes([2, 4], [31, 50], 5, 1, 1, 1, 2),
+        // Fewer columns than a register tile has, and not a power of two.
+        sizes([2, 3], [9, 7], 5, 1, 0, 1, 1),
+        sizes([3, 2], [6, 5], 3, 1, 0, 1, 1),
     ]
 }
 

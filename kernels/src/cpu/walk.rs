@@ -103,3 +103,20 @@ pub(crate) fn advance<const K: usize>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_lead_to_eight_vectors() {
+        let mut floats = [0.0_f32; 8 * 48];
+        for step in [0, 1, 16, 48] {
+            let (at, at_mut) = (Steps::of(step).along(floats.as_ptr()), Steps::of(step).along_mut(floats.as_mut_ptr()));
+            for i in 0..8 {
+                assert_eq!(at(i), floats.as_ptr().wrapping_add(i * step), "{i} steps of {step}");
+                assert_eq!(at_mut(i).cast_const(), at(i));
+            }
+        }
+    }
+}

@@ -1,9 +1,9 @@
 //! Fewer products along the columns alone: for each of N values, a plain convolution by one row of the kernel.
 //!
 //! That takes 40 % of the products for a kernel 5 high, and half for one 3 high. Where channels are few, there is no more to win:
-//! transforms along both axes would cost what their products save. The values of an output never leave the registers, since all N
-//! are summed at once and then transformed; neither do those of a gradient, which are made where they are multiplied. Only
-//! AVX-512 has the registers for that.
+//! transforms along both axes would cost what their products save. The values of an output never leave the registers, since all N, or
+//! half of them, are summed at once and then transformed; neither do those of a gradient, which are made where they are multiplied.
+//! Only AVX-512 has the registers for that.
 
 // A tile is indexed by channel and position, which reads better than zips of zips.
 #![allow(clippy::needless_range_loop)]
@@ -194,7 +194,8 @@ unsafe fn outputs_in<L: Lanes>(walk: &Walk, row: usize, values: *const f32, weig
     }
 }
 
-/// Up to 4 rows of X columns of one channel, for a kernel of 3 rows.
+/// 4 rows of X columns of one channel, for a kernel of 3 rows. With `EDGE`, `rows` of them lie in the image: comparisons for each row would
+/// take a sixth of the time.
 ///
 /// # Safety
 /// As for [`outputs_in`], for the tile from the pointers on.
@@ -219,7 +220,7 @@ unsafe fn tile_of_six<L: Lanes, const X: usize, const EDGE: bool>(
     }
 }
 
-/// Up to 4 rows of X columns of one channel, for a kernel of 5 rows. Half of the values at a time: the same registers hold the sums of
+/// [`tile_of_six`] for a kernel of 5 rows. Half of the values at a time: the same registers hold the sums of
 /// twice as many columns, each of which reads the weights and its neighbours' inputs once.
 ///
 /// # Safety

@@ -78,8 +78,8 @@ fn epoch(batch: usize, repeats: usize) -> Result<Vec<f64>> {
     })
 }
 
-/// A loop of fused multiply-adds in registers: 20,000 rounds of 12 vectors of 16, 7.68 MFLOP a run.
-fn peak(repeats: usize) -> Result<Vec<f64>> {
+/// A loop of fused multiply-adds in registers: rounds of 12 vectors of 16, 384 FLOP each.
+fn multiply_adds(rounds: usize, repeats: usize) -> Result<Vec<f64>> {
     let isa = graven::__private::kernels::cpu::Isa::detect();
     let mut sums = [1.0_f32; 192];
     time(repeats, || {
@@ -90,7 +90,7 @@ fn peak(repeats: usize) -> Result<Vec<f64>> {
             #[inline(always)]
             || {
                 let mut own = start;
-                for _ in 0..20_000 {
+                for _ in 0..rounds {
                     for lane in &mut own {
                         *lane = lane.mul_add(factor, term);
                     }
@@ -149,7 +149,9 @@ fn measure(work: &str, threads: usize, repeats: usize) -> Result<Option<Vec<f64>
         "mlp-128" => step!(mlp::Mlp, [128, 784], repeats)?,
         "residual-64" => step!(residual::Residual, [64, 3, 32, 32], repeats)?,
         "odd-37" => step!(odd::Odd, [37, 1, 28, 28], repeats)?,
-        "peak" => peak(repeats)?,
+        "peak" => multiply_adds(20_000, repeats)?,
+        // As long as an inference at batch 1, without memory: what the machine itself does to a call of 10 µs.
+        "spin" => multiply_adds(4_000, repeats)?,
         _ => return Ok(None),
     }))
 }

@@ -96,8 +96,9 @@ WORKS = {
 QUIET = 1.08
 
 
-# FLOPs of one run of the items that measure the peak.
-PEAK = {"peak": 7.68e6, "sgemm": 2 * 2048**3}
+# FLOPs of one run of the items that measure the machine: its peak, and (beside inference at batch 1) how far a loop of 10 µs without memory
+# leaves its median.
+PEAK = {"peak": 7.68e6, "spin": 1.536e6, "sgemm": 2 * 2048**3}
 
 
 class Peer:
@@ -212,6 +213,8 @@ def measure_all(peers: list[Peer], arguments: argparse.Namespace) -> dict[tuple,
     """For (work, threads, peer), the answers of all rounds in which it runs."""
     threads = [int(number) for number in arguments.threads.split(",")]
     works = [("peak", 1, 200, 1), *(("sgemm", number, 4, 1) for number in threads)]
+    if "infer-1" in arguments.only:
+        works.append(("spin", 1, WORKS["infer-1"].repeats, 1))
     works += [(work, number, WORKS[work].repeats, WORKS[work].every) for work in arguments.only for number in threads]
     measured: dict[tuple, list[dict]] = {}
     for turn in range(arguments.rounds):

@@ -1,8 +1,8 @@
 //! The work items of the benchmark, timed in graven. `tests/peers/bench.py` runs them beside other frameworks.
 //!
 //! Reads lines `WORK THREADS REPEATS` from the standard input and answers each with one line of JSON; `cargo run --release
-//! --example bench -- step-100 1 200` times one item without the script; `pipeline` says how much of the cores is left. With `--features profile` it also prints how long every
-//! kernel took.
+//! --example bench -- step-100 1 200` times one item without the script. The work `pipeline` says how much of the cores is left. With
+//! `--features profile` it also prints how long every kernel took.
 
 use std::hint::black_box;
 use std::io::BufRead as _;

@@ -24,6 +24,7 @@ is the peak resident memory of a process that does nothing else.
 """
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -114,7 +115,9 @@ class Peer:
     def pin(self, cores: set[int]) -> None:
         """Lets its main thread run on these cores alone, where the system can do that."""
         if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(self.process.pid, cores)
+            # A peer that is missing has ended.
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(self.process.pid, cores)
 
     def pipeline(self, threads: int) -> dict | None:
         """How much of the cores is left at the moment, see `examples/bench.rs`."""
@@ -290,7 +293,8 @@ def summarise(measured: dict[tuple, list[dict]], peak: float) -> list[dict]:
         alone = measured.get((work, 1, peer))
         if threads > 1 and alone:
             line["gain"] = quotient(alone, answers)
-        lines.append(line)
+        # What has no round in common with the other has no quotient.
+        lines.append({name: value for name, value in line.items() if value == value})
     order = {work: place for place, work in enumerate([*PEAK, *WORKS])}
     return sorted(lines, key=lambda line: (order[line["work"]], line["threads"]))
 
@@ -307,11 +311,6 @@ def quiet_of(measured: dict[tuple, list[dict]]) -> dict[tuple, list[dict]]:
     return {key: own for key, own in quiet.items() if own}
 
 
-def number(value: float) -> str:
-    """A quotient, or nothing where there was none to take."""
-    return "" if math.isnan(value) else f"{value:.2f}x"
-
-
 def show(lines: list[dict]) -> None:
     print(
         f"{'work':11} {'threads':>7} {'peer':15} {'rounds':>6} {'median ms':>10} {'min to max':>19} {'ratio':>7} {'p99 ms':>9} {'p99/med':>7} "
@@ -319,7 +318,7 @@ def show(lines: list[dict]) -> None:
     )
     for line in lines:
         spread = f"{line['min_ms']:.4g} to {line['max_ms']:.4g}"
-        ratio, gain = (number(line.get(name, math.nan)) for name in ("ratio", "gain"))
+        ratio, gain = (f"{line[name]:.2f}x" if name in line else "" for name in ("ratio", "gain"))
         size = f"{line['bytes'] / 1e6:.2f}" if "bytes" in line else ""
         print(
             f"{line['work']:11} {line['threads']:>7} {line['peer']:15} {line['rounds']:>6} {line['median_ms']:>10.4f} {spread:>19} {ratio:>7} "

@@ -191,8 +191,16 @@ def works(names: str) -> list[str]:
 def at_least_one(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} rounds measure nothing; at least 1")
+        raise argparse.ArgumentTypeError(f"{number} measures nothing; at least 1")
     return number
+
+
+def numbers(text: str) -> list[int]:
+    """Numbers with commas between them."""
+    try:
+        return [at_least_one(number) for number in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no list of numbers, as 1,2 would be") from None
 
 
 def parse() -> argparse.Namespace:
@@ -201,7 +209,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--only", type=works, default=list(WORKS), metavar="ITEM,..", help=f"some of: {', '.join(WORKS)}"
     )
-    parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--threads", type=numbers, default=[1, 2], metavar="N,..", help="numbers of threads, 1,2 if not given")
     parser.add_argument("--venv", type=pathlib.Path, help="an environment for the peers, made if it is not there")
     parser.add_argument(
         "--patience", type=float, default=0, metavar="SECONDS", help="wait so long for quiet cores, before each item of each round"
@@ -214,7 +222,7 @@ def parse() -> argparse.Namespace:
 
 def measure_all(peers: list[Peer], arguments: argparse.Namespace) -> dict[tuple, list[dict]]:
     """For (work, threads, peer), the answers of all rounds in which it runs."""
-    threads = [int(number) for number in arguments.threads.split(",")]
+    threads = arguments.threads
     works = [("peak", 1, 200, 1), *(("sgemm", number, 4, 1) for number in threads)]
     if "infer-1" in arguments.only:
         works.append(("spin", 1, WORKS["infer-1"].repeats, 1))

@@ -15,7 +15,6 @@ mod networks;
 
 #[cfg(target_arch = "x86_64")]
 #[path = "pipeline/loops.rs"]
-#[allow(dead_code)] // Two of them are enough here.
 mod loops;
 
 use networks::{mlp, odd, residual, tutorial};

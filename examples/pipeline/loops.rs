@@ -1,11 +1,10 @@
-//! Loops of multiply-adds with more or fewer instructions beside them, in assembly for AVX-512.
+//! Loops of multiply-adds in assembly for AVX-512: what they are made of, and the two that say how much of a core is left.
 
-use std::arch::asm;
 use std::time::Instant;
 
 /// What the loops read.
 #[repr(C, align(64))]
-struct Data([f32; 2048]);
+pub(crate) struct Data([f32; 2048]);
 
 /// A function that runs the lines so many times, with a pointer to [`Data`] as `{data}`.
 macro_rules! repeated {
@@ -17,7 +16,7 @@ macro_rules! repeated {
         unsafe fn $name(rounds: u64, data: &Data) {
             // SAFETY: the processor has the instructions; they read inside of `data` and write registers that are named here.
             unsafe {
-                asm!(
+                std::arch::asm!(
                     "vpxord zmm30, zmm30, zmm30",
                     "vpxord zmm31, zmm31, zmm31",
                     "2: # {data}",
@@ -83,14 +82,6 @@ macro_rules! column {
 repeated! {
     /// Nothing else.
     alone = twelve!("zmm31", "");
-    /// An instruction that does nothing for every two.
-    one_nop = twelve!("zmm31", "nop\n");
-    /// Two of them.
-    two_nops = twelve!("zmm31", "nop\nnop\n");
-    /// A load for every two.
-    one_load = twelve!("zmm31", "vmovups zmm12, [{data}]\n");
-    /// Every second multiply-add reads memory itself.
-    one_operand = twelve!("[{data} + 64]", "");
     /// A register tile of a product: four floats times six vectors.
     tile = "vbroadcastss zmm24, dword ptr [{data}]", "vbroadcastss zmm25, dword ptr [{data} + 64]",
         "vbroadcastss zmm26, dword ptr [{data} + 128]", "vbroadcastss zmm27, dword ptr [{data} + 192]",
@@ -98,33 +89,22 @@ repeated! {
         column!(4288, 12, 13, 14, 15), column!(4352, 16, 17, 18, 19), column!(4416, 20, 21, 22, 23);
 }
 
-/// A loop: what it is, its function, and its multiply-adds.
+/// A loop, which any processor with AVX-512 may run, and how many multiply-adds it has.
 pub(crate) struct Loop {
-    pub(crate) name: &'static str,
-    run: unsafe fn(u64, &Data),
-    n: u64,
+    pub(crate) run: unsafe fn(u64, &Data),
+    pub(crate) n: u64,
 }
 
 /// Multiply-adds alone.
-pub(crate) const ALONE: Loop = Loop { name: "multiply-adds alone", run: alone, n: 12 };
+pub(crate) const ALONE: Loop = Loop { run: alone, n: 12 };
 
 /// The register tile of a product.
-pub(crate) const TILE: Loop = Loop { name: "a register tile: 10 loads for 24", run: tile, n: 24 };
-
-/// All of them.
-pub(crate) const LOOPS: [Loop; 6] = [
-    ALONE,
-    Loop { name: "one nop for two", run: one_nop, n: 12 },
-    Loop { name: "two nops for two", run: two_nops, n: 12 },
-    Loop { name: "one load for two", run: one_load, n: 12 },
-    Loop { name: "one of two reads memory", run: one_operand, n: 12 },
-    TILE,
-];
+pub(crate) const TILE: Loop = Loop { run: tile, n: 24 };
 
 impl Loop {
     /// Nanoseconds of a multiply-add of 512 bits in each of `runs` short runs; None if the processor has no AVX-512.
     pub(crate) fn times(&self, runs: usize) -> Option<impl Iterator<Item = f64>> {
-        let Loop { run, n, .. } = *self;
+        let Loop { run, n } = *self;
         let data = Data([0.0; 2048]);
         is_x86_feature_detected!("avx512f").then(|| {
             (0..runs).map(move |_| {

@@ -96,7 +96,6 @@ WORKS = {
 # A core is quiet if a register tile takes so many times the least time of multiply-adds alone, at most. A shared one takes 1.2 and more.
 QUIET = 1.08
 
-
 # FLOPs of one run of the items that measure the machine: its peak, and (beside inference at batch 1) how far a loop of 10 µs without memory
 # leaves its median.
 PEAK = {"peak": 7.68e6, "spin": 1.536e6, "sgemm": 2 * 2048**3}
@@ -119,10 +118,6 @@ class Peer:
             with contextlib.suppress(ProcessLookupError):
                 os.sched_setaffinity(self.process.pid, cores)
 
-    def pipeline(self, threads: int) -> dict | None:
-        """How much of the cores is left at the moment, see `examples/bench.rs`."""
-        return self.measure("pipeline", threads, 11)
-
     def measure(self, work: str, threads: int, repeats: int) -> dict | None:
         try:
             self.process.stdin.write(f"{work} {threads} {repeats}\n")
@@ -135,6 +130,45 @@ class Peer:
         if not answer["error"].startswith(("not done", "no work")):
             self.errors.add(f"{self.name}, {work}: {answer['error'].splitlines()[0]}")
         return None
+
+
+class Pipeline:
+    """Says how much of the cores is left at the moment, by `pipeline` of `examples/bench.rs`."""
+
+    def __init__(self, graven: Peer):
+        self.graven = graven
+        # Nanoseconds of a multiply-add alone on a quiet core, as far as one came by.
+        self.least = math.inf
+
+    def state(self, threads: int) -> dict | None:
+        state = self.graven.measure("pipeline", threads, 11)
+        if state is not None:
+            self.least = min(self.least, state["alone_ns"])
+        return state
+
+    def is_quiet(self, state: dict | None) -> bool:
+        """False if that was not measured."""
+        return state is not None and state["tile_ns"] <= QUIET * self.least
+
+    def choose_cores(self, threads: int, patience: float) -> set[int]:
+        """All cores, or for one thread that of which most is left; waits so many seconds at most for quiet ones."""
+        if not hasattr(os, "sched_getaffinity"):
+            return set()
+        cores = os.sched_getaffinity(0)
+        choices = [cores] if threads > 1 else [{core} for core in sorted(cores)]
+        end = time.monotonic() + patience
+        while True:
+            states = []
+            for own in choices:
+                self.graven.pin(own)
+                state = self.state(threads)
+                if state is None:
+                    return cores
+                states.append(state)
+            state, best = min(zip(states, choices), key=lambda choice: choice[0]["tile_ns"])
+            if self.is_quiet(state) or time.monotonic() >= end:
+                return best
+            time.sleep(0.1)
 
 
 def environment(folder: pathlib.Path) -> str:
@@ -228,58 +262,32 @@ def measure_all(peers: list[Peer], arguments: argparse.Namespace) -> dict[tuple,
         works.append(("spin", 1, WORKS["infer-1"].repeats, 1))
     works += [(work, number, WORKS[work].repeats, WORKS[work].every) for work in arguments.only for number in threads]
     measured: dict[tuple, list[dict]] = {}
+    pipeline = Pipeline(peers[0])
     for turn in range(arguments.rounds):
         for work, number, repeats, every in works:
             if turn % every:
                 continue
-            cores = choose_cores(peers[0], number, arguments.patience)
+            cores = pipeline.choose_cores(number, arguments.patience)
             for peer in peers:
                 peer.pin(cores)
-            before = peers[0].pipeline(number)
+            before = pipeline.state(number)
             for peer in peers:
                 answer = peer.measure(work, number, repeats)
-                behind = peers[0].pipeline(number)
+                behind = pipeline.state(number)
                 if answer is not None:
-                    own = {"round": turn, "pipeline": [before, behind]}
+                    own = {"round": turn, "states": [before, behind]}
                     measured.setdefault((work, number, peer.name), []).append(answer | own)
                 before = behind
-    return mark_quiet(measured)
-
-
-def choose_cores(graven: Peer, threads: int, patience: float) -> set[int]:
-    """All cores, or for one thread that of which most is left; waits so many seconds at most for quiet ones."""
-    if not hasattr(os, "sched_getaffinity"):
-        return set()
-    cores = os.sched_getaffinity(0)
-    sets = [cores] if threads > 1 else [{core} for core in sorted(cores)]
-    end = time.monotonic() + patience
-    while True:
-        best = None
-        for own in sets:
-            graven.pin(own)
-            state = graven.pipeline(threads)
-            if state is None:
-                return cores
-            best = min(best or (math.inf, own), (state["tile_ns"] / state["alone_ns"], own), key=lambda choice: choice[0])
-        if best[0] <= QUIET or time.monotonic() >= end:
-            return best[1]
-        time.sleep(0.1)
-
-
-def mark_quiet(measured: dict[tuple, list[dict]]) -> dict[tuple, list[dict]]:
-    """Says of each answer whether the cores were quiet before and behind it; of none if that was not measured."""
-    answers = [answer for own in measured.values() for answer in own]
-    least = min((state["alone_ns"] for answer in answers for state in answer["pipeline"] if state), default=0)
-    for answer in answers:
-        answer["quiet"] = all(state is not None and state["tile_ns"] <= QUIET * least for state in answer["pipeline"])
+    for answer in (answer for own in measured.values() for answer in own):
+        answer["quiet"] = all(map(pipeline.is_quiet, answer["states"]))
     return measured
 
 
-def quotient(answers: list[dict], others: list[dict]) -> float:
-    """The median over rounds of one time by another of the same round; not a number if they share none."""
+def quotient(answers: list[dict], others: list[dict]) -> float | None:
+    """The median over rounds of one time by another of the same round; None if they share none."""
     other_ms = {answer["round"]: answer["median_ms"] for answer in others}
     quotients = [answer["median_ms"] / other_ms[answer["round"]] for answer in answers if answer["round"] in other_ms]
-    return statistics.median(quotients) if quotients else math.nan
+    return statistics.median(quotients) if quotients else None
 
 
 def summarise(measured: dict[tuple, list[dict]], peak: float) -> list[dict]:
@@ -301,8 +309,7 @@ def summarise(measured: dict[tuple, list[dict]], peak: float) -> list[dict]:
         alone = measured.get((work, 1, peer))
         if threads > 1 and alone:
             line["gain"] = quotient(alone, answers)
-        # What has no round in common with the other has no quotient.
-        lines.append({name: value for name, value in line.items() if value == value})
+        lines.append({name: value for name, value in line.items() if value is not None})
     order = {work: place for place, work in enumerate([*PEAK, *WORKS])}
     return sorted(lines, key=lambda line: (order[line["work"]], line["threads"]))
 

@@ -492,6 +492,7 @@ unsafe fn weight_gradients_in<L: Lanes>(
     let n_taps = in_channels * kernel_h * kernel_w;
     let channel_tiles = parts(out_channels, L::TILE[0]);
     let rows_at_once = POSITIONS.div_ceil(width).min(height);
+    let tap_steps = [channel, sizes.dilation[0] * row, sizes.dilation[1] * LANES];
     let mut taps = [0; TAPS];
     for group in 0..sizes.groups {
         for y in (0..height).step_by(rows_at_once) {
@@ -501,14 +502,12 @@ unsafe fn weight_gradients_in<L: Lanes>(
                 columns: width,
                 grad_output: [height * width * LANES, width * LANES],
                 input: [sizes.stride[0] * row, sizes.stride[1] * LANES],
-                taps: [in_channels, kernel_h, kernel_w],
-                tap_steps: [channel, sizes.dilation[0] * row, sizes.dilation[1] * LANES],
             };
             let (mut index, mut at) = ([0; 3], [0]);
             for (t, n) in parts(n_taps, TAPS) {
                 for tap in &mut taps[..n] {
                     *tap = at[0];
-                    advance(&mut index, &walk.taps, |_, axis| walk.tap_steps[axis], &mut at);
+                    advance(&mut index, &[in_channels, kernel_h, kernel_w], |_, axis| tap_steps[axis], &mut at);
                 }
                 for (o, o_size) in channel_tiles.clone() {
                     for (first, t_size, n_tiles) in strips(n, L::TILE[1]) {
@@ -555,10 +554,6 @@ struct Positions {
     grad_output: [usize; 2],
     /// From the input of one output row and column to that of the next.
     input: [usize; 2],
-    /// Kernel elements: input channels, rows and columns.
-    taps: [usize; 3],
-    /// From the input of one kernel channel, row, column to that of the next.
-    tap_steps: [usize; 3],
 }
 
 /// O output channels times the kernel elements `taps`, T at a time; each is where the input lies that it meets, in floats from `input` on.

@@ -34,7 +34,7 @@ use super::tiling::Tiling;
 use crate::LANES;
 use crate::cpu::lanes::Lanes;
 use crate::cpu::tile::{parts, with_tile};
-use crate::cpu::walk::Steps as Strides;
+use crate::cpu::walk::Steps;
 use crate::cpu::{Context, Isa, instantiate};
 
 /// As [`super::forward`], with [`Tiling::scratch`] floats of scratch; keeps [`Tiling::weights`] floats a group.
@@ -231,7 +231,7 @@ unsafe fn columns_in<L: Lanes, T: Transform<A, N>, const A: usize, const N: usiz
     mut to: *mut f32,
 ) {
     let span = block.span(A);
-    let values = Strides::of(block.values_plane(channels));
+    let values = Steps::of(block.values_plane(channels));
     for line in 0..channels * block.tiles[0].1 {
         for t in 0..block.tiles[1].1 {
             // SAFETY: the caller vouches for the block.
@@ -264,7 +264,7 @@ unsafe fn columns_out<L: Lanes, T: Transform<N, B>, const N: usize, const B: usi
     to: *mut f32,
 ) {
     let (span, tiles) = (block.span(B), block.tiles[1].1);
-    let values = Strides::of(block.values_plane(channels));
+    let values = Steps::of(block.values_plane(channels));
     for line in 0..channels * block.tiles[0].1 {
         // SAFETY: the caller vouches for the block.
         unsafe {
@@ -308,7 +308,7 @@ unsafe fn products<L: Lanes>(
     to: *mut f32,
 ) {
     let tiles = block.n_tiles();
-    let steps = Steps {
+    let steps = ProductSteps {
         values: walk.tiling.values,
         depth: walk.from.channels,
         weights: [walk.from.channels * walk.to.channels, walk.to.channels],
@@ -326,7 +326,7 @@ unsafe fn products<L: Lanes>(
 
 /// The sizes of [`products`], and steps in floats.
 #[derive(Debug, Clone, Copy)]
-struct Steps {
+struct ProductSteps {
     values: usize,
     depth: usize,
     /// From one value and channel of `from` to the next; those of `to` lie side by side.
@@ -342,7 +342,7 @@ struct Steps {
 /// As for [`products`], for the tile from the pointers on.
 #[inline(always)]
 unsafe fn product_tile<L: Lanes, const O: usize, const X: usize>(
-    steps: &Steps,
+    steps: &ProductSteps,
     from: *const f32,
     weights: *const f32,
     to: *mut f32,

@@ -1,7 +1,7 @@
 //! Products: the register tile that linear layers and matrix products share.
 //!
 //! Every product here is out(r, c) = Σ_k lhs(r, k) · rhs(c, k), where an element of `rhs` is a vector of 16 floats, and one of
-//! `lhs` is a float that meets all 16 ([`splats`]), a vector ([`vectors`]), or both are vectors along k whose lanes are added
+//! `lhs` is a float that meets all 16 ([`splats_in`]), a vector ([`vectors`]), or both are vectors along k whose lanes are added
 //! in the end ([`dots`]). What r, c and k are is a matter of steps.
 
 // A tile is indexed by row and column, which reads better than zips of zips.
@@ -28,6 +28,8 @@ pub(crate) struct Product {
     pub(crate) output: [usize; 2],
     /// Whether the product is added to what the output holds.
     pub(crate) accumulate: bool,
+    /// With `accumulate`, to so many floats at the beginning of each row (0..16) nothing is added: they have their sums already.
+    pub(crate) complete: usize,
 }
 
 /// The tiles that [`each_strip`] asks for are within these.
@@ -69,6 +71,8 @@ unsafe fn splats_in<L: Lanes>(product: &Product, n: usize, lhs: *const f32, rhs:
         |r, rows, n_tiles, c, columns| {
             // SAFETY: the strip lies in the product, whose elements the caller vouches for.
             unsafe {
+                let complete = if c == 0 { product.complete } else { 0 };
+                let product = &Product { complete, ..*product };
                 let lhs = lhs.add(r * product.lhs[0]);
                 let rhs = rhs.add(c * LANES);
                 let output = output.add(r * product.output[0] + c * LANES);
@@ -265,7 +269,7 @@ unsafe fn splat_tile<L: Lanes, const R: usize, const C: usize>(
     // SAFETY: R rows, C columns and `depth` steps are what the caller vouches for. The pointers are moved with
     // `wrapping_add` because they stand behind the last element in the end.
     unsafe {
-        if product.rows * product.output[0] >= FETCHED {
+        if product.rows * product.output[0] >= FETCHED || product.accumulate {
             for r in 0..R {
                 for c in 0..C {
                     prefetch(output.wrapping_add(r * product.output[0] + c * LANES));
@@ -442,7 +446,8 @@ unsafe fn store_tile<L: Lanes, const R: usize, const C: usize>(product: &Product
             // SAFETY: the caller vouches for the vector (r, c).
             unsafe {
                 let to = output.add(r * product.output[0] + c * product.output[1]);
-                let sum = if product.accumulate { L::load(to).add(sum) } else { sum };
+                let new = if c == 0 && product.complete > 0 { sum.only(u16::MAX << product.complete) } else { sum };
+                let sum = if product.accumulate { L::load(to).add(new) } else { sum };
                 sum.store(to);
             }
         }
@@ -453,9 +458,9 @@ unsafe fn store_tile<L: Lanes, const R: usize, const C: usize>(product: &Product
 /// output if `accumulate`.
 ///
 /// # Safety
-/// The pointers are valid for the sizes [m, k, n].
-pub(crate) unsafe fn row_major(
-    isa: Isa,
+/// The pointers are valid for the sizes [m, k, n]; the set of `L` is enabled.
+#[inline(always)]
+unsafe fn row_major_in<L: Lanes>(
     [m, k, n]: [usize; 3],
     steps: [usize; 2],
     accumulate: bool,
@@ -463,53 +468,58 @@ pub(crate) unsafe fn row_major(
     rhs: *const f32,
     output: *mut f32,
 ) {
-    let columns = n / LANES;
-    let mut product =
-        Product { rows: m, columns, depth: k, lhs: steps, rhs: [LANES, n], output: [n, LANES], accumulate };
-    // SAFETY: n is cut into vectors of 16 and a rest, which together are the columns that the caller vouches for.
+    let product = Product {
+        rows: m,
+        columns: 1,
+        depth: k,
+        lhs: steps,
+        rhs: [LANES, n],
+        output: [n, LANES],
+        accumulate,
+        complete: 0,
+    };
+    // SAFETY: the parts of n lie in the columns that the caller vouches for.
     unsafe {
-        if m >= PANEL_ROWS && k >= PANEL_DEPTH / 4 {
-            panels(isa, &product, lhs, rhs, output);
-        } else if columns > 0 {
-            splats(isa, &product, LANES, lhs, rhs, output);
+        if n < LANES {
+            return splats_in::<L>(&product, n, lhs, rhs, output);
         }
-        if !n.is_multiple_of(LANES) {
-            let done = columns * LANES;
-            product.columns = 1;
-            splats(isa, &product, n - done, lhs, rhs.add(done), output.add(done));
+        let copied = m >= PANEL_ROWS && k >= PANEL_DEPTH / 4;
+        let mut done = 0;
+        for (first, columns) in panels_of(n, if copied { PANEL_COLUMNS } else { L::TILE[1] }) {
+            let complete = if accumulate { done - first } else { 0 };
+            let own = Product { columns, complete, ..product };
+            let (rhs, output) = (rhs.add(first), output.add(first));
+            if copied {
+                panel::<L>(&own, lhs, rhs, output);
+            } else {
+                splats_in::<L>(&own, LANES, lhs, rhs, output);
+            }
+            done = first + columns * LANES;
         }
     }
 }
 
-/// [`splats`] for many rows: some vectors of `rhs` at a time, in the order in which they are read. They stay in L1 for all rows;
-/// where they stand, columns of a matrix whose rows are a power of two long would share a few sets of it.
+/// [`splats_in`] for many rows and at most [`PANEL_COLUMNS`] columns: `rhs` in the order in which it is read. It stays in L1 for all
+/// rows; where it stands, columns of a matrix whose rows are a power of two long would share a few sets of it.
 ///
 /// # Safety
-/// As for [`splats`] with 16 floats of each vector.
-unsafe fn panels(isa: Isa, product: &Product, lhs: *const f32, rhs: *const f32, output: *mut f32) {
+/// As for [`splats_in`] with 16 floats of each vector.
+#[inline(always)]
+unsafe fn panel<L: Lanes>(product: &Product, lhs: *const f32, rhs: *const f32, output: *mut f32) {
+    let columns = product.columns;
     let mut panel = [const { MaybeUninit::<Line>::uninit() }; PANEL_DEPTH * PANEL_COLUMNS];
-    for c in (0..product.columns).step_by(PANEL_COLUMNS) {
-        let columns = PANEL_COLUMNS.min(product.columns - c);
-        for (k, depth) in parts(product.depth, PANEL_DEPTH) {
-            // SAFETY: columns c..c + columns and steps k..k + depth lie in the product, whose elements the caller vouches for; the panel
-            // has room for them.
-            unsafe {
-                for (step, lines) in (k..k + depth).zip(panel.chunks_exact_mut(columns)) {
-                    for (column, line) in lines.iter_mut().enumerate() {
-                        let vector = rhs.add((c + column) * product.rhs[0] + step * product.rhs[1]);
-                        line.write(vector.cast::<Line>().read_unaligned());
-                    }
+    for (k, depth) in parts(product.depth, PANEL_DEPTH) {
+        // SAFETY: steps k..k + depth lie in the product, whose elements the caller vouches for; the panel has room for them.
+        unsafe {
+            for (step, lines) in (k..k + depth).zip(panel.chunks_exact_mut(columns)) {
+                for (column, line) in lines.iter_mut().enumerate() {
+                    let vector = rhs.add(column * product.rhs[0] + step * product.rhs[1]);
+                    line.write(vector.cast::<Line>().read_unaligned());
                 }
-                let own = Product {
-                    columns,
-                    depth,
-                    rhs: [LANES, columns * LANES],
-                    accumulate: product.accumulate || k > 0,
-                    ..*product
-                };
-                let (lhs, output) = (lhs.add(k * product.lhs[1]), output.add(c * product.output[1]));
-                splats(isa, &own, LANES, lhs, panel.as_ptr().cast(), output);
             }
+            let rhs = [LANES, columns * LANES];
+            let own = Product { depth, rhs, accumulate: product.accumulate || k > 0, ..*product };
+            splats_in::<L>(&own, LANES, lhs.add(k * product.lhs[1]), panel.as_ptr().cast(), output);
         }
     }
 }
@@ -531,8 +541,16 @@ const PANEL_ROWS: usize = 64;
 /// # Safety
 /// The pointers are valid for the sizes [m, k, n].
 pub(crate) unsafe fn row_dots(isa: Isa, [m, k, n]: [usize; 3], lhs: *const f32, rhs: *const f32, output: *mut f32) {
-    let product =
-        Product { rows: m, columns: n, depth: k, lhs: [k, 1], rhs: [k, 1], output: [n, 1], accumulate: false };
+    let product = Product {
+        rows: m,
+        columns: n,
+        depth: k,
+        lhs: [k, 1],
+        rhs: [k, 1],
+        output: [n, 1],
+        accumulate: false,
+        complete: 0,
+    };
     // SAFETY: these are the steps, and the rows, of the matrices that the caller vouches for.
     unsafe {
         if m > FEW_ROWS {
@@ -547,11 +565,11 @@ pub(crate) unsafe fn row_dots(isa: Isa, [m, k, n]: [usize; 3], lhs: *const f32, 
 /// Up to so many rows, reading the other matrix again for each is cheaper than adding lanes one by one.
 const FEW_ROWS: usize = 2;
 
-/// The columns of [`packed`], as (first, vectors) of the panels that are read one after the other. The last one is moved back so that
-/// it is complete; it gives some columns a second time.
+/// n >= 16 columns as (first, vectors) of panels of at most `largest` vectors. The last one is moved back so that it is complete; it
+/// gives some columns a second time.
 #[inline(always)]
-fn panels_of<L: Lanes>(n: usize) -> impl Iterator<Item = (usize, usize)> {
-    let largest = L::TILE[1].min(n / LANES);
+fn panels_of(n: usize, largest: usize) -> impl Iterator<Item = (usize, usize)> {
+    let largest = largest.min(n / LANES);
     parts(n.div_ceil(LANES), largest).map(move |(c, columns)| ((c * LANES).min(n - columns * LANES), columns))
 }
 
@@ -561,7 +579,7 @@ fn panels_of<L: Lanes>(n: usize) -> impl Iterator<Item = (usize, usize)> {
 /// `rhs` is valid for its size, `panels` for k vectors for each 16 columns; the set of `L` is enabled.
 #[inline(always)]
 unsafe fn pack_in<L: Lanes>([k, n]: [usize; 2], rhs: *const f32, mut panels: *mut f32) {
-    for (first, columns) in panels_of::<L>(n) {
+    for (first, columns) in panels_of(n, L::TILE[1]) {
         for column in 0..columns {
             for step in (0..k).step_by(LANES) {
                 let steps = LANES.min(k - step);
@@ -587,9 +605,18 @@ unsafe fn pack_in<L: Lanes>([k, n]: [usize; 2], rhs: *const f32, mut panels: *mu
 /// The pointers are valid for the sizes [m, k, n], n >= 16; the set of `L` is enabled.
 #[inline(always)]
 unsafe fn packed_in<L: Lanes>([m, k, n]: [usize; 3], lhs: *const f32, mut panels: *const f32, output: *mut f32) {
-    for (first, columns) in panels_of::<L>(n) {
+    for (first, columns) in panels_of(n, L::TILE[1]) {
         let (rhs, output_steps) = ([LANES, columns * LANES], [n, LANES]);
-        let product = Product { rows: m, columns, depth: k, lhs: [k, 1], rhs, output: output_steps, accumulate: false };
+        let product = Product {
+            rows: m,
+            columns,
+            depth: k,
+            lhs: [k, 1],
+            rhs,
+            output: output_steps,
+            accumulate: false,
+            complete: 0,
+        };
         // SAFETY: the panel holds k steps of `columns` vectors, whose results lie in the rows of the output.
         unsafe { splats_in::<L>(&product, LANES, lhs, panels, output.add(first)) };
         panels = panels.wrapping_add(k * columns * LANES);
@@ -601,7 +628,9 @@ instantiate!(pub(crate) unsafe fn packed = packed_in(
     sizes: [usize; 3], lhs: *const f32, panels: *const f32, output: *mut f32,
 ));
 
-instantiate!(unsafe fn splats = splats_in(product: &Product, n: usize, lhs: *const f32, rhs: *const f32, output: *mut f32));
+instantiate!(pub(crate) unsafe fn row_major = row_major_in(
+    sizes: [usize; 3], steps: [usize; 2], accumulate: bool, lhs: *const f32, rhs: *const f32, output: *mut f32,
+));
 instantiate!(pub(crate) unsafe fn vectors = vectors_in(product: &Product, lhs: *const f32, rhs: *const f32, output: *mut f32));
 instantiate!(unsafe fn matrix_vector = matrix_vector_in(n: usize, k: usize, matrix: *const f32, vector: *const f32, output: *mut f32));
 instantiate!(unsafe fn dots = dots_in(product: &Product, lhs: *const f32, rhs: *const f32, output: *mut f32));

@@ -34,6 +34,7 @@ pub fn matmul(cx: &Context, sizes: &Sizes, lhs: &[f32], rhs: &[f32], output: &mu
                     rhs: rhs_steps,
                     output: [n * inner, inner],
                     accumulate: false,
+                    complete: 0,
                 };
                 gemm::vectors(cx.isa, &product, lhs, rhs, output);
             } else {

@@ -136,7 +136,7 @@ pub(super) fn window(sizes: &Sizes, axis: usize, i: usize) -> Range<usize> {
 }
 
 /// Windows side by side that are walked together, where there are vectors.
-const WINDOWS: usize = 4;
+const WINDOWS: usize = 2;
 
 /// Windows side by side, of which each covers as many rows and columns.
 #[derive(Clone, Copy)]
@@ -194,35 +194,40 @@ trait Pool {
 unsafe fn each_window<L: Lanes>(sizes: &Sizes, pool: &impl Pool) {
     let (out_height, out_width) = (sizes.out_height(), sizes.out_width());
     let [kernel, stride, padding] = [sizes.kernel_size[1], sizes.stride[1], sizes.padding[1]];
+    let windows = |c: usize, y: usize, x: usize| {
+        let (rows, columns) = (window(sizes, 0, y), window(sizes, 1, x));
+        Windows {
+            input: ((c * sizes.height + rows.start) * sizes.width + columns.start) * LANES,
+            output: ((c * out_height + y) * out_width + x) * LANES,
+            step: stride * LANES,
+            row: sizes.width * LANES,
+            size: [rows.len(), columns.len()],
+        }
+    };
+    // What the compiler knows of the most usual windows, which no border cuts, makes half the time.
+    if sizes.kernel_size == [2, 2] && sizes.padding == [0, 0] && const { !L::OUT_OF_LINE } {
+        for c in 0..sizes.channels {
+            let mut row = windows(c, 0, 0);
+            for _ in 0..out_height {
+                // SAFETY: passed on to the caller; without padding, windows lie in the image.
+                unsafe { row_of_windows::<L, 2>(row, out_width, pool) };
+                row.input += sizes.stride[0] * row.row;
+                row.output += out_width * LANES;
+            }
+        }
+        return;
+    }
     let first = padding.div_ceil(stride).min(out_width);
     let end = out_width.min((sizes.width + padding + stride).saturating_sub(kernel) / stride).max(first);
-    // What the compiler knows of the most usual windows makes half the time.
-    let is_pair = sizes.kernel_size == [2, 2];
     for c in 0..sizes.channels {
         for y in 0..out_height {
-            let rows = window(sizes, 0, y);
-            let windows = |x: usize| {
-                let columns = window(sizes, 1, x);
-                Windows {
-                    input: ((c * sizes.height + rows.start) * sizes.width + columns.start) * LANES,
-                    output: ((c * out_height + y) * out_width + x) * LANES,
-                    step: stride * LANES,
-                    row: sizes.width * LANES,
-                    size: [rows.len(), columns.len()],
-                }
-            };
             // SAFETY: passed on to the caller; windows are cut to the image, and those between the borders are as wide as the kernel.
             unsafe {
                 for x in (0..first).chain(end..out_width) {
-                    pool.windows::<L, 1, 0>(&windows(x));
+                    pool.windows::<L, 1, 0>(&windows(c, y, x));
                 }
-                if first == end {
-                    continue;
-                }
-                if is_pair && rows.len() == 2 && const { !L::OUT_OF_LINE } {
-                    row_of_windows::<L, 2>(windows(first), end - first, pool);
-                } else {
-                    row_of_windows::<L, 0>(windows(first), end - first, pool);
+                if first < end {
+                    row_of_windows::<L, 0>(windows(c, y, first), end - first, pool);
                 }
             }
         }
@@ -260,6 +265,17 @@ unsafe fn largest<L: Lanes, const X: usize, const K: usize>(windows: &Windows, i
     // SAFETY: the contract.
     unsafe {
         let mut largest = [L::splat(0.0); X];
+        if K == 2 {
+            for (x, largest) in largest.iter_mut().enumerate() {
+                let first = input.add(windows.input + x * windows.step);
+                let [above, below] = [first, first.add(windows.row)];
+                *largest = L::largest_of_four([above, above.add(LANES), below, below.add(LANES)].map(
+                    #[inline(always)]
+                    |at| L::load(at),
+                ));
+            }
+            return largest;
+        }
         windows.each::<K>(
             #[inline(always)]
             |i, at| {
@@ -307,16 +323,14 @@ impl Pool for MaxForwardSaving {
             let largest = largest::<L, X, K>(windows, self.input);
             let window = windows.window::<K>(self.window);
             let saved = self.saved.add(windows.output / LANES * window);
-            // The samples whose maximum has not come by.
             let mut rest = [u16::MAX; X];
             windows.each::<K>(
                 #[inline(always)]
                 |i, at| {
                     for x in 0..X {
                         let element = L::load(self.input.add(at + x * windows.step));
-                        let here = element.equal(largest[x]) & rest[x];
-                        rest[x] &= !here;
-                        *saved.add(x * window + i) = here;
+                        rest[x] = element.unequal(largest[x], rest[x]);
+                        *saved.add(x * window + i) = rest[x];
                     }
                 },
             );
@@ -348,11 +362,14 @@ impl Pool for MaxGradSaved {
             for (x, gradient) in gradient.iter_mut().enumerate() {
                 *gradient = L::load(self.grad_output.add(windows.output + x * LANES));
             }
+            let mut rest = [u16::MAX; X];
             windows.each::<K>(
                 #[inline(always)]
                 |i, at| {
                     for (x, gradient) in gradient.iter().enumerate() {
-                        let taken = gradient.only(*saved.add(x * window + i));
+                        let after = *saved.add(x * window + i);
+                        let taken = gradient.only(rest[x] & !after);
+                        rest[x] = after;
                         let to = self.grad_input.add(at + x * windows.step);
                         if self.disjoint { taken.store(to) } else { L::load(to).add(taken).store(to) }
                     }

@@ -80,8 +80,6 @@ pub(super) fn grad_input(
     assert!(scratch.len() >= tiling(sizes).scratch(sizes.group_channels()), "conv2d: scratch is too short");
     let (tiling, [inputs, outputs]) = (tiling(sizes), sides(sizes));
     let walk = Walk { isa: cx.isa, tiling, from: outputs, to: inputs, pairs: [inputs.channels, 1] };
-    // Tiles overlap, and some inputs may enter no output.
-    grad_input.fill(0.0);
     each_group(cx, sizes, &walk, weight, kept, |group, weights| {
         // SAFETY: as in `forward`.
         unsafe {

@@ -45,6 +45,8 @@ struct Line {
     values: usize,
     /// Whether all its rows lie in the image.
     is_inside: bool,
+    /// Whether no row of tiles lies above.
+    is_first: bool,
 }
 
 impl Strip {
@@ -58,7 +60,8 @@ impl Strip {
                 let image =
                     (c * side.size[0] * side.row()) as isize + row * side.row() as isize + column * LANES as isize;
                 let is_inside = row >= 0 && row as usize + size <= side.size[0];
-                Line { row, image, values: c * channel_values + r * row_values, is_inside }
+                let values = c * channel_values + r * row_values;
+                Line { row, image, values, is_inside, is_first: first + r == 0 }
             })
         })
     }
@@ -152,7 +155,8 @@ unsafe fn line_in<L: Lanes, T: Transform<A, N>, const A: usize, const N: usize, 
     }
 }
 
-/// Values -> images, added where tiles overlap.
+/// Values -> images, added where tiles overlap. Strips of an image come in their order, so that the first to reach an element
+/// overwrites it.
 ///
 /// # Safety
 /// The images are valid for the side, `from` for the values of the strip; the set of `L` is enabled.
@@ -161,45 +165,57 @@ unsafe fn rows_out_by<L: Lanes>(strip: &Strip, from: *const f32, images: *mut f3
     // SAFETY: passed on.
     unsafe {
         match (strip.side.rows, strip.values) {
-            (Rows::Inputs, 6) => lines_out::<L, WindowBack<Six>, 6, 6, 4>(strip, from, images),
+            (Rows::Inputs, 6) => lines_out::<L, WindowBack<Six>, 6, 6, 2>(strip, from, images),
             (Rows::Inputs, _) => lines_out::<L, WindowBack<Eight>, 8, 8, 4>(strip, from, images),
-            (Rows::Outputs, 6) => lines_out::<L, Coefficients<Six>, 6, 4, 4>(strip, from, images),
-            (Rows::Outputs, _) => lines_out::<L, Coefficients<Eight>, 8, 4, 4>(strip, from, images),
+            (Rows::Outputs, 6) => lines_out::<L, Coefficients<Six>, 6, 4, 0>(strip, from, images),
+            (Rows::Outputs, _) => lines_out::<L, Coefficients<Eight>, 8, 4, 0>(strip, from, images),
         }
     }
 }
 
-/// B rows of every tile, each M behind the one before.
+/// B rows of every tile, of which it shares SHARED with the one above, and as many columns with the one on the left.
 ///
 /// # Safety
 /// As for [`rows_out_by`].
 #[inline(always)]
-unsafe fn lines_out<L: Lanes, T: Transform<N, B>, const N: usize, const B: usize, const M: usize>(
+unsafe fn lines_out<L: Lanes, T: Transform<N, B>, const N: usize, const B: usize, const SHARED: usize>(
     strip: &Strip,
     from: *const f32,
     images: *mut f32,
 ) {
+    let columns = strip.columns();
+    // Columns that the strip on the left has written.
+    let left =
+        if strip.column + strip.side.corner[1] as isize > 0 { SHARED } else { 0 }.clamp(columns.start, columns.end);
     for line in strip.lines(B) {
+        let (image, from) = (images.wrapping_offset(line.image), from.wrapping_add(line.values));
+        let (old, new) = (columns.start..left, left..columns.end);
         // SAFETY: as in `lines_in`.
         unsafe {
-            let (image, from) = (images.wrapping_offset(line.image), from.add(line.values));
-            if line.is_inside {
-                line_out::<L, T, N, B, M, false>(strip, line.row, from, image);
-            } else {
-                line_out::<L, T, N, B, M, true>(strip, line.row, from, image);
+            match (line.is_inside, line.is_first) {
+                (true, true) => line_out::<L, T, N, B, 0, false>(strip, &line, 0, new, from, image),
+                (true, false) => line_out::<L, T, N, B, SHARED, false>(strip, &line, SHARED, new, from, image),
+                (false, true) => line_out::<L, T, N, B, B, true>(strip, &line, 0, new, from, image),
+                (false, false) => line_out::<L, T, N, B, B, true>(strip, &line, SHARED, new, from, image),
+            }
+            if SHARED > 0 {
+                line_out::<L, T, N, B, B, true>(strip, &line, B, old, from, image);
             }
         }
     }
 }
 
-/// One row of tiles of one channel. With `EDGE`, rows outside of the image are left out.
+/// One row of tiles of one channel, whose first OLD rows (with `EDGE`: `old` rows) are added to what is there. With `EDGE`, rows outside
+/// of the image are left out.
 ///
 /// # Safety
-/// As for [`rows_out_by`], for the columns from the pointers on; without `EDGE`, all B rows lie in the image.
+/// As for [`rows_out_by`], for the columns from the pointers on, which lie in the image; without `EDGE`, all B rows do.
 #[inline(always)]
-unsafe fn line_out<L, T, const N: usize, const B: usize, const M: usize, const EDGE: bool>(
+unsafe fn line_out<L, T, const N: usize, const B: usize, const OLD: usize, const EDGE: bool>(
     strip: &Strip,
-    row: isize,
+    line: &Line,
+    old: usize,
+    columns: Range<usize>,
     from: *const f32,
     image: *mut f32,
 ) where
@@ -207,7 +223,6 @@ unsafe fn line_out<L, T, const N: usize, const B: usize, const M: usize, const E
     T: Transform<N, B>,
 {
     let (rows, values) = (Steps::of(strip.side.row()), Steps::of(strip.floats[0]));
-    let columns = strip.columns();
     let (mut image, mut from) = (image.wrapping_add(columns.start * LANES), from.wrapping_add(columns.start * LANES));
     for _ in columns {
         // SAFETY: the contract.
@@ -218,9 +233,10 @@ unsafe fn line_out<L, T, const N: usize, const B: usize, const M: usize, const E
                 *taken = L::load(value_of(i));
             }
             for (b, value) in apply::<T, L, _, _>(taken).into_iter().enumerate() {
-                if !EDGE || ((row + b as isize) as usize) < strip.side.size[0] {
+                if !EDGE || ((line.row + b as isize) as usize) < strip.side.size[0] {
                     let to = row_of(b);
-                    let value = if B > M { L::load(to).add(value) } else { value };
+                    let is_old = if EDGE { b < old } else { b < OLD };
+                    let value = if is_old { L::load(to).add(value) } else { value };
                     value.store(to);
                 }
             }

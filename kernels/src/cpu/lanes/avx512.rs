@@ -101,6 +101,19 @@ impl Lanes for Avx512 {
         }
     }
     #[inline(always)]
+    unsafe fn largest_of_four([a, b, c, d]: [Self; 4]) -> Self {
+        unsafe {
+            let numbers = _mm512_cmp_ps_mask::<_CMP_ORD_Q>(a.0, b.0);
+            let numbers = _mm512_mask_cmp_ps_mask::<_CMP_ORD_Q>(numbers, c.0, d.0);
+            let (first, second) = (_mm512_max_ps(b.0, a.0), _mm512_max_ps(d.0, c.0));
+            Avx512(_mm512_mask_max_ps(_mm512_set1_ps(f32::NAN), numbers, second, first))
+        }
+    }
+    #[inline(always)]
+    unsafe fn unequal(self, other: Self, bits: u16) -> u16 {
+        unsafe { _mm512_mask_cmp_ps_mask::<_CMP_NEQ_OQ>(bits, self.0, other.0) }
+    }
+    #[inline(always)]
     unsafe fn equal(self, other: Self) -> u16 {
         unsafe { _mm512_cmp_ps_mask::<_CMP_EQ_UQ>(self.0, other.0) }
     }

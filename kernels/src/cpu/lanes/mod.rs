@@ -75,8 +75,20 @@ pub(crate) trait Lanes: Arithmetic {
     unsafe fn div(self, other: Self) -> Self;
     /// The larger one; NaN if one of them is NaN.
     unsafe fn max(self, other: Self) -> Self;
+    /// The largest of each lane; NaN if one of them is NaN.
+    #[inline(always)]
+    unsafe fn largest_of_four([a, b, c, d]: [Self; 4]) -> Self {
+        // SAFETY: the trait's contract.
+        unsafe { a.max(b).max(c.max(d)) }
+    }
     /// Bit i says whether lane i of both is equal, or one of them NaN.
     unsafe fn equal(self, other: Self) -> u16;
+    /// Those of the bits whose lanes are neither equal nor NaN.
+    #[inline(always)]
+    unsafe fn unequal(self, other: Self, bits: u16) -> u16 {
+        // SAFETY: the trait's contract.
+        bits & !unsafe { self.equal(other) }
+    }
     /// The lanes whose bit is set, and 0 for the others.
     unsafe fn only(self, bits: u16) -> Self;
     /// The matrix whose row i is vector i, transposed.

@@ -21,6 +21,7 @@ pub mod layout;
 pub mod map;
 pub mod math;
 pub mod optimizer;
+pub mod sums;
 
 pub(crate) mod gemm;
 pub(crate) mod lanes;

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use graven_kernels::LANES;
+use graven_kernels::cpu::sums::add_rows;
 use graven_kernels::cpu::{Context, Isa};
 
 use super::tile::Tile;
@@ -22,10 +23,6 @@ const MAX_CHUNKS_WITHOUT_SUMS: usize = 256;
 
 /// Floats of a row of accumulators that one task adds up.
 const SUM_BLOCK: usize = 1024;
-
-/// Floats of which all rows are added up before the next ones: what is between stays in L1, and the streams of all rows go on at
-/// about the same time.
-const ADDED_AT_ONCE: usize = 128;
 
 /// What a loop needs to know of its call.
 pub(super) struct Call<'a> {
@@ -105,7 +102,7 @@ pub(super) fn run(
     run_chunks(plan, call, &cut, workspace);
     if !plan.results.is_empty() || !plan.int_results.is_empty() {
         profile::measure("sums of chunks", || {
-            add_chunks(plan, cut.n_chunks, call.threads, workspace, gradients, is_open);
+            add_chunks(plan, cut.n_chunks, call, workspace, gradients, is_open);
             add_int_chunks(plan, int_row, cut.n_chunks, workspace);
         });
     }
@@ -273,11 +270,11 @@ unsafe fn complete<'a, T>(part: &Shared<'a, T>) -> &'a [T] {
 }
 
 /// Adds up the rows of all chunks, and writes each sum to the values and gradients that the plan names. Threads may share the
-/// columns, since [`add_rows`] depends on the number of rows only.
+/// columns, since the order of additions depends on the number of rows only.
 fn add_chunks(
     plan: &LoopPlan,
     n_chunks: usize,
-    threads: usize,
+    Call { isa, threads, .. }: &Call<'_>,
     workspace: &mut Workspace,
     gradients: Option<&mut [f32]>,
     is_open: bool,
@@ -286,7 +283,7 @@ fn add_chunks(
     let row = row_of(plan);
     let (sums, values) = (&sums[..n_chunks * row], Shared::new(floats));
     let gradients = gradients.map(Shared::new);
-    pool::run(threads, row.div_ceil(SUM_BLOCK), &|_, block| {
+    pool::run(*threads, row.div_ceil(SUM_BLOCK), &|_, block| {
         for result in plan.results {
             let SumPlan { from, to } = result;
             let own = from.start.max(block * SUM_BLOCK)..from.end.min((block + 1) * SUM_BLOCK);
@@ -306,15 +303,14 @@ fn add_chunks(
             // SAFETY: these columns belong to this task alone, and `check` found that no two results share a place. The borrow
             // ends before the next one begins.
             let target = unsafe { target.part_mut(start..start + own.len()) };
-            for (part, into) in target.chunks_mut(ADDED_AT_ONCE).enumerate() {
-                add_rows(&sums[own.start + part * ADDED_AT_ONCE..], row, n_chunks, into);
-            }
+            add_rows(*isa, &sums[own.start..], row, n_chunks, target);
         }
     });
 }
 
 /// The gradients of a step: those of its last loop are still rows of accumulators.
 pub(super) struct Sums<'a> {
+    isa: Isa,
     results: &'static [SumPlan],
     rows: &'a [f32],
     row: usize,
@@ -336,7 +332,7 @@ impl<'a> Sums<'a> {
     /// Those of a loop that has just [run](run) as an open one.
     pub(super) fn of(plan: &LoopPlan, workspace: &'a Workspace, others: &'a [f32]) -> Self {
         let n_chunks = Cut::new(plan, &workspace.symbols).n_chunks;
-        Self { results: plan.results, rows: &workspace.sums, row: row_of(plan), n_chunks, others }
+        Self { isa: Isa::detect(), results: plan.results, rows: &workspace.sums, row: row_of(plan), n_chunks, others }
     }
 }
 
@@ -358,34 +354,11 @@ impl Source for Sums<'_> {
             other(done..own.start, &mut room[done - range.start..own.start - range.start]);
             let sums = &mut room[own.start - range.start..own.end - range.start];
             let rows = &self.rows[from.start + own.start - offset..];
-            for (part, into) in sums.chunks_mut(ADDED_AT_ONCE).enumerate() {
-                add_rows(&rows[part * ADDED_AT_ONCE..], self.row, self.n_chunks, into);
-            }
+            add_rows(self.isa, rows, self.row, self.n_chunks, sums);
             done = own.end;
         }
         other(done..range.end, &mut room[done - range.start..]);
         room
-    }
-}
-
-/// The sum of `n` rows, of which the first is `rows[..into.len()]` and each begins `step` behind the one before, pairwise:
-/// 0 + 1, 2 + 3, then (0 + 1) + (2 + 3), and so on.
-fn add_rows(rows: &[f32], step: usize, n: usize, into: &mut [f32]) {
-    let row = |n: usize| &rows[n * step..][..into.len()];
-    match n {
-        1 => into.copy_from_slice(row(0)),
-        2 => {
-            let terms = row(0).iter().zip(row(1));
-            into.iter_mut().zip(terms).for_each(|(into, (left, right))| *into = left + right);
-        }
-        _ => {
-            let left = n.next_power_of_two() / 2;
-            let mut right = [0.0; ADDED_AT_ONCE];
-            let right = &mut right[..into.len()];
-            add_rows(rows, step, left, into);
-            add_rows(&rows[left * step..], step, n - left, right);
-            into.iter_mut().zip(right).for_each(|(into, right)| *into += *right);
-        }
     }
 }
 
@@ -452,30 +425,6 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_added_pairwise() {
-        // Which of these numbers survive depends on the order of the additions.
-        let rows = [1.0, 1e8, -1e8, 3.0, 7.0, 1e-8, 5.0_f32];
-        let sums = |n: usize| {
-            let mut rows: Vec<f32> = rows[..n].to_vec();
-            let mut distance = 1;
-            while distance < n {
-                for into in (0..n - distance).step_by(2 * distance) {
-                    rows[into] += rows[into + distance];
-                }
-                distance *= 2;
-            }
-            rows[0]
-        };
-        for n in 1..=rows.len() {
-            // Two columns, the rows three numbers apart.
-            let table: Vec<f32> = rows.iter().flat_map(|&x| [x, 2.0 * x, f32::NAN]).collect();
-            let mut into = [f32::NAN; 2];
-            add_rows(&table, 3, n, &mut into);
-            assert_eq!(into, [sums(n), 2.0 * sums(n)], "{n} rows");
-        }
-    }
-
-    #[test]
     fn a_piece_of_the_gradients_mixes_sums_with_others() {
         // Gradients of the parameters 2..5 and 8..700 come from the columns 0..3 and 16..708 of three chunks.
         const RESULTS: [SumPlan; 3] = [
@@ -486,7 +435,7 @@ mod tests {
         let row = 720;
         let rows: Vec<f32> = (0..3 * row).map(|i| i as f32).collect();
         let others: Vec<f32> = (0..710).map(|i| -(i as f32)).collect();
-        let sums = Sums { results: &RESULTS, rows: &rows, row, n_chunks: 3, others: &others };
+        let sums = Sums { isa: Isa::detect(), results: &RESULTS, rows: &rows, row, n_chunks: 3, others: &others };
         let column = |column: usize| (3 * column + 3 * row) as f32;
         let expected = |parameter: usize| match parameter {
             2..5 => column(parameter - 2),

@@ -31,21 +31,15 @@ const _: () = {
     /// What `Network::forward` does, as the compiler planned it.
     fn forward_plan() -> &'static graven::Plan {
         /// `t`, [1, 28, 28, 16].
-        const T: graven::Range = 79872..92416;
-        /// Scratch memory of `conv1`.
-        const CONV1_SCRATCH: graven::Range = 105984..109568;
-        /// What `conv1` keeps from tile to tile.
-        const CONV1_KEPT: graven::Range = 109568..109808;
-        /// `conv1`, [6, 24, 24, 16].
-        const CONV1: graven::Range = 0..55296;
+        const T: graven::Range = 97280..109824;
         /// `max_pool2d`, [6, 12, 12, 16].
-        const MAX_POOL2D: graven::Range = 79872..93696;
+        const MAX_POOL2D: graven::Range = 83456..97280;
         /// `relu`, [6, 12, 12, 16].
-        const RELU: graven::Range = 79872..93696;
+        const RELU: graven::Range = 83456..97280;
         /// Scratch memory of `conv2`.
         const CONV2_SCRATCH: graven::Range = 0..34176;
         /// What `conv2` keeps from tile to tile.
-        const CONV2_KEPT: graven::Range = 101376..105984;
+        const CONV2_KEPT: graven::Range = 117504..122112;
         /// `conv2`, [12, 8, 8, 16].
         const CONV2: graven::Range = 34176..46464;
         /// `max_pool2d`, [12, 4, 4, 16].
@@ -55,13 +49,13 @@ const _: () = {
         /// `relu`, [16, 12, 4, 4].
         const RELU_ROWS: graven::Range = 3072..6144;
         /// What `fc1` keeps from tile to tile.
-        const FC1_KEPT: graven::Range = 55296..79872;
+        const FC1_KEPT: graven::Range = 58880..83456;
         /// `fc1`, [16, 120].
         const FC1_ROWS: graven::Range = 0..1920;
         /// `relu`, [16, 120].
         const RELU_ROWS_2: graven::Range = 0..1920;
         /// What `fc2` keeps from tile to tile.
-        const FC2_KEPT: graven::Range = 93696..101376;
+        const FC2_KEPT: graven::Range = 109824..117504;
         /// `fc2`, [16, 60].
         const FC2_ROWS: graven::Range = 1920..2880;
         /// `relu`, [16, 60].
@@ -70,6 +64,10 @@ const _: () = {
         const OUT_ROWS: graven::Range = 0..160;
         /// `out`, [16, 10].
         const OUT_ROWS_2: graven::Range = 0..160;
+        /// Scratch memory of `max_pool2d`.
+        const MAX_POOL2D_SCRATCH: graven::Range = 0..58880;
+        /// What `max_pool2d` keeps from tile to tile.
+        const MAX_POOL2D_KEPT: graven::Range = 122112..122352;
         /// Parameter `conv1.weight`, [6, 1, 5, 5].
         const CONV1_WEIGHT: graven::Range = 0..150;
         const CONV1_SIZES: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
@@ -82,14 +80,6 @@ const _: () = {
             padding: [0, 0],
             dilation: [1, 1],
             groups: 1,
-        };
-        const MAX_POOL2D_SIZES: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
-            channels: 6,
-            height: 24,
-            width: 24,
-            kernel_size: [2, 2],
-            stride: [2, 2],
-            padding: [0, 0],
         };
         /// Parameter `conv1.bias`, [6].
         const CONV1_BIAS: graven::Range = 160..166;
@@ -110,7 +100,7 @@ const _: () = {
             dilation: [1, 1],
             groups: 1,
         };
-        const MAX_POOL2D_SIZES_2: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
+        const MAX_POOL2D_SIZES: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
             channels: 12,
             height: 8,
             width: 8,
@@ -167,11 +157,11 @@ const _: () = {
             strides: [[10, 1], [0, 1]],
         };
         /// Scratch memory of `conv1`.
-        const CONV1_SCRATCH_2: graven::Range = 3456..6832;
+        const CONV1_SCRATCH: graven::Range = 3456..6832;
         /// `conv1`, [1, 6, 24, 24].
         const CONV1_ONE: graven::Range = 0..3456;
         /// Scratch memory of `max_pool2d`.
-        const MAX_POOL2D_SCRATCH: graven::Range = 3456..5216;
+        const MAX_POOL2D_SCRATCH_2: graven::Range = 3456..5216;
         /// `max_pool2d`, [1, 6, 12, 12].
         const MAX_POOL2D_ONE: graven::Range = 5216..6080;
         /// `relu`, [1, 6, 12, 12].
@@ -181,7 +171,7 @@ const _: () = {
         /// `conv2`, [1, 12, 8, 8].
         const CONV2_ONE: graven::Range = 2896..3664;
         /// Scratch memory of `max_pool2d`.
-        const MAX_POOL2D_SCRATCH_2: graven::Range = 0..416;
+        const MAX_POOL2D_SCRATCH_3: graven::Range = 0..416;
         /// `max_pool2d`, [1, 12, 4, 4].
         const MAX_POOL2D_ONE_2: graven::Range = 416..608;
         /// `relu`, [1, 12, 4, 4].
@@ -198,6 +188,14 @@ const _: () = {
         const OUT_ONE: graven::Range = 0..10;
         /// `out`, [1, 10].
         const OUT_ONE_2: graven::Range = 0..10;
+        const MAX_POOL2D_SIZES_2: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
+            channels: 6,
+            height: 24,
+            width: 24,
+            kernel_size: [2, 2],
+            stride: [2, 2],
+            padding: [0, 0],
+        };
         const RELU_SIZES_5: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [6, 144],
             strides: [[144, 1], [1, 0]],
@@ -232,22 +230,20 @@ const _: () = {
         fn tile_of_samples(tile: &mut graven::Tile<'_>) {
             tile.load_samples(0, T, 784);
             /// `conv1`: conv2d, [N, 1, 28, 28] and [6, 1, 5, 5] -> [N, 6, 24, 24], 86400 multiply-adds a sample.
-            let [t, conv1_scratch, conv1_kept, conv1] = graven::disjoint(
+            /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
+            let [t, max_pool2d, max_pool2d_scratch, max_pool2d_kept] = graven::disjoint(
                 tile.floats,
-                [T, CONV1_SCRATCH, CONV1_KEPT, CONV1],
+                [T, MAX_POOL2D, MAX_POOL2D_SCRATCH, MAX_POOL2D_KEPT],
             );
-            kernels::conv2d::forward(
+            kernels::conv2d::forward_pooled(
                 &tile.cx,
                 &CONV1_SIZES,
                 t,
                 &tile.parameters[CONV1_WEIGHT],
-                conv1,
-                conv1_scratch,
-                conv1_kept,
+                max_pool2d,
+                max_pool2d_scratch,
+                max_pool2d_kept,
             );
-            /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
-            let [conv1, max_pool2d] = graven::disjoint(tile.floats, [CONV1, MAX_POOL2D]);
-            kernels::pool2d::max_forward(&tile.cx, &MAX_POOL2D_SIZES, conv1, max_pool2d);
             /// `relu`: relu(add(a, b)), [N, 6, 12, 12] and [6, 1, 1] -> [N, 6, 12, 12], 1728 multiply-adds a sample.
             let [relu] = graven::disjoint(tile.floats, [RELU]);
             kernels::cpu::map::map_in_place::<
@@ -282,7 +278,7 @@ const _: () = {
             );
             kernels::pool2d::max_forward(
                 &tile.cx,
-                &MAX_POOL2D_SIZES_2,
+                &MAX_POOL2D_SIZES,
                 conv2,
                 max_pool2d_2,
             );
@@ -384,9 +380,9 @@ const _: () = {
         #[inline(never)]
         fn one_sample(tile: &mut graven::Tile<'_>) {
             /// `conv1`: conv2d, [N, 1, 28, 28] and [6, 1, 5, 5] -> [N, 6, 24, 24], 86400 multiply-adds a sample.
-            let [conv1_scratch_2, conv1_one] = graven::disjoint(
+            let [conv1_scratch, conv1_one] = graven::disjoint(
                 tile.floats,
-                [CONV1_SCRATCH_2, CONV1_ONE],
+                [CONV1_SCRATCH, CONV1_ONE],
             );
             kernels::conv2d::forward_rows(
                 &tile.cx,
@@ -394,19 +390,19 @@ const _: () = {
                 graven::sample(tile.reads[0], &tile.cx, 784),
                 &tile.parameters[CONV1_WEIGHT],
                 conv1_one,
-                conv1_scratch_2,
+                conv1_scratch,
             );
             /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
-            let [conv1_one, max_pool2d_scratch, max_pool2d_one] = graven::disjoint(
+            let [conv1_one, max_pool2d_scratch_2, max_pool2d_one] = graven::disjoint(
                 tile.floats,
-                [CONV1_ONE, MAX_POOL2D_SCRATCH, MAX_POOL2D_ONE],
+                [CONV1_ONE, MAX_POOL2D_SCRATCH_2, MAX_POOL2D_ONE],
             );
             kernels::pool2d::max_rows(
                 &tile.cx,
-                &MAX_POOL2D_SIZES,
+                &MAX_POOL2D_SIZES_2,
                 conv1_one,
                 max_pool2d_one,
-                max_pool2d_scratch,
+                max_pool2d_scratch_2,
             );
             /// `relu`: relu(add(a, b)), [N, 6, 12, 12] and [6, 1, 1] -> [N, 6, 12, 12], 1728 multiply-adds a sample.
             let [relu_one] = graven::disjoint(tile.floats, [RELU_ONE]);
@@ -435,16 +431,16 @@ const _: () = {
                 conv2_scratch_2,
             );
             /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
-            let [conv2_one, max_pool2d_scratch_2, max_pool2d_one_2] = graven::disjoint(
+            let [conv2_one, max_pool2d_scratch_3, max_pool2d_one_2] = graven::disjoint(
                 tile.floats,
-                [CONV2_ONE, MAX_POOL2D_SCRATCH_2, MAX_POOL2D_ONE_2],
+                [CONV2_ONE, MAX_POOL2D_SCRATCH_3, MAX_POOL2D_ONE_2],
             );
             kernels::pool2d::max_rows(
                 &tile.cx,
-                &MAX_POOL2D_SIZES_2,
+                &MAX_POOL2D_SIZES,
                 conv2_one,
                 max_pool2d_one_2,
-                max_pool2d_scratch_2,
+                max_pool2d_scratch_3,
             );
             /// `relu`: relu(add(a, b)), [N, 12, 4, 4] and [12, 1, 1] -> [N, 12, 4, 4], 384 multiply-adds a sample.
             let [relu_one_2] = graven::disjoint(tile.floats, [RELU_ONE_2]);
@@ -601,7 +597,7 @@ const _: () = {
                             int_results: &[],
                             tile: graven::TilePlan {
                                 samples: 16,
-                                floats: 109808,
+                                floats: 122352,
                                 ints: 0,
                                 steps: &[tile_of_samples],
                             },
@@ -630,21 +626,15 @@ const _: () = {
         /// The sum of `correct` over samples, [] of i64.
         const CORRECT_SUM: graven::Range = 0..1;
         /// `images`, [1, 28, 28, 16].
-        const IMAGES: graven::Range = 79872..92416;
-        /// Scratch memory of `conv1`.
-        const CONV1_SCRATCH: graven::Range = 105984..109568;
-        /// What `conv1` keeps from tile to tile.
-        const CONV1_KEPT: graven::Range = 109568..109808;
-        /// `conv1`, [6, 24, 24, 16].
-        const CONV1: graven::Range = 0..55296;
+        const IMAGES: graven::Range = 97280..109824;
         /// `max_pool2d`, [6, 12, 12, 16].
-        const MAX_POOL2D: graven::Range = 79872..93696;
+        const MAX_POOL2D: graven::Range = 83456..97280;
         /// `relu`, [6, 12, 12, 16].
-        const RELU: graven::Range = 79872..93696;
+        const RELU: graven::Range = 83456..97280;
         /// Scratch memory of `conv2`.
         const CONV2_SCRATCH: graven::Range = 0..34176;
         /// What `conv2` keeps from tile to tile.
-        const CONV2_KEPT: graven::Range = 101376..105984;
+        const CONV2_KEPT: graven::Range = 117504..122112;
         /// `conv2`, [12, 8, 8, 16].
         const CONV2: graven::Range = 34176..46464;
         /// `max_pool2d`, [12, 4, 4, 16].
@@ -654,13 +644,13 @@ const _: () = {
         /// `relu`, [16, 12, 4, 4].
         const RELU_ROWS: graven::Range = 3072..6144;
         /// What `fc1` keeps from tile to tile.
-        const FC1_KEPT: graven::Range = 55296..79872;
+        const FC1_KEPT: graven::Range = 58880..83456;
         /// `fc1`, [16, 120].
         const FC1_ROWS: graven::Range = 0..1920;
         /// `relu`, [16, 120].
         const RELU_ROWS_2: graven::Range = 0..1920;
         /// What `fc2` keeps from tile to tile.
-        const FC2_KEPT: graven::Range = 93696..101376;
+        const FC2_KEPT: graven::Range = 109824..117504;
         /// `fc2`, [16, 60].
         const FC2_ROWS: graven::Range = 1920..2880;
         /// `relu`, [16, 60].
@@ -679,6 +669,10 @@ const _: () = {
         const CORRECT_ROWS: graven::Range = 0..16;
         /// `labels`, [16].
         const LABELS_ROWS: graven::Range = 16..32;
+        /// Scratch memory of `max_pool2d`.
+        const MAX_POOL2D_SCRATCH: graven::Range = 0..58880;
+        /// What `max_pool2d` keeps from tile to tile.
+        const MAX_POOL2D_KEPT: graven::Range = 122112..122352;
         /// Parameter `conv1.weight`, [6, 1, 5, 5].
         const CONV1_WEIGHT: graven::Range = 0..150;
         const CONV1_SIZES: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
@@ -691,14 +685,6 @@ const _: () = {
             padding: [0, 0],
             dilation: [1, 1],
             groups: 1,
-        };
-        const MAX_POOL2D_SIZES: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
-            channels: 6,
-            height: 24,
-            width: 24,
-            kernel_size: [2, 2],
-            stride: [2, 2],
-            padding: [0, 0],
         };
         /// Parameter `conv1.bias`, [6].
         const CONV1_BIAS: graven::Range = 160..166;
@@ -719,7 +705,7 @@ const _: () = {
             dilation: [1, 1],
             groups: 1,
         };
-        const MAX_POOL2D_SIZES_2: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
+        const MAX_POOL2D_SIZES: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
             channels: 12,
             height: 8,
             width: 8,
@@ -814,22 +800,20 @@ const _: () = {
         fn tile_of_samples(tile: &mut graven::Tile<'_>) {
             tile.load_samples(0, IMAGES, 784);
             /// `conv1`: conv2d, [N, 1, 28, 28] and [6, 1, 5, 5] -> [N, 6, 24, 24], 86400 multiply-adds a sample.
-            let [images, conv1_scratch, conv1_kept, conv1] = graven::disjoint(
+            /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
+            let [images, max_pool2d, max_pool2d_scratch, max_pool2d_kept] = graven::disjoint(
                 tile.floats,
-                [IMAGES, CONV1_SCRATCH, CONV1_KEPT, CONV1],
+                [IMAGES, MAX_POOL2D, MAX_POOL2D_SCRATCH, MAX_POOL2D_KEPT],
             );
-            kernels::conv2d::forward(
+            kernels::conv2d::forward_pooled(
                 &tile.cx,
                 &CONV1_SIZES,
                 images,
                 &tile.parameters[CONV1_WEIGHT],
-                conv1,
-                conv1_scratch,
-                conv1_kept,
+                max_pool2d,
+                max_pool2d_scratch,
+                max_pool2d_kept,
             );
-            /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
-            let [conv1, max_pool2d] = graven::disjoint(tile.floats, [CONV1, MAX_POOL2D]);
-            kernels::pool2d::max_forward(&tile.cx, &MAX_POOL2D_SIZES, conv1, max_pool2d);
             /// `relu`: relu(add(a, b)), [N, 6, 12, 12] and [6, 1, 1] -> [N, 6, 12, 12], 1728 multiply-adds a sample.
             let [relu] = graven::disjoint(tile.floats, [RELU]);
             kernels::cpu::map::map_in_place::<
@@ -864,7 +848,7 @@ const _: () = {
             );
             kernels::pool2d::max_forward(
                 &tile.cx,
-                &MAX_POOL2D_SIZES_2,
+                &MAX_POOL2D_SIZES,
                 conv2,
                 max_pool2d_2,
             );
@@ -1124,7 +1108,7 @@ const _: () = {
                             ],
                             tile: graven::TilePlan {
                                 samples: 16,
-                                floats: 109808,
+                                floats: 122352,
                                 ints: 32,
                                 steps: &[tile_of_samples],
                             },
@@ -1172,21 +1156,15 @@ const _: () = {
         /// The sum of `conv1_grad` over samples, [6, 1, 5, 5].
         const CONV1_GRAD_SUM_2: graven::Range = 32912..33062;
         /// `images`, [1, 28, 28, 16].
-        const IMAGES: graven::Range = 107520..120064;
-        /// Scratch memory of `conv1`.
-        const CONV1_SCRATCH: graven::Range = 79872..83456;
-        /// What `conv1` keeps from tile to tile.
-        const CONV1_KEPT: graven::Range = 138688..138928;
-        /// `conv1`, [6, 24, 24, 16].
-        const CONV1: graven::Range = 0..55296;
+        const IMAGES: graven::Range = 115184..127728;
         /// `max_pool2d`, [6, 12, 12, 16].
-        const MAX_POOL2D: graven::Range = 79872..93696;
+        const MAX_POOL2D: graven::Range = 87536..101360;
         /// `relu`, [6, 12, 12, 16].
-        const RELU: graven::Range = 79872..93696;
+        const RELU: graven::Range = 87536..101360;
         /// Scratch memory of `conv2`.
         const CONV2_SCRATCH: graven::Range = 0..34176;
         /// What `conv2` keeps from tile to tile.
-        const CONV2_KEPT: graven::Range = 127744..132352;
+        const CONV2_KEPT: graven::Range = 135408..140016;
         /// `conv2`, [12, 8, 8, 16].
         const CONV2: graven::Range = 34176..46464;
         /// `max_pool2d`, [12, 4, 4, 16].
@@ -1196,13 +1174,13 @@ const _: () = {
         /// `relu`, [16, 12, 4, 4].
         const RELU_ROWS: graven::Range = 3072..6144;
         /// What `fc1` keeps from tile to tile.
-        const FC1_KEPT: graven::Range = 55296..79872;
+        const FC1_KEPT: graven::Range = 62960..87536;
         /// `fc1`, [16, 120].
         const FC1_ROWS: graven::Range = 0..1920;
         /// `relu`, [16, 120].
         const RELU_ROWS_2: graven::Range = 0..1920;
         /// What `fc2` keeps from tile to tile.
-        const FC2_KEPT: graven::Range = 120064..127744;
+        const FC2_KEPT: graven::Range = 127728..135408;
         /// `fc2`, [16, 60].
         const FC2_ROWS: graven::Range = 1920..2880;
         /// `relu`, [16, 60].
@@ -1248,17 +1226,19 @@ const _: () = {
         /// Scratch memory of `conv2_grad`.
         const CONV2_GRAD_SCRATCH: graven::Range = 0..34176;
         /// What `conv2_grad` keeps from tile to tile.
-        const CONV2_GRAD_KEPT: graven::Range = 132352..136960;
+        const CONV2_GRAD_KEPT: graven::Range = 140016..144624;
         /// `conv2_grad`, [6, 12, 12, 16].
-        const CONV2_GRAD: graven::Range = 93696..107520;
+        const CONV2_GRAD: graven::Range = 101360..115184;
         /// `relu_grad`, [6, 12, 12, 16].
-        const RELU_GRAD_2: graven::Range = 93696..107520;
+        const RELU_GRAD_2: graven::Range = 101360..115184;
         /// What `max_pool2d` saves for its gradient.
-        const MAX_POOL2D_SAVED_2: graven::Range = 136960..138688;
-        /// `max_pool2d_grad`, [6, 24, 24, 16].
-        const MAX_POOL2D_GRAD_2: graven::Range = 0..55296;
+        const MAX_POOL2D_SAVED_2: graven::Range = 144624..146352;
+        /// Scratch memory of `max_pool2d`.
+        const MAX_POOL2D_SCRATCH: graven::Range = 0..58880;
+        /// What `max_pool2d` keeps from tile to tile.
+        const MAX_POOL2D_KEPT: graven::Range = 146352..146592;
         /// Scratch memory of `conv1_grad`.
-        const CONV1_GRAD_SCRATCH: graven::Range = 79872..87536;
+        const CONV1_GRAD_SCRATCH: graven::Range = 0..62960;
         /// Parameter `conv1.weight`, [6, 1, 5, 5].
         const CONV1_WEIGHT: graven::Range = 0..150;
         const CONV1_SIZES: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
@@ -1271,14 +1251,6 @@ const _: () = {
             padding: [0, 0],
             dilation: [1, 1],
             groups: 1,
-        };
-        const MAX_POOL2D_SIZES: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
-            channels: 6,
-            height: 24,
-            width: 24,
-            kernel_size: [2, 2],
-            stride: [2, 2],
-            padding: [0, 0],
         };
         /// Parameter `conv1.bias`, [6].
         const CONV1_BIAS: graven::Range = 160..166;
@@ -1299,7 +1271,7 @@ const _: () = {
             dilation: [1, 1],
             groups: 1,
         };
-        const MAX_POOL2D_SIZES_2: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
+        const MAX_POOL2D_SIZES: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
             channels: 12,
             height: 8,
             width: 8,
@@ -1479,29 +1451,26 @@ const _: () = {
             let N = tile.symbols[0];
             tile.load_samples(0, IMAGES, 784);
             /// `conv1`: conv2d, [N, 1, 28, 28] and [6, 1, 5, 5] -> [N, 6, 24, 24], 86400 multiply-adds a sample.
-            let [images, conv1_scratch, conv1_kept, conv1] = graven::disjoint(
+            /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
+            let [images, max_pool2d, max_pool2d_saved_2, max_pool2d_scratch,
+            max_pool2d_kept] = graven::disjoint(
                 tile.floats,
-                [IMAGES, CONV1_SCRATCH, CONV1_KEPT, CONV1],
+                [
+                    IMAGES,
+                    MAX_POOL2D,
+                    MAX_POOL2D_SAVED_2,
+                    MAX_POOL2D_SCRATCH,
+                    MAX_POOL2D_KEPT,
+                ],
             );
-            kernels::conv2d::forward(
+            kernels::conv2d::forward_pooled_saving(
                 &tile.cx,
                 &CONV1_SIZES,
                 images,
                 &tile.parameters[CONV1_WEIGHT],
-                conv1,
-                conv1_scratch,
-                conv1_kept,
-            );
-            /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
-            let [conv1, max_pool2d, max_pool2d_saved_2] = graven::disjoint(
-                tile.floats,
-                [CONV1, MAX_POOL2D, MAX_POOL2D_SAVED_2],
-            );
-            kernels::pool2d::max_forward_saving(
-                &tile.cx,
-                &MAX_POOL2D_SIZES,
-                conv1,
                 max_pool2d,
+                max_pool2d_scratch,
+                max_pool2d_kept,
                 max_pool2d_saved_2,
             );
             /// `relu`: relu(add(a, b)), [N, 6, 12, 12] and [6, 1, 1] -> [N, 6, 12, 12], 1728 multiply-adds a sample.
@@ -1538,7 +1507,7 @@ const _: () = {
             );
             kernels::pool2d::max_forward_saving(
                 &tile.cx,
-                &MAX_POOL2D_SIZES_2,
+                &MAX_POOL2D_SIZES,
                 conv2,
                 max_pool2d_2,
                 max_pool2d_saved,
@@ -1885,7 +1854,7 @@ const _: () = {
             );
             kernels::pool2d::max_grad_saved(
                 &tile.cx,
-                &MAX_POOL2D_SIZES_2,
+                &MAX_POOL2D_SIZES,
                 max_pool2d_saved,
                 relu_grad,
                 max_pool2d_grad,
@@ -1939,26 +1908,16 @@ const _: () = {
                 &mut tile.sums[CONV1_GRAD_SUM],
             );
             /// `max_pool2d_grad`: max_pool2d_grad, [N, 6, 24, 24] and [N, 6, 12, 12] and [N, 6, 12, 12] -> [N, 6, 24, 24], 3456 multiply-adds a sample.
-            let [relu_grad_2, max_pool2d_saved_2, max_pool2d_grad_2] = graven::disjoint(
-                tile.floats,
-                [RELU_GRAD_2, MAX_POOL2D_SAVED_2, MAX_POOL2D_GRAD_2],
-            );
-            kernels::pool2d::max_grad_saved(
-                &tile.cx,
-                &MAX_POOL2D_SIZES,
-                max_pool2d_saved_2,
-                relu_grad_2,
-                max_pool2d_grad_2,
-            );
             /// `conv1_grad`: conv2d_grad_weight, [N, 6, 24, 24] and [N, 1, 28, 28] -> [6, 1, 5, 5], 86400 multiply-adds a sample.
-            let [images, max_pool2d_grad_2, conv1_grad_scratch] = graven::disjoint(
+            let [images, relu_grad_2, max_pool2d_saved_2, conv1_grad_scratch] = graven::disjoint(
                 tile.floats,
-                [IMAGES, MAX_POOL2D_GRAD_2, CONV1_GRAD_SCRATCH],
+                [IMAGES, RELU_GRAD_2, MAX_POOL2D_SAVED_2, CONV1_GRAD_SCRATCH],
             );
-            kernels::conv2d::grad_weight(
+            kernels::conv2d::grad_weight_pooled(
                 &tile.cx,
                 &CONV1_SIZES,
-                max_pool2d_grad_2,
+                max_pool2d_saved_2,
+                relu_grad_2,
                 images,
                 &mut tile.sums[CONV1_GRAD_SUM_2],
                 conv1_grad_scratch,
@@ -2126,7 +2085,7 @@ const _: () = {
                             ],
                             tile: graven::TilePlan {
                                 samples: 16,
-                                floats: 138928,
+                                floats: 146592,
                                 ints: 48,
                                 steps: &[tile_of_samples],
                             },

@@ -15,6 +15,7 @@
 //! read it (`cx.prepared`). What its gradient needs to know, it may save ([`Op::reads_saved`]). Samples of a tile beyond `cx.count` are
 //! copies of a real one, or whatever the memory held: they may be NaN, are read by nobody, and never part of a sum.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -416,8 +417,29 @@ pub struct Differentiated<'a> {
     pub wanted: &'a [bool],
 }
 
+/// An operation whose result another one reads.
+#[derive(Debug, Clone, Copy)]
+pub struct First<'a> {
+    /// The operation.
+    pub op: &'a dyn Op,
+    /// Which input of the other one it makes.
+    pub position: usize,
+    /// The layout of both.
+    pub layout: Layout,
+    /// Whether its kernel reads what was saved for it, see [`Op::reads_saved`].
+    pub reads_saved: bool,
+}
+
+impl First<'_> {
+    /// The operation, if it is of that type.
+    #[must_use]
+    pub fn as_op<T: Op>(&self) -> Option<&T> {
+        (self.op as &dyn Any).downcast_ref()
+    }
+}
+
 /// An operation with its attributes.
-pub trait Op: fmt::Debug + Send + Sync {
+pub trait Op: Any + fmt::Debug + Send + Sync {
     /// Its name in dumps and messages.
     fn name(&self) -> String;
 
@@ -470,6 +492,13 @@ pub trait Op: fmt::Debug + Send + Sync {
 
     /// The kernel for a call.
     fn kernel(&self, call: &Call) -> Kernel;
+
+    /// The kernel that runs another operation and then this one, if there is one: the first makes an input of this one that nobody else
+    /// reads. It is given the inputs of the first, and then the others of this one, which saves something for its gradient if `saves`.
+    fn kernel_behind(&self, first: &First<'_>, saves: bool) -> Option<Kernel> {
+        let _ = (first, saves);
+        None
+    }
 
     /// The parts that compute it on a CUDA device; the last one gives the result. Not asked of views, nor of pointwise
     /// operations, which are their formula.

@@ -7,6 +7,8 @@ mod direct;
 #[cfg(feature = "definitions")]
 mod op;
 #[cfg(feature = "cpu")]
+mod pooled;
+#[cfg(feature = "cpu")]
 mod rows;
 mod scratch;
 mod tiling;
@@ -16,6 +18,8 @@ mod winograd;
 pub use cpu::*;
 #[cfg(feature = "definitions")]
 pub use op::*;
+#[cfg(feature = "cpu")]
+pub use pooled::*;
 #[cfg(feature = "cpu")]
 pub use rows::*;
 

@@ -6,8 +6,9 @@ use super::Sizes;
 use crate::cuda::{Along, Part, product};
 use crate::dim::{Dim, Type};
 use crate::op::{
-    Array, Batching, Builder, Call, Differentiated, Kernel, Layout, Layouts, Mistake, Op, Operand, Value, known,
+    Array, Batching, Builder, Call, Differentiated, First, Kernel, Layout, Layouts, Mistake, Op, Operand, Value, known,
 };
+use crate::pool2d::{self, Pool2dOp};
 
 /// Which of the three products of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,6 +132,20 @@ impl Sizes {
     }
 }
 
+impl Conv2dOp {
+    /// The kernel for the convolution and that pooling of its output, if there is one.
+    pub(crate) fn kernel_pooled(&self, pooling: &pool2d::Sizes, saves: bool) -> Option<Kernel> {
+        let sizes = &self.sizes;
+        let is_pooled = self.product == Product::Forward && sizes.is_pooled() && sizes.pooling() == *pooling;
+        is_pooled.then(|| {
+            let function = if saves { "conv2d::forward_pooled_saving" } else { "conv2d::forward_pooled" };
+            let kernel = Kernel::with_sizes(function, "conv2d", sizes);
+            let kernel = kernel.scratch(sizes.pooled_scratch()).kept(sizes.kept());
+            if saves { kernel.saves(pooling.saved()) } else { kernel }
+        })
+    }
+}
+
 impl Op for Conv2dOp {
     fn name(&self) -> String {
         match self.product {
@@ -202,6 +217,17 @@ impl Op for Conv2dOp {
                 kernel("conv2d::grad_weight").scratch(self.sizes.grad_weight_scratch()).accumulates()
             }
         }
+    }
+
+    fn kernel_behind(&self, first: &First<'_>, _: bool) -> Option<Kernel> {
+        let pooling: &Pool2dOp = first.as_op()?;
+        let is_pooled = self.product == Product::GradWeight
+            && first.position == 0
+            && first.reads_saved
+            && self.sizes.is_gradient_pooled()
+            && pooling.is_max_grad_of(&self.sizes.pooling());
+        let kernel = || Kernel::with_sizes("conv2d::grad_weight_pooled", "conv2d", &self.sizes);
+        is_pooled.then(|| kernel().scratch(self.sizes.grad_weight_pooled_scratch()).accumulates())
     }
 
     fn cuda(&self, inputs: &[Type], output: &Type) -> Vec<Part> {

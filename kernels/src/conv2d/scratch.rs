@@ -2,7 +2,7 @@
 
 use super::Sizes;
 use super::tiling::Way;
-use crate::LANES;
+use crate::{LANES, pool2d};
 
 const fn larger(a: usize, b: usize) -> usize {
     if a > b { a } else { b }
@@ -31,6 +31,45 @@ impl Sizes {
             Way::Columns(tiling) => larger(tiling.grad_weight_scratch(self), direct),
             Way::Both(tiling) => larger(tiling.grad_weight_scratch(self.group_channels()), direct),
         }
+    }
+
+    /// Whether `forward_pooled` takes the convolution with max pooling behind it: 2 x 2 outputs are in registers at once.
+    #[must_use]
+    pub const fn is_pooled(&self) -> bool {
+        self.falls_into_pairs() && matches!(self.forward_way(true), Way::Columns(_))
+    }
+
+    /// Whether `grad_weight_pooled` takes the gradient of the weight with that of max pooling in front of it.
+    #[must_use]
+    pub const fn is_gradient_pooled(&self) -> bool {
+        self.falls_into_pairs() && matches!(self.grad_weight_way(true), Way::Columns(_))
+    }
+
+    /// Whether windows of 2 x 2 cover the outputs.
+    pub(crate) const fn falls_into_pairs(&self) -> bool {
+        self.out_height().is_multiple_of(2) && self.out_width().is_multiple_of(2)
+    }
+
+    /// Floats of scratch that `forward_pooled` needs: a set without the registers makes all outputs.
+    #[must_use]
+    pub const fn pooled_scratch(&self) -> usize {
+        self.outputs() + self.scratch()
+    }
+
+    /// Floats of scratch that `grad_weight_pooled` needs: as above, or the gradients of some outputs.
+    #[must_use]
+    pub const fn grad_weight_pooled_scratch(&self) -> usize {
+        self.outputs() + self.grad_weight_scratch()
+    }
+
+    /// Floats of the outputs.
+    pub(crate) const fn outputs(&self) -> usize {
+        self.out_channels * self.out_height() * self.out_width() * LANES
+    }
+
+    /// The max pooling of the outputs that it is about.
+    pub(crate) const fn pooling(&self) -> pool2d::Sizes {
+        pool2d::Sizes::of_pairs(self.out_channels, self.out_height(), self.out_width())
     }
 
     const fn scratch_of(&self, way: Way) -> usize {

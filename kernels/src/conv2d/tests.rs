@@ -1,9 +1,10 @@
 //! Tests of the convolution against the seven loops that define it.
 
 use super::*;
-use crate::conv2d::forward_rows;
 use crate::conv2d::tiling::{ColumnTiling, Tiling};
+use crate::conv2d::{forward_pooled, forward_pooled_saving, forward_rows, grad_weight_pooled};
 use crate::cpu::testing::{assert_close, each_context, each_sum, random};
+use crate::pool2d;
 
 /// Calls `f` with the indices of (output, weight, input), without the sample, of every product of the convolution.
 fn each_product(sizes: &Sizes, mut f: impl FnMut(usize, usize, usize)) {
@@ -291,6 +292,77 @@ fn grad_weight_adds_the_adjoint_of_the_valid_samples() {
             });
         });
     }
+}
+
+/// Convolutions that are pooled: rows of tiles that end within the image, padding, groups, channels.
+fn pooled() -> Vec<Sizes> {
+    vec![
+        sizes([1, 6], [28, 28], 5, 1, 0, 1, 1),
+        sizes([1, 9], [22, 30], 5, 1, 0, 1, 1),
+        sizes([2, 16], [26, 22], 5, 1, 2, 1, 2),
+        sizes([3, 16], [32, 32], 3, 1, 1, 1, 1),
+    ]
+}
+
+#[test]
+fn pooling_behind_a_convolution_is_the_same_in_one_kernel() {
+    for sizes in pooled() {
+        assert!(sizes.is_pooled(), "{sizes:?}");
+        let [input, weight, outputs] = tensors(&sizes);
+        // Few different numbers, so that windows have several maxima.
+        let (input, weight) = (rounded(&input), rounded(&weight));
+        each_context(|cx| {
+            let mut kept = vec![f32::NAN; sizes.kept()];
+            let mut scratch = vec![f32::NAN; sizes.scratch()];
+            let mut outputs = vec![f32::NAN; outputs.len()];
+            forward(&cx, &sizes, &input, &weight, &mut outputs, &mut scratch, &mut kept);
+            let (mut wanted, mut wanted_saved) =
+                (vec![f32::NAN; outputs.len() / 4], vec![f32::NAN; sizes.pooling().saved()]);
+            pool2d::max_forward_saving(&cx, &sizes.pooling(), &outputs, &mut wanted, &mut wanted_saved);
+
+            let mut scratch = vec![f32::NAN; sizes.pooled_scratch()];
+            let mut output = vec![f32::NAN; wanted.len()];
+            forward_pooled(&cx, &sizes, &input, &weight, &mut output, &mut scratch, &mut kept);
+            assert_eq!(output, wanted, "{cx:?} {sizes:?}");
+            let cx = Context { prepared: true, ..cx };
+            let (mut output, mut saved) = (vec![f32::NAN; wanted.len()], vec![f32::NAN; wanted_saved.len()]);
+            forward_pooled_saving(&cx, &sizes, &input, &weight, &mut output, &mut scratch, &mut kept, &mut saved);
+            assert_eq!(output, wanted, "{cx:?} {sizes:?}");
+            let bits = |saved: &[f32]| saved.iter().map(|pair| pair.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&saved), bits(&wanted_saved), "{cx:?} {sizes:?}");
+        });
+    }
+}
+
+#[test]
+fn the_gradient_through_pooling_is_the_same_in_one_kernel() {
+    for sizes in pooled() {
+        if sizes.kernel_size == [3, 3] {
+            assert!(!sizes.is_gradient_pooled(), "{sizes:?} takes fewer products along both axes, or all of them");
+            continue;
+        }
+        assert!(sizes.is_gradient_pooled(), "{sizes:?}");
+        let [input, weight, outputs] = tensors(&sizes);
+        let pooling = sizes.pooling();
+        let (outputs, grad_pooled) = (rounded(&outputs), random(7, outputs.len() / 4));
+        each_sum(&weight, |cx, mut gradient, _| {
+            let mut saved = vec![f32::NAN; pooling.saved()];
+            pool2d::max_forward_saving(&cx, &pooling, &outputs, &mut vec![0.0; grad_pooled.len()], &mut saved);
+            let mut grad_output = vec![f32::NAN; outputs.len()];
+            pool2d::max_grad_saved(&cx, &pooling, &saved, &grad_pooled, &mut grad_output);
+            let (mut wanted, mut scratch) = (gradient.clone(), vec![f32::NAN; sizes.grad_weight_scratch()]);
+            grad_weight(&cx, &sizes, &grad_output, &input, &mut wanted, &mut scratch);
+
+            let mut scratch = vec![f32::NAN; sizes.grad_weight_pooled_scratch()];
+            grad_weight_pooled(&cx, &sizes, &saved, &grad_pooled, &input, &mut gradient, &mut scratch);
+            assert_eq!(gradient, wanted, "{cx:?} {sizes:?}");
+        });
+    }
+}
+
+/// Multiples of a half.
+fn rounded(numbers: &[f32]) -> Vec<f32> {
+    numbers.iter().map(|x| (x * 2.0).round() / 2.0).collect()
 }
 
 #[test]

@@ -20,8 +20,8 @@ pub fn max_forward(cx: &Context, sizes: &Sizes, input: &[f32], output: &mut [f32
 
 /// [`max_forward`], which also saves where in its window the largest element stands, for [`max_grad_saved`].
 ///
-/// input [C, H, W, 16] -> output [C, H_out, W_out, 16], saved [C, H_out, W_out, window], two elements in a float: in which samples
-/// each element of the window, row by row as far as it lies in the image, is the first of the largest.
+/// input [C, H, W, 16] -> output [C, H_out, W_out, 16], saved [C, H_out, W_out, window], two elements in a float: for each element of
+/// the window, row by row as far as it lies in the image, in which samples the first of the largest comes behind it.
 ///
 /// Panics if a slice does not have its size.
 pub fn max_forward_saving(cx: &Context, sizes: &Sizes, input: &[f32], output: &mut [f32], saved: &mut [f32]) {
@@ -329,8 +329,7 @@ impl Pool for MaxForwardSaving {
                 |i, at| {
                     for x in 0..X {
                         let element = L::load(self.input.add(at + x * windows.step));
-                        rest[x] = element.unequal(largest[x], rest[x]);
-                        *saved.add(x * window + i) = rest[x];
+                        save(element, largest[x], &mut rest[x], saved.add(x * window + i));
                     }
                 },
             );
@@ -338,6 +337,19 @@ impl Pool for MaxForwardSaving {
                 largest.store(self.output.add(windows.output + x * LANES));
             }
         }
+    }
+}
+
+/// Saves an element of a window: the samples, of those that are left, whose largest element has not come by with it.
+///
+/// # Safety
+/// `to` is valid; the set of `L` is enabled.
+#[inline(always)]
+pub(crate) unsafe fn save<L: Lanes>(element: L, largest: L, left: &mut u16, to: *mut u16) {
+    // SAFETY: the contract.
+    unsafe {
+        *left = element.unequal(largest, *left);
+        *to = *left;
     }
 }
 
@@ -497,7 +509,12 @@ unsafe fn max_forward_saving_in<L: Lanes>(sizes: &Sizes, input: *const f32, outp
 /// # Safety
 /// As for [`each_window`].
 #[inline(always)]
-unsafe fn max_grad_saved_in<L: Lanes>(sizes: &Sizes, saved: *const u16, grad_output: *const f32, grad_input: *mut f32) {
+pub(crate) unsafe fn max_grad_saved_in<L: Lanes>(
+    sizes: &Sizes,
+    saved: *const u16,
+    grad_output: *const f32,
+    grad_input: *mut f32,
+) {
     let pool = MaxGradSaved { disjoint: is_disjoint(sizes), window: area(sizes), saved, grad_output, grad_input };
     // SAFETY: passed on to the caller.
     unsafe { each_window::<L>(sizes, &pool) };

@@ -37,6 +37,11 @@ pub struct Sizes {
 }
 
 impl Sizes {
+    /// Windows of 2 x 2 side by side.
+    pub(crate) const fn of_pairs(channels: usize, height: usize, width: usize) -> Sizes {
+        Sizes { channels, height, width, kernel_size: [2, 2], stride: [2, 2], padding: [0, 0] }
+    }
+
     /// Rows of the output.
     #[must_use]
     pub const fn out_height(&self) -> usize {
@@ -58,7 +63,7 @@ impl Sizes {
         bits < (self.height as u128 * self.width as u128).saturating_mul(u32::BITS as u128)
     }
 
-    /// Floats that hold a bit for each element of each window in each sample of a tile: whether it is the largest.
+    /// Floats that hold a bit for each element of each window in each sample of a tile: whether the largest comes behind it.
     #[must_use]
     pub const fn saved(&self) -> usize {
         let window = self.kernel_size[0] * self.kernel_size[1];

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use super::Sizes;
+use crate::conv2d::Conv2dOp;
 use crate::cuda::Part;
 use crate::dim::Type;
 use crate::op::{
-    Array, Batching, Builder, Call, Differentiated, Kernel, Layout, Layouts, Mistake, Op, Operand, Saved, Value, known,
+    Array, Batching, Builder, Call, Differentiated, First, Kernel, Layout, Layouts, Mistake, Op, Operand, Saved, Value,
+    known,
 };
 
 /// Which of the four pooling kernels.
@@ -86,6 +88,11 @@ pub fn pool2d(
 }
 
 impl Pool2dOp {
+    /// Whether it is the gradient of that max pooling.
+    pub(crate) fn is_max_grad_of(&self, sizes: &Sizes) -> bool {
+        self.kind == Kind::MaxGrad && self.sizes == *sizes
+    }
+
     /// Calls `f` with (channel, output row, output column, input row, input column) for every element of every window, in
     /// the order of the window.
     fn for_each(&self, mut f: impl FnMut(usize, [usize; 2], [usize; 2])) {
@@ -178,6 +185,12 @@ impl Op for Pool2dOp {
             Kind::AvgGrad => "pool2d::avg_grad",
         };
         Kernel::with_sizes(function, "pool2d", &self.sizes)
+    }
+
+    fn kernel_behind(&self, first: &First<'_>, saves: bool) -> Option<Kernel> {
+        let convolution: &Conv2dOp = first.as_op()?;
+        let is_pooled = self.kind == Kind::Max && first.layout == Layout::Samples;
+        is_pooled.then(|| convolution.kernel_pooled(&self.sizes, saves))?
     }
 
     fn cuda(&self, _: &[Type], output: &Type) -> Vec<Part> {

@@ -18,6 +18,7 @@ use crate::conv2d::tiling::ColumnTiling;
 use crate::cpu::lanes::Lanes;
 use crate::cpu::tile::parts;
 use crate::cpu::{Context, Isa, Kind, instantiate};
+use crate::pool2d::{max_grad_saved_in, save};
 
 /// As [`super::forward`], with [`ColumnTiling::scratch`] floats of scratch; keeps [`ColumnTiling::weights`] floats a group.
 ///
@@ -32,24 +33,84 @@ pub(in crate::conv2d) fn forward(
     kept: &mut [f32],
 ) {
     check(sizes, "forward", LANES, input.len(), weight.len(), output.len());
+    let output = output.as_mut_ptr();
+    // SAFETY: `check` has compared the lengths with the sizes.
+    unsafe {
+        each_row(cx, sizes, input, weight, scratch, kept, |walk, group, row, values, weights| {
+            let output = output.add(group * walk.outputs.len());
+            outputs_of(cx.isa, walk, row, values, weights, output);
+        });
+    }
+}
+
+/// [`forward`] with max pooling in windows of 2 x 2, as `pool2d::max_forward`, or `max_forward_saving` where there is something
+/// to save to.
+///
+/// Panics as `forward` does, or if the outputs do not fall into such windows.
+pub(in crate::conv2d) fn forward_pooled(
+    cx: &Context,
+    sizes: &Sizes,
+    input: &[f32],
+    weight: &[f32],
+    output: &mut [f32],
+    scratch: &mut [f32],
+    kept: &mut [f32],
+    saved: Option<&mut [f32]>,
+) {
+    check(sizes, "forward_pooled", LANES, input.len(), weight.len(), 4 * output.len());
+    assert!(sizes.falls_into_pairs(), "conv2d::forward_pooled: {sizes:?} has an odd number of rows or columns");
+    let output = output.as_mut_ptr();
+    let saved: *mut u16 = saved.map_or(std::ptr::null_mut(), |saved| {
+        assert_eq!(
+            saved.len(),
+            sizes.pooling().saved(),
+            "conv2d::forward_pooled: what is saved does not fit {sizes:?}"
+        );
+        saved.as_mut_ptr().cast()
+    });
+    // SAFETY: as in `forward`; there are as many windows as a quarter of the outputs, and what is saved has room for four elements
+    // of each.
+    unsafe {
+        each_row(cx, sizes, input, weight, scratch, kept, |walk, group, row, values, weights| {
+            let windows = group * walk.outputs.len() / 4 / LANES;
+            let output = output.add(windows * LANES);
+            let saved = if saved.is_null() { saved } else { saved.add(4 * windows) };
+            largest_of(cx.isa, walk, row, values, weights, output, saved);
+        });
+    }
+}
+
+/// Calls `f` with (group, first row of the output, values of the inputs, those of the weights) for every row of tiles.
+///
+/// Panics if scratch or what is kept is too short, or the kernel has no such tiling.
+///
+/// # Safety
+/// Input and weight have their sizes.
+unsafe fn each_row(
+    cx: &Context,
+    sizes: &Sizes,
+    input: &[f32],
+    weight: &[f32],
+    scratch: &mut [f32],
+    kept: &mut [f32],
+    f: impl Fn(&Walk, usize, usize, *const f32, *const f32),
+) {
     let walk = Walk::of(sizes);
     let values_of_weights = walk.tiling.weights(sizes);
     assert!(scratch.len() >= walk.tiling.scratch(sizes), "conv2d: scratch is too short");
     assert!(kept.len() >= sizes.groups * values_of_weights, "conv2d: what is kept is too short");
     let own = weight.len() / sizes.groups;
     for (group, (weight, kept)) in weight.chunks_exact(own).zip(kept.chunks_exact_mut(values_of_weights)).enumerate() {
-        // SAFETY: `check` has compared the lengths with the sizes, of which both sides are made; there is room for values of the
-        // group's weights, and of a row of tiles.
+        // SAFETY: the caller vouches for the slices, of whose sizes both sides are made; there is room for values of the group's
+        // weights, and of a row of tiles.
         unsafe {
             let input = input.as_ptr().add(group * walk.inputs.len());
-            let output = output.as_mut_ptr().add(group * walk.outputs.len());
             if !cx.prepared {
                 weight_rows(cx.isa, sizes.kernel_size[0], weight, kept.as_mut_ptr());
             }
             for tile in 0..walk.tiling.tiles {
                 rows_in(cx.isa, &walk.strip(walk.inputs, (tile, 1)), input, scratch.as_mut_ptr());
-                let row = tile * walk.tiling.step;
-                outputs_of(cx.isa, &walk, row, scratch.as_ptr(), kept.as_ptr(), output);
+                f(&walk, group, tile * walk.tiling.step, scratch.as_ptr(), kept.as_ptr());
             }
         }
     }
@@ -67,6 +128,49 @@ pub(in crate::conv2d) fn grad_weight(
     scratch: &mut [f32],
 ) {
     check(sizes, "grad_weight", LANES, input.len(), grad_weight.len(), grad_output.len());
+    let gradients = Gradients { saved: std::ptr::null(), room: std::ptr::null_mut(), gradients: grad_output.as_ptr() };
+    // SAFETY: `check` has compared the lengths with the sizes.
+    unsafe { each_weight(cx, sizes, gradients, input, grad_weight, scratch) };
+}
+
+/// [`grad_weight`] from the gradient behind [`forward_pooled`] and what that has saved, with room for the gradient of one channel of
+/// the outputs beside the scratch.
+///
+/// Panics as `grad_weight` does, or if the outputs do not fall into such windows.
+pub(in crate::conv2d) fn grad_weight_pooled(
+    cx: &Context,
+    sizes: &Sizes,
+    saved: &[f32],
+    grad_pooled: &[f32],
+    input: &[f32],
+    grad_weight: &mut [f32],
+    scratch: &mut [f32],
+) {
+    check(sizes, "grad_weight_pooled", LANES, input.len(), grad_weight.len(), 4 * grad_pooled.len());
+    assert!(sizes.falls_into_pairs(), "conv2d::grad_weight_pooled: {sizes:?} has an odd number of rows or columns");
+    let fits = saved.len() == sizes.pooling().saved();
+    assert!(fits, "conv2d::grad_weight_pooled: what is saved does not fit {sizes:?}");
+    let (room, scratch) = scratch.split_at_mut(sizes.out_height() * sizes.out_width() * LANES);
+    let (saved, room) = (saved.as_ptr().cast(), room.as_mut_ptr());
+    let gradients = Gradients { saved, room, gradients: grad_pooled.as_ptr() };
+    // SAFETY: as in `grad_weight`; the gradients of the windows, and where their maxima stand, are a quarter of those of the outputs.
+    unsafe { each_weight(cx, sizes, gradients, input, grad_weight, scratch) };
+}
+
+/// All groups, channels of the inputs, and rows of tiles.
+///
+/// Panics if scratch is too short, or the kernel has no such tiling.
+///
+/// # Safety
+/// The slices have their sizes, and the gradients are valid for the outputs.
+unsafe fn each_weight(
+    cx: &Context,
+    sizes: &Sizes,
+    gradients: Gradients,
+    input: &[f32],
+    grad_weight: &mut [f32],
+    scratch: &mut [f32],
+) {
     let walk = Walk::of(sizes);
     assert_eq!(walk.kernel, 5, "conv2d::grad_weight: {sizes:?} takes all products");
     assert!(scratch.len() >= walk.tiling.grad_weight_scratch(sizes), "conv2d: scratch is too short");
@@ -75,20 +179,69 @@ pub(in crate::conv2d) fn grad_weight(
     let channel = Side { channels: 1, ..walk.inputs };
     let own = grad_weight.len() / sizes.groups;
     for (group, grad_weight) in grad_weight.chunks_exact_mut(own).enumerate() {
-        // SAFETY: as in `forward`; there is room for values of some rows of tiles of one channel.
+        // SAFETY: the caller vouches for the slices; there is room for values of some rows of tiles of one channel.
         unsafe {
             let input = input.as_ptr().add(group * walk.inputs.len());
-            let grad_output = grad_output.as_ptr().add(group * walk.outputs.len());
+            let gradients = gradients.of_group(&walk, group);
             let of_channel = walk.outputs.channels * walk.weights();
             for c in 0..walk.inputs.channels {
                 for tiles in parts(walk.tiling.tiles, walk.tiling.rows) {
                     let strip = walk.strip(channel, tiles);
                     rows_in(cx.isa, &strip, input.add(c * channel.len()), values.as_mut_ptr());
-                    weights_of(cx.isa, &walk, tiles, values.as_ptr(), grad_output, sums.as_mut_ptr());
+                    weights_of(cx.isa, &walk, tiles, values.as_ptr(), gradients, sums.as_mut_ptr());
                 }
                 lane_sums(cx.isa, cx.count, of_channel, sums.as_ptr(), weights.as_mut_ptr().add(c * of_channel));
             }
             weight_rows_back(cx.isa, &walk, cx.adds, weights.as_ptr(), grad_weight);
+        }
+    }
+}
+
+/// The gradients of the outputs, or of what 2 x 2 of them were pooled to.
+#[derive(Clone, Copy)]
+struct Gradients {
+    /// What pooling has saved; null if there was none.
+    saved: *const u16,
+    /// If there was, room for the gradient of one channel of the outputs.
+    room: *mut f32,
+    gradients: *const f32,
+}
+
+impl Gradients {
+    /// Those of a group.
+    ///
+    /// # Safety
+    /// They are valid for the outputs of all groups up to this one.
+    unsafe fn of_group(self, walk: &Walk, group: usize) -> Gradients {
+        let outputs = group * walk.outputs.len();
+        // SAFETY: the contract.
+        unsafe {
+            if self.saved.is_null() {
+                return Gradients { gradients: self.gradients.add(outputs), ..self };
+            }
+            Gradients { saved: self.saved.add(outputs / LANES), gradients: self.gradients.add(outputs / 4), ..self }
+        }
+    }
+
+    /// Those of channel `o` of the outputs, at least of `n` rows from row `first` on as far as there are some.
+    ///
+    /// # Safety
+    /// They are valid for the channel; the set of `L` is enabled.
+    #[inline(always)]
+    unsafe fn rows<L: Lanes>(self, walk: &Walk, o: usize, first: usize, n: usize) -> *const f32 {
+        let [height, width] = walk.outputs.size;
+        let outputs = o * height * width;
+        // SAFETY: the contract; windows of two rows lie in the rows, since their number is even.
+        unsafe {
+            if self.saved.is_null() {
+                return self.gradients.add(outputs * LANES);
+            }
+            let rows = n.min(height - first);
+            let before = outputs + first * width;
+            let pooling = crate::pool2d::Sizes::of_pairs(1, rows, width);
+            let (saved, gradients) = (self.saved.add(before), self.gradients.add(before / 4 * LANES));
+            max_grad_saved_in::<L>(&pooling, saved, gradients, self.room);
+            self.room.wrapping_sub(first * walk.outputs.row())
         }
     }
 }
@@ -150,13 +303,107 @@ impl Walk {
     }
 }
 
+/// Where the outputs of a tile go, [C_out, H, W] or what is made of them on the way.
+trait Target: Copy {
+    /// X columns of 4 rows of channel `o`, from row `row` and column `x` on. With `EDGE`, `rows` of them lie in the image: comparisons for
+    /// each row would take a sixth of the time.
+    ///
+    /// # Safety
+    /// The target has room for them; the set of `L` is enabled.
+    unsafe fn take<L: Lanes, const X: usize, const EDGE: bool>(
+        self,
+        walk: &Walk,
+        place: Place,
+        rows: usize,
+        columns: [[L; 4]; X],
+    );
+}
+
+/// Where a tile begins.
+#[derive(Clone, Copy)]
+struct Place {
+    channel: usize,
+    row: usize,
+    column: usize,
+}
+
+/// They are the output.
+#[derive(Clone, Copy)]
+struct Plain {
+    output: *mut f32,
+}
+
+impl Target for Plain {
+    #[inline(always)]
+    unsafe fn take<L: Lanes, const X: usize, const EDGE: bool>(
+        self,
+        walk: &Walk,
+        Place { channel, row, column }: Place,
+        rows: usize,
+        columns: [[L; 4]; X],
+    ) {
+        let [height, width] = walk.outputs.size;
+        let output = self.output.wrapping_add(((channel * height + row) * width + column) * LANES);
+        for (x, column) in columns.into_iter().enumerate() {
+            for (y, element) in column.into_iter().enumerate() {
+                if !EDGE || y < rows {
+                    // SAFETY: the contract.
+                    unsafe { element.store(output.add(y * walk.outputs.row() + x * LANES)) };
+                }
+            }
+        }
+    }
+}
+
+/// Of each 2 x 2 of them, the largest is. Where it stands is saved unless there is no room (null).
+#[derive(Clone, Copy)]
+struct Largest {
+    output: *mut f32,
+    saved: *mut u16,
+}
+
+impl Target for Largest {
+    #[inline(always)]
+    unsafe fn take<L: Lanes, const X: usize, const EDGE: bool>(
+        self,
+        walk: &Walk,
+        Place { channel, row, column }: Place,
+        rows: usize,
+        columns: [[L; 4]; X],
+    ) {
+        let [height, width] = walk.outputs.size.map(|size| size / 2);
+        let first = (channel * height + row / 2) * width + column / 2;
+        for y in 0..2 {
+            if EDGE && 2 * y >= rows {
+                break;
+            }
+            for x in 0..X / 2 {
+                let window = first + y * width + x;
+                let [left, right] = [columns[2 * x], columns[2 * x + 1]];
+                let elements = [left[2 * y], right[2 * y], left[2 * y + 1], right[2 * y + 1]];
+                // SAFETY: the contract.
+                unsafe {
+                    let largest = L::largest_of_four(elements);
+                    largest.store(self.output.add(window * LANES));
+                    if !self.saved.is_null() {
+                        let mut left = u16::MAX;
+                        for (i, element) in elements.into_iter().enumerate() {
+                            save(element, largest, &mut left, self.saved.add(4 * window + i));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// One row of tiles of all output channels, from its values [C_in, N, columns] and those of the weights [C_out, C_in, N, R]; it
 /// begins at row `row` of the output.
 ///
 /// # Safety
-/// The pointers are valid for the walk; the set of `L` is enabled.
+/// The pointers are valid for the walk, and the target for the outputs; the set of `L` is enabled.
 #[inline(always)]
-unsafe fn outputs_in<L: Lanes>(walk: &Walk, row: usize, values: *const f32, weights: *const f32, output: *mut f32) {
+unsafe fn outputs_in<L: Lanes, T: Target>(walk: &Walk, row: usize, values: *const f32, weights: *const f32, target: T) {
     let [height, width] = walk.outputs.size;
     let rows = height - row;
     // As many columns as registers hold the sums of. The last tile of a row is moved back so that it is complete; it writes some columns
@@ -166,14 +413,14 @@ unsafe fn outputs_in<L: Lanes>(walk: &Walk, row: usize, values: *const f32, weig
             match [$($columns),*].into_iter().find(|&columns| columns <= width) {
                 $(Some($columns) => {
                     for x in (0..width).step_by($columns) {
-                        let x = x.min(width - $columns);
-                        for o in 0..walk.outputs.channels {
-                            let output = output.add(((o * height + row) * width + x) * LANES);
-                            let weights = weights.add(o * walk.inputs.channels * walk.weights());
+                        let column = x.min(width - $columns);
+                        for channel in 0..walk.outputs.channels {
+                            let weights = weights.add(channel * walk.inputs.channels * walk.weights());
+                            let (values, place) = (values.add(column * LANES), Place { channel, row, column });
                             if rows >= walk.tiling.step {
-                                $tile::<L, $columns, false>(walk, rows, values.add(x * LANES), weights, output);
+                                $tile::<L, T, $columns, false>(walk, place, rows, values, weights, target);
                             } else {
-                                $tile::<L, $columns, true>(walk, rows, values.add(x * LANES), weights, output);
+                                $tile::<L, T, $columns, true>(walk, place, rows, values, weights, target);
                             }
                         }
                     }
@@ -194,29 +441,35 @@ unsafe fn outputs_in<L: Lanes>(walk: &Walk, row: usize, values: *const f32, weig
     }
 }
 
-/// 4 rows of X columns of one channel, for a kernel of 3 rows. With `EDGE`, `rows` of them lie in the image: comparisons for each row would
-/// take a sixth of the time.
+/// 4 rows of X columns of one channel, for a kernel of 3 rows.
 ///
 /// # Safety
 /// As for [`outputs_in`], for the tile from the pointers on.
 #[inline(always)]
-unsafe fn tile_of_six<L: Lanes, const X: usize, const EDGE: bool>(
+unsafe fn tile_of_six<L: Lanes, T: Target, const X: usize, const EDGE: bool>(
     walk: &Walk,
+    place: Place,
     rows: usize,
     values: *const f32,
     weights: *const f32,
-    output: *mut f32,
+    target: T,
 ) {
     // SAFETY: passed on.
     unsafe {
         let sums: [[L; X]; 6] = sums_of::<L, 3, 6, 6, 0, X>(walk, values, weights);
-        for x in 0..X {
-            let column: [L; 4] = apply::<Coefficients<Six>, L, _, _>(sums.map(
-                #[inline(always)]
-                |sums| sums[x],
-            ));
-            store_column::<L, 4, EDGE>(walk, rows, column, output.add(x * LANES));
-        }
+        give::<L, T, X, EDGE>(
+            walk,
+            place,
+            rows,
+            target,
+            #[inline(always)]
+            |x| {
+                apply::<Coefficients<Six>, L, _, _>(sums.map(
+                    #[inline(always)]
+                    |sums| sums[x],
+                ))
+            },
+        );
     }
 }
 
@@ -226,12 +479,13 @@ unsafe fn tile_of_six<L: Lanes, const X: usize, const EDGE: bool>(
 /// # Safety
 /// As for [`outputs_in`], for the tile from the pointers on.
 #[inline(always)]
-unsafe fn tile_of_eight<L: Lanes, const X: usize, const EDGE: bool>(
+unsafe fn tile_of_eight<L: Lanes, T: Target, const X: usize, const EDGE: bool>(
     walk: &Walk,
+    place: Place,
     rows: usize,
     values: *const f32,
     weights: *const f32,
-    output: *mut f32,
+    target: T,
 ) {
     // SAFETY: passed on.
     unsafe {
@@ -244,10 +498,42 @@ unsafe fn tile_of_eight<L: Lanes, const X: usize, const EDGE: bool>(
             ));
         }
         let sums = sums_of::<L, 5, 8, 4, 3, X>(walk, values, weights);
-        for (x, mut column) in columns.into_iter().enumerate() {
-            Coefficients::<Eight>::add_pair(1, [sums[0][x], sums[1][x]], &mut column);
-            Coefficients::<Eight>::add_pair(2, [sums[2][x], sums[3][x]], &mut column);
-            store_column::<L, 4, EDGE>(walk, rows, column, output.add(x * LANES));
+        give::<L, T, X, EDGE>(
+            walk,
+            place,
+            rows,
+            target,
+            #[inline(always)]
+            |x| {
+                let mut column = columns[x];
+                Coefficients::<Eight>::add_pair(1, [sums[0][x], sums[1][x]], &mut column);
+                Coefficients::<Eight>::add_pair(2, [sums[2][x], sums[3][x]], &mut column);
+                column
+            },
+        );
+    }
+}
+
+/// Gives the columns of a tile to its target, two at a time, before the next ones are made: all of them do not fit into registers.
+///
+/// # Safety
+/// As for [`outputs_in`], for the tile.
+#[inline(always)]
+unsafe fn give<L: Lanes, T: Target, const X: usize, const EDGE: bool>(
+    walk: &Walk,
+    place: Place,
+    rows: usize,
+    target: T,
+    column: impl Fn(usize) -> [L; 4],
+) {
+    // SAFETY: passed on.
+    unsafe {
+        for x in (0..X - X % 2).step_by(2) {
+            let place = Place { column: place.column + x, ..place };
+            target.take::<L, 2, EDGE>(walk, place, rows, [column(x), column(x + 1)]);
+        }
+        if !X.is_multiple_of(2) {
+            target.take::<L, 1, EDGE>(walk, place, rows, [column(0)]);
         }
     }
 }
@@ -286,25 +572,6 @@ unsafe fn sums_of<L: Lanes, const R: usize, const N: usize, const V: usize, cons
     }
 }
 
-/// The first `rows` of the elements below each other.
-///
-/// # Safety
-/// The output has these rows from the pointer on; the set of `L` is enabled.
-#[inline(always)]
-unsafe fn store_column<L: Lanes, const M: usize, const EDGE: bool>(
-    walk: &Walk,
-    rows: usize,
-    column: [L; M],
-    output: *mut f32,
-) {
-    for (y, element) in column.into_iter().enumerate() {
-        if !EDGE || y < rows {
-            // SAFETY: the contract.
-            unsafe { element.store(output.add(y * walk.outputs.row())) };
-        }
-    }
-}
-
 /// The gradient of the values of the weights of one input channel, over some rows of tiles: values of the input [N, rows of tiles,
 /// columns], grad_output -> [C_out, N, R, 16], samples not yet added; the first rows overwrite it.
 ///
@@ -315,13 +582,14 @@ unsafe fn weights_in<L: Lanes>(
     walk: &Walk,
     tiles: (usize, usize),
     values: *const f32,
-    grad_output: *const f32,
+    gradients: Gradients,
     sums: *mut f32,
 ) {
+    let [first, rows] = [tiles.0, tiles.1].map(|tiles| tiles * walk.tiling.step);
     for o in 0..walk.outputs.channels {
         // SAFETY: passed on, for one output channel.
         unsafe {
-            let grad_output = grad_output.add(o * walk.outputs.size[0] * walk.outputs.row());
+            let grad_output = gradients.rows::<L>(walk, o, first, rows);
             let sums = sums.add(o * walk.weights() * LANES);
             if const { accumulators::<L>() < 4 * 5 } {
                 unreachable!("a register tile of 4 x 5");
@@ -569,11 +837,37 @@ unsafe fn weight_rows_out<L: Lanes>(walk: &Walk, adds: bool, from: *const f32, g
     unsafe { kernel_out::<L, Eight, 5, 8>(walk, adds, from, grad_weight) };
 }
 
-instantiate!(unsafe fn outputs_of = outputs_in(
+/// # Safety
+/// As for [`outputs_in`].
+#[inline(always)]
+unsafe fn plain_in<L: Lanes>(walk: &Walk, row: usize, values: *const f32, weights: *const f32, output: *mut f32) {
+    // SAFETY: passed on.
+    unsafe { outputs_in::<L, _>(walk, row, values, weights, Plain { output }) };
+}
+
+/// # Safety
+/// As for [`outputs_in`]; where `saved` is not null, what max pooling saves goes there.
+#[inline(always)]
+unsafe fn largest_in<L: Lanes>(
+    walk: &Walk,
+    row: usize,
+    values: *const f32,
+    weights: *const f32,
+    output: *mut f32,
+    saved: *mut u16,
+) {
+    // SAFETY: passed on.
+    unsafe { outputs_in::<L, _>(walk, row, values, weights, Largest { output, saved }) };
+}
+
+instantiate!(unsafe fn outputs_of = plain_in(
     walk: &Walk, row: usize, values: *const f32, weights: *const f32, output: *mut f32,
 ));
+instantiate!(unsafe fn largest_of = largest_in(
+    walk: &Walk, row: usize, values: *const f32, weights: *const f32, output: *mut f32, saved: *mut u16,
+));
 instantiate!(unsafe fn weights_of = weights_in(
-    walk: &Walk, tiles: (usize, usize), values: *const f32, grad_output: *const f32, sums: *mut f32,
+    walk: &Walk, tiles: (usize, usize), values: *const f32, gradients: Gradients, sums: *mut f32,
 ));
 instantiate!(unsafe fn lane_sums = lane_sums_in(count: usize, n: usize, from: *const f32, to: *mut f32));
 instantiate!(unsafe fn weight_rows = weight_rows_in(kernel: usize, weight: &[f32], to: *mut f32));

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use graven_kernels::LANES;
-use graven_kernels::dim::{Dim, Dtype, Type, list};
+use graven_kernels::dim::{Dim, Dtype, list};
 use graven_kernels::op::{Kernel, Layout, Value};
 use graven_kernels::pointwise::Formula;
 
@@ -20,7 +20,7 @@ use super::names::Names;
 use super::text::Text;
 use crate::graph::{Graph, Kind, Target};
 use crate::memory::{self, Arena};
-use crate::schedule::{Destination, Loop, Memory, Place, Schedule, Source, Step};
+use crate::schedule::{Destination, Loop, Memory, Place, Schedule, Source, Step, cost, inputs_of};
 
 /// Whether plans hold programs for CUDA devices.
 pub(super) const CUDA: bool = cfg!(feature = "cuda");
@@ -384,18 +384,19 @@ impl Emitter<'_> {
     fn step(&mut self, own: &Loop, buffers: &Buffers, sums: &Sums, places: &mut Places, step: &Step, code: &mut Text) {
         let dtype = |index: usize| memory::dtype(&self.schedule.graph, own, index);
         if PROFILE {
-            let (output, kernel, value) = match step {
-                Step::Load { to, .. } => (&buffers.variables[*to], "load", None),
-                Step::Store { from, .. } => (&buffers.variables[*from], "store", None),
-                Step::Convert { to, .. } => (&buffers.variables[*to], "convert", None),
-                Step::Run { value, output: Destination::Buffer(to), kernel, .. } => {
-                    (&buffers.variables[*to], &*kernel.function, Some(*value))
-                }
-                Step::Run { value, output: Destination::Sum(sum), kernel, .. } => {
-                    (&sums.constants[*sum], &*kernel.function, Some(*value))
+            let (output, kernel, cost) = match step {
+                Step::Load { to, .. } => (&buffers.variables[*to], "load", 0),
+                Step::Store { from, .. } => (&buffers.variables[*from], "store", 0),
+                Step::Convert { to, .. } => (&buffers.variables[*to], "convert", 0),
+                Step::Run { value, before, output, kernel, .. } => {
+                    let output = match output {
+                        Destination::Buffer(to) => &buffers.variables[*to],
+                        Destination::Sum(sum) => &sums.constants[*sum],
+                    };
+                    (output, &*kernel.function, cost(self.graph(), *value, *before))
                 }
             };
-            self.mark("tile", &output.to_lowercase(), kernel, value, code);
+            self.mark("tile", &output.to_lowercase(), kernel, cost, code);
         }
         match step {
             Step::Load { from, to } => {
@@ -423,7 +424,7 @@ impl Emitter<'_> {
                      kernels::cpu::layout::{function}{suffix}(&tile.cx, {features}, {source}, {target});"
                 );
             }
-            Step::Run { value, inputs, output, scratch, kept, saved, kernel, .. } => {
+            Step::Run { value, inputs, output, scratch, kept, saved, before, kernel, .. } => {
                 let node = self.schedule.graph.node(*value);
                 // The buffers of the call, each once, by element type.
                 let mut used: Vec<usize> = inputs
@@ -444,13 +445,16 @@ impl Emitter<'_> {
                 used.extend(scratch.iter().chain(kept).chain(saved));
                 used.sort_unstable();
                 used.dedup();
+                if let Some(before) = before {
+                    self.describe(before.value, &self.graph().node(before.value).label, code);
+                }
                 self.describe(*value, &node.label, code);
                 for (wanted, arena) in [(Dtype::F32, "floats"), (Dtype::I64, "ints")] {
                     let of = used.iter().copied().filter(|index| dtype(*index) == wanted);
                     borrow(of, buffers, arena, code);
                 }
                 let mut arguments = Vec::new();
-                for (input, source) in node.inputs.iter().zip(inputs) {
+                for (input, source) in inputs_of(self.graph(), *value, *before).iter().zip(inputs) {
                     arguments.push(match source {
                         Source::Unread => continue,
                         source if Some(*source) == overwritten => "&[]".to_owned(),
@@ -478,7 +482,8 @@ impl Emitter<'_> {
                 let call = KernelCall {
                     kernel,
                     function: &function,
-                    label: &node.label,
+                    // Their sizes are those of the first of two operations.
+                    label: &self.schedule.graph.node(before.map_or(*value, |before| before.value)).label,
                     cx: "&tile.cx",
                     inputs: &arguments,
                     output: &output,
@@ -490,8 +495,8 @@ impl Emitter<'_> {
     }
 
     /// Says that a kernel begins, with its multiply-adds of one sample.
-    fn mark(&self, place: &str, output: &str, kernel: &str, value: Option<Value>, code: &mut Text) {
-        let (function, cost) = (&self.context.name, value.map_or(0, |value| self.cost(value)));
+    fn mark(&self, place: &str, output: &str, kernel: &str, cost: u64, code: &mut Text) {
+        let function = &self.context.name;
         write!(
             code,
             "{place}.step(graven::Step {{ function: {function:?}, output: {output:?}, kernel: {kernel:?}, \
@@ -504,17 +509,10 @@ impl Emitter<'_> {
         if let Kind::Op(op) = &self.graph().node(value).kind { op.name() } else { "copy".to_owned() }
     }
 
-    /// Multiply-adds of one sample.
-    fn cost(&self, value: Value) -> u64 {
-        let node = self.graph().node(value);
-        let types: Vec<Type> = node.inputs.iter().map(|input| self.graph().node(*input).ty.clone()).collect();
-        if let Kind::Op(op) = &node.kind { op.cost(&types, &node.ty) } else { 0 }
-    }
-
     /// Adds a line of docs: `conv1: conv2d, [N, 1, 28, 28] -> [N, 6, 24, 24], 86400 multiply-adds a sample`.
     fn describe(&self, value: Value, label: &str, code: &mut Text) {
         let node = self.graph().node(value);
-        let (op, cost) = (self.operation(value), self.cost(value));
+        let (op, cost) = (self.operation(value), cost(self.graph(), value, None));
         let inputs: Vec<&str> = node.inputs.iter().map(|input| &*self.shapes[input.0]).collect();
         let (inputs, output) = (inputs.join(" and "), &self.shapes[value.0]);
         write!(code, "#[doc = \" `{label}`: {op}, {inputs} -> {output}, {cost} multiply-adds a sample.\"] ");

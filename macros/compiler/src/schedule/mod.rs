@@ -3,6 +3,7 @@
 //! sits in the cache. A sum over samples ends a stage for those who read it. In a loop every value gets a layout, and
 //! conversions stand where two operations want different ones.
 
+mod combine;
 pub mod cuda;
 mod place;
 mod print;
@@ -196,6 +197,8 @@ pub enum Step {
         kept: Option<usize>,
         /// A buffer for what it saves for its gradient.
         saved: Option<usize>,
+        /// What its kernel runs before it, see [`Op::kernel_behind`](graven_kernels::op::Op::kernel_behind).
+        before: Option<Before>,
         /// The kernel that it calls.
         kernel: Box<Kernel>,
     },
@@ -206,6 +209,24 @@ pub enum Step {
         /// The tensor.
         to: Place,
     },
+}
+
+/// An operation that a step runs before its own, in one kernel with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Before {
+    /// The node.
+    pub value: Value,
+    /// Which input of the step's own operation it makes.
+    pub position: usize,
+}
+
+/// The operands of a step: those of the operation before, if there is one, and then its own but for what that makes.
+#[must_use]
+pub fn inputs_of(graph: &Graph, value: Value, before: Option<Before>) -> Vec<Value> {
+    let own = &graph.node(value).inputs;
+    let Some(before) = before else { return own.clone() };
+    let others = own.iter().enumerate().filter(|(position, _)| *position != before.position).map(|(_, input)| *input);
+    graph.node(before.value).inputs.iter().copied().chain(others).collect()
 }
 
 /// Schedules a function.
@@ -228,6 +249,17 @@ pub fn call(graph: &Graph, value: Value, layout: Layout, tile: usize, batched: &
         output: Operand { ty: node.ty.clone(), batched: output_batched },
         saved: false,
     }
+}
+
+/// Multiply-adds of one sample.
+#[must_use]
+pub fn cost(graph: &Graph, value: Value, before: Option<Before>) -> u64 {
+    let of = |value: Value| {
+        let node = graph.node(value);
+        let types: Vec<Type> = node.inputs.iter().map(|input| graph.node(*input).ty.clone()).collect();
+        graph.op(value).map_or(0, |op| op.cost(&types, &node.ty))
+    };
+    before.map_or(0, |before| of(before.value)).saturating_add(of(value))
 }
 
 /// Multiply-adds that cost as much as one float of accumulators: writing and adding them up goes at memory speed.
@@ -267,11 +299,7 @@ impl Loop {
     #[must_use]
     pub fn cost(&self, graph: &Graph) -> u64 {
         let cost = |step: &Step| match step {
-            Step::Run { value, .. } => {
-                let node = graph.node(*value);
-                let types: Vec<Type> = node.inputs.iter().map(|input| graph.node(*input).ty.clone()).collect();
-                graph.op(*value).map_or(0, |op| op.cost(&types, &node.ty))
-            }
+            Step::Run { value, before, .. } => cost(graph, *value, *before),
             Step::Load { to, .. } | Step::Convert { to, .. } => self.buffers[*to].features as u64,
             Step::Store { from, .. } => self.buffers[*from].features as u64,
         };

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use graven_kernels::dim::{Dim, Type};
 use graven_kernels::op::{Batching, Call, Layout, Op, Operand, Value};
 
+use super::combine::combine;
 use super::{CACHED_PARAMETERS, Destination, Loop, Memory, Source, Stage, Step, Sum, call, choose_layout, computes};
 use crate::graph::{Graph, Kind, Target};
 
@@ -224,6 +225,7 @@ impl<'a> Placement<'a> {
             sum.gradient = targets.get(&sum.value).copied();
         }
         for own in stages.iter_mut().flat_map(|stage| &mut stage.loops) {
+            combine(graph, own);
             own.choose_chunks(graph);
             own.choose_few(graph);
         }
@@ -346,7 +348,7 @@ impl<'a> Placement<'a> {
             Destination::Buffer(own.buffer(value, layout, node.ty.features().unwrap_or(0)))
         };
         let kernel = Box::new(kernel);
-        own.steps.push(Step::Run { value, layout, inputs, output, scratch, kept, saved: None, kernel });
+        own.steps.push(Step::Run { value, layout, inputs, output, scratch, kept, saved: None, before: None, kernel });
     }
 
     /// Which inputs of a node carry samples.

@@ -74,7 +74,7 @@ impl Schedule {
                 Step::Load { from, to } => writeln!(f, "    load {} -> {}", self.place_name(*from), name(to))?,
                 Step::Convert { from, to } => writeln!(f, "    convert {} -> {}", name(from), name(to))?,
                 Step::Store { from, to } => writeln!(f, "    store {} -> {}", name(from), self.place_name(*to))?,
-                Step::Run { value, inputs, output, scratch, kept, saved, .. } => {
+                Step::Run { value, inputs, output, scratch, kept, saved, before, .. } => {
                     let source = |source: &Source| match source {
                         Source::Buffer(index) => name(index),
                         Source::Full(place) => self.place_name(*place),
@@ -88,7 +88,8 @@ impl Schedule {
                     };
                     let memory = scratch.iter().chain(kept).chain(saved).map(|index| format!(", {}", name(index)));
                     let memory: String = memory.collect();
-                    writeln!(f, "    run {} ({}) -> {output}{memory}", self.name(*value), inputs.join(", "))?;
+                    let before = before.map_or_else(String::new, |before| format!("{}, ", self.name(before.value)));
+                    writeln!(f, "    run {before}{} ({}) -> {output}{memory}", self.name(*value), inputs.join(", "))?;
                 }
             }
         }

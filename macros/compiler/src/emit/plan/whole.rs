@@ -69,7 +69,7 @@ impl Emitter<'_> {
             format!("let [{}] = graven::disjoint(whole.{arena}, [{}]);", names.join(", "), slots.join(", "))
         };
         if PROFILE {
-            self.mark("whole", &node.label, &self.operation(value), None, code);
+            self.mark("whole", &node.label, &self.operation(value), 0, code);
         }
         self.describe(value, &node.label, code);
         write!(code, "{} {} ", borrow(Dtype::F32, "floats"), borrow(Dtype::I64, "ints"));

@@ -18,7 +18,7 @@ use crate::conv2d::tiling::ColumnTiling;
 use crate::cpu::lanes::Lanes;
 use crate::cpu::tile::parts;
 use crate::cpu::{Context, Isa, Kind, instantiate};
-use crate::pool2d::{max_grad_saved_in, save};
+use crate::pool2d;
 
 /// As [`super::forward`], with [`ColumnTiling::scratch`] floats of scratch; keeps [`ColumnTiling::weights`] floats a group.
 ///
@@ -223,7 +223,8 @@ impl Gradients {
         }
     }
 
-    /// Those of channel `o` of the outputs, at least of `n` rows from row `first` on as far as there are some.
+    /// Where row 0 of channel `o` of the outputs would stand: at least the `n` rows from row `first` on are there, as far as there are
+    /// some.
     ///
     /// # Safety
     /// They are valid for the channel; the set of `L` is enabled.
@@ -238,9 +239,9 @@ impl Gradients {
             }
             let rows = n.min(height - first);
             let before = outputs + first * width;
-            let pooling = crate::pool2d::Sizes::of_pairs(1, rows, width);
+            let pooling = pool2d::Sizes::of_pairs(1, rows, width);
             let (saved, gradients) = (self.saved.add(before), self.gradients.add(before / 4 * LANES));
-            max_grad_saved_in::<L>(&pooling, saved, gradients, self.room);
+            pool2d::max_grad_saved_in::<L>(&pooling, saved, gradients, self.room);
             self.room.wrapping_sub(first * walk.outputs.row())
         }
     }
@@ -303,10 +304,9 @@ impl Walk {
     }
 }
 
-/// Where the outputs of a tile go, [C_out, H, W] or what is made of them on the way.
+/// Where the outputs of a tile go: [C_out, H, W], or what is made of them on the way.
 trait Target: Copy {
-    /// X columns of 4 rows of channel `o`, from row `row` and column `x` on. With `EDGE`, `rows` of them lie in the image: comparisons for
-    /// each row would take a sixth of the time.
+    /// X columns of 4 rows. With `EDGE`, `rows` of them lie in the image: comparisons for each row would take a sixth of the time.
     ///
     /// # Safety
     /// The target has room for them; the set of `L` is enabled.
@@ -355,7 +355,7 @@ impl Target for Plain {
     }
 }
 
-/// Of each 2 x 2 of them, the largest is. Where it stands is saved unless there is no room (null).
+/// The largest of each 2 x 2 of them is the output. Where it stands is saved unless there is no room (null).
 #[derive(Clone, Copy)]
 struct Largest {
     output: *mut f32,
@@ -388,7 +388,7 @@ impl Target for Largest {
                     if !self.saved.is_null() {
                         let mut left = u16::MAX;
                         for (i, element) in elements.into_iter().enumerate() {
-                            save(element, largest, &mut left, self.saved.add(4 * window + i));
+                            pool2d::save(element, largest, &mut left, self.saved.add(4 * window + i));
                         }
                     }
                 }
@@ -637,7 +637,7 @@ unsafe fn weight_tile<
         }
         for r in 0..tiles.1 {
             let first = (tiles.0 + r) * M;
-            let grad_output = grad_output.add(first * walk.outputs.row());
+            let grad_output = grad_output.wrapping_add(first * walk.outputs.row());
             let values = values.add(r * row);
             if first + M <= height {
                 weight_row::<L, P, R, N, M, V, FIRST, false>(walk, M, tiles.1 * row, values, grad_output, &mut sums);

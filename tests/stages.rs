@@ -121,3 +121,24 @@ fn the_expanded_network_trains_as_the_macro_does() {
     }
     assert_eq!(written.forward(&images).unwrap(), expected.forward(&images).unwrap());
 }
+
+#[allow(unreachable_pub)] // As above.
+mod pooled {
+    use graven::prelude::*;
+    include!("stages/pooled.rs");
+}
+
+#[test]
+fn two_operations_share_a_kernel_where_nobody_reads_what_is_between() {
+    let (structure, block) = network("pooled.rs");
+    for function in inspect(structure, block).unwrap() {
+        let forms = text_forms(&function.evaluation);
+        let schedule = &forms.iter().find(|(stage, _)| *stage == "schedule").unwrap().1;
+        let together = schedule.contains("run %2 conv2d (conv), %3 max_pool2d");
+        assert_eq!(together, function.name == "alone", "{}:\n{schedule}", function.name);
+    }
+    let images = Tensor::from_fn([20, 1, 28, 28], |index| (index * 7919 % 997) as f32 / 997.0).unwrap();
+    let network = pooled::Pooled::init(Seed(1), &Device::cpu()).unwrap();
+    let (_, behind) = network.both(&images).unwrap();
+    assert_eq!(network.alone(&images).unwrap(), behind);
+}

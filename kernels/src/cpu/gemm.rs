@@ -254,7 +254,8 @@ strips! {
     dot_strip = dot_tile();
 }
 
-/// Floats of an output from which on a tile asks for its part before it begins: the whole does not stay in the second cache.
+/// Floats of an output from which on a tile asks for its part before it begins: the whole does not stay in the second cache. What is added
+/// to is asked for in any case, since the tile will wait for it.
 const FETCHED: usize = 128 * 1024;
 
 /// # Safety

@@ -63,7 +63,7 @@ fn expected(a: &[f32; 16], b: &[f32; 16], n: usize) -> Vec<[f32; 16]> {
         from_fn(|i| if a[i] == b[i] || a[i].is_nan() || b[i].is_nan() { 9.0 } else { 0.0 }),
         from_fn(|i| if [0, 2, 3, 9, 10, 13, 15].contains(&i) { a[i] } else { 0.0 }),
         from_fn(|i| larger(larger(a[i], 0.25), b[i])),
-        from_fn(|i| if [0, 2, 3, 9, 10, 13, 15].contains(&i) && (a[i] < b[i] || a[i] > b[i]) { 9.0 } else { 0.0 }),
+        from_fn(|i| if [0, 2, 3, 9, 10, 13, 15].contains(&i) && (a[i] - b[i]).abs() > 0.0 { 9.0 } else { 0.0 }),
         from_fn(|i| if i < n { a[i] } else { 3.0 }),
         from_fn(|i| if i < n { a[i] } else { 7.0 }),
         tree(*a),

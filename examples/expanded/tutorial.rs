@@ -1218,9 +1218,9 @@ const _: () = {
         /// `relu_grad`, [16, 12, 4, 4].
         const RELU_GRAD_ROWS_3: graven::Range = 0..3072;
         /// What `max_pool2d` saves for its gradient.
-        const MAX_POOL2D_SAVED: graven::Range = 9024..9408;
+        const MAX_POOL2D_SAVED: graven::Range = 49536..49920;
         /// `relu_grad`, [12, 4, 4, 16].
-        const RELU_GRAD: graven::Range = 3072..6144;
+        const RELU_GRAD: graven::Range = 46464..49536;
         /// `max_pool2d_grad`, [12, 8, 8, 16].
         const MAX_POOL2D_GRAD: graven::Range = 34176..46464;
         /// Scratch memory of `conv2_grad`.
@@ -1237,6 +1237,8 @@ const _: () = {
         const MAX_POOL2D_SCRATCH: graven::Range = 0..58880;
         /// What `max_pool2d` keeps from tile to tile.
         const MAX_POOL2D_KEPT: graven::Range = 146352..146592;
+        /// Scratch memory of `conv2_grad`.
+        const CONV2_GRAD_SCRATCH_2: graven::Range = 0..12288;
         /// Scratch memory of `conv1_grad`.
         const CONV1_GRAD_SCRATCH: graven::Range = 0..62960;
         /// Parameter `conv1.weight`, [6, 1, 5, 5].
@@ -1873,18 +1875,20 @@ const _: () = {
                 conv2_grad_scratch,
                 conv2_grad_kept,
             );
+            /// `max_pool2d_grad`: max_pool2d_grad, [N, 12, 8, 8] and [N, 12, 4, 4] and [N, 12, 4, 4] -> [N, 12, 8, 8], 768 multiply-adds a sample.
             /// `conv2_grad`: conv2d_grad_weight, [N, 12, 8, 8] and [N, 6, 12, 12] -> [12, 6, 5, 5], 115200 multiply-adds a sample.
-            let [relu, max_pool2d_grad] = graven::disjoint(
+            let [relu, max_pool2d_saved, relu_grad, conv2_grad_scratch_2] = graven::disjoint(
                 tile.floats,
-                [RELU, MAX_POOL2D_GRAD],
+                [RELU, MAX_POOL2D_SAVED, RELU_GRAD, CONV2_GRAD_SCRATCH_2],
             );
-            kernels::conv2d::grad_weight(
+            kernels::conv2d::grad_weight_pooled(
                 &tile.cx,
                 &CONV2_SIZES,
-                max_pool2d_grad,
+                max_pool2d_saved,
+                relu_grad,
                 relu,
                 &mut tile.sums[CONV2_GRAD_SUM_2],
-                &mut [],
+                conv2_grad_scratch_2,
             );
             /// `relu_grad`: relu'(a, b), [N, 6, 12, 12] and [N, 6, 12, 12] -> [N, 6, 12, 12], 864 multiply-adds a sample.
             let [relu, relu_grad_2] = graven::disjoint(tile.floats, [RELU, RELU_GRAD_2]);

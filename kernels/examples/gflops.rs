@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
 use graven_kernels::cpu::{Context, Isa};
-use graven_kernels::{LANES, conv2d, linear};
+use graven_kernels::{LANES, conv2d, linear, pool2d};
 
 /// Seconds of the fastest of several runs: the one that the rest of the machine disturbed least.
 fn seconds(mut f: impl FnMut()) -> f64 {
@@ -72,8 +72,9 @@ fn conv(isa: Isa, channels: [usize; 2], kernel_size: usize, padding: usize, size
     let forward = seconds(|| conv2d::forward(&cx, &sizes, &input, &weight, &mut output, &mut scratch, &mut kept));
     let grad_weight = seconds(|| conv2d::grad_weight(&cx, &sizes, &output, &input, &mut weight, &mut scratch));
     let grad_input = seconds(|| conv2d::grad_input(&cx, &sizes, &output, &weight, &mut input, &mut scratch, &mut kept));
+    let pooled = pooled_rate(&cx, &sizes, &output, &input, &mut weight, gflop);
     println!(
-        "{:>9} conv2d {:>2} -> {:>2} k{kernel_size} p{padding} {size}x{size}: forward {:6.1}, grad_input {:6.1}, grad_weight {:6.1} GFLOP/s",
+        "{:>9} conv2d {:>2} -> {:>2} k{kernel_size} p{padding} {size}x{size}: forward {:6.1}, grad_input {:6.1}, grad_weight {:6.1}, behind pooling {pooled} GFLOP/s",
         isa.name(),
         channels[0],
         channels[1],
@@ -81,6 +82,33 @@ fn conv(isa: Isa, channels: [usize; 2], kernel_size: usize, padding: usize, size
         gflop / grad_input,
         gflop / grad_weight,
     );
+}
+
+/// The rate of the gradient of the weight from that of windows of 2 x 2, by the products of all outputs, where there is such a kernel.
+fn pooled_rate(
+    cx: &Context,
+    sizes: &conv2d::Sizes,
+    output: &[f32],
+    input: &[f32],
+    weight: &mut [f32],
+    gflop: f64,
+) -> String {
+    if !sizes.is_gradient_pooled() {
+        return "    no".to_owned();
+    }
+    let pooling = pool2d::Sizes {
+        channels: sizes.out_channels,
+        height: sizes.out_height(),
+        width: sizes.out_width(),
+        kernel_size: [2; 2],
+        stride: [2; 2],
+        padding: [0; 2],
+    };
+    let (mut saved, mut largest) = (ramp(pooling.saved()), ramp(output.len() / 4));
+    pool2d::max_forward_saving(cx, &pooling, output, &mut largest, &mut saved);
+    let mut scratch = ramp(sizes.grad_weight_pooled_scratch());
+    let run = || conv2d::grad_weight_pooled(cx, sizes, &saved, &largest, input, weight, &mut scratch);
+    format!("{:6.1}", gflop / seconds(run))
 }
 
 fn linear(isa: Isa, in_features: usize, out_features: usize) {
@@ -116,8 +144,11 @@ fn main() {
     for isa in Isa::available() {
         conv(isa, [1, 6], 5, 0, 28);
         conv(isa, [6, 12], 5, 0, 12);
+        conv(isa, [3, 16], 3, 1, 32);
         conv(isa, [16, 16], 3, 1, 32);
+        conv(isa, [32, 32], 3, 1, 16);
         conv(isa, [64, 64], 3, 1, 8);
+        conv(isa, [32, 64], 5, 2, 16);
         conv(isa, [16, 32], 1, 0, 16);
         linear(isa, 192, 120);
         linear(isa, 120, 60);

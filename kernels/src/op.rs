@@ -428,6 +428,8 @@ pub struct First<'a> {
     pub layout: Layout,
     /// Whether its kernel reads what was saved for it, see [`Op::reads_saved`].
     pub reads_saved: bool,
+    /// Whether nobody else reads its result, so that it need not run besides.
+    pub is_alone: bool,
 }
 
 impl First<'_> {
@@ -493,8 +495,9 @@ pub trait Op: Any + fmt::Debug + Send + Sync {
     /// The kernel for a call.
     fn kernel(&self, call: &Call) -> Kernel;
 
-    /// The kernel that runs another operation and then this one, if there is one: the first makes an input of this one that nobody else
-    /// reads. It is given the inputs of the first, and then the others of this one, which saves something for its gradient if `saves`.
+    /// The kernel that runs another operation and then this one, if there is one: the first makes an input of this one, which need not
+    /// come into being for it. It is given the inputs of the first, and then the others of this one, which saves something for its
+    /// gradient if `saves`.
     fn kernel_behind(&self, first: &First<'_>, saves: bool) -> Option<Kernel> {
         let _ = (first, saves);
         None

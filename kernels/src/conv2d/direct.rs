@@ -174,14 +174,7 @@ pub(super) fn grad_weight(
 ) {
     check(sizes, "grad_weight", LANES, input.len(), grad_weight.len(), grad_output.len());
     assert!(scratch.len() >= sizes.padded_input(), "conv2d::grad_weight: scratch is too short");
-    let [height, width] = [sizes.height + 2 * sizes.padding[0], sizes.width + 2 * sizes.padding[1]];
-    let input = match sizes.padding {
-        [0, 0] => input,
-        [top, left] => {
-            frame(sizes.in_channels, [sizes.height, sizes.width], [top, left], [height, width], input, scratch);
-            &*scratch
-        }
-    };
+    let (input, size) = framed(sizes, input, scratch);
     // SAFETY: `check` has compared the lengths with the sizes, and the input is [C_in, height, width, 16] by now.
     unsafe {
         weight_gradients(
@@ -189,12 +182,24 @@ pub(super) fn grad_weight(
             sizes,
             cx.count,
             cx.adds,
-            [height, width],
+            size,
             grad_output.as_ptr(),
             input.as_ptr(),
             grad_weight.as_mut_ptr(),
         );
     }
+}
+
+/// The input with its padding as zeros around it, in scratch if there are some, and the size of its images by then.
+///
+/// Panics if [`Sizes::padded_input`] floats are not there.
+pub(super) fn framed<'a>(sizes: &Sizes, input: &'a [f32], scratch: &'a mut [f32]) -> (&'a [f32], [usize; 2]) {
+    let size = [sizes.height + 2 * sizes.padding[0], sizes.width + 2 * sizes.padding[1]];
+    if sizes.padding == [0, 0] {
+        return (input, size);
+    }
+    frame(sizes.in_channels, [sizes.height, sizes.width], sizes.padding, size, input, scratch);
+    (scratch, size)
 }
 
 /// Puts zeros around images: image [channels, size, 16] -> framed [channels, framed size, 16], its corner at `corner`.

@@ -13,6 +13,8 @@ mod rows;
 mod scratch;
 mod tiling;
 #[cfg(feature = "cpu")]
+mod windows;
+#[cfg(feature = "cpu")]
 mod winograd;
 #[cfg(feature = "cpu")]
 pub use cpu::*;

@@ -1,8 +1,9 @@
-//! A convolution with max pooling in windows of 2 x 2 behind it, whose outputs no memory holds, and its gradient. Only where the outputs,
-//! or their gradients, are in registers or in the first cache anyway ([`columns`]); other sets of instructions take one after the other.
+//! A convolution with max pooling in windows of 2 x 2 behind it, whose outputs no memory holds, where they are in registers anyway
+//! ([`columns`]); and the gradient of its weight, from that of the windows ([`windows`]). Other sets of instructions take one after the
+//! other.
 
 use super::winograd::columns;
-use super::{Sizes, cpu};
+use super::{Sizes, cpu, windows};
 use crate::cpu::Context;
 use crate::pool2d;
 
@@ -79,7 +80,7 @@ pub fn grad_weight_pooled(
 ) {
     assert!(sizes.is_gradient_pooled(), "conv2d::grad_weight_pooled: {sizes:?} is not pooled");
     if columns::fits(cx.isa) {
-        return columns::grad_weight_pooled(cx, sizes, saved, grad_pooled, input, grad_weight, scratch);
+        return windows::grad_weight(cx, sizes, saved, grad_pooled, input, grad_weight, scratch);
     }
     let (grad_output, scratch) = scratch.split_at_mut(sizes.outputs());
     pool2d::max_grad_saved(cx, &sizes.pooling(), saved, grad_pooled, grad_output);

@@ -39,10 +39,11 @@ impl Sizes {
         self.falls_into_pairs() && matches!(self.forward_way(true), Way::Columns(_))
     }
 
-    /// Whether `grad_weight_pooled` takes the gradient of the weight with that of max pooling in front of it.
+    /// Whether `grad_weight_pooled` takes the gradient of the weight from that behind max pooling: windows of 2 x 2 cover the outputs, and
+    /// their products are fewer.
     #[must_use]
     pub const fn is_gradient_pooled(&self) -> bool {
-        self.falls_into_pairs() && matches!(self.grad_weight_way(true), Way::Columns(_))
+        self.takes_windows() && self.windows_pay()
     }
 
     /// Whether windows of 2 x 2 cover the outputs.
@@ -56,7 +57,7 @@ impl Sizes {
         self.outputs() + self.scratch()
     }
 
-    /// Floats of scratch that `grad_weight_pooled` needs: as above, or the gradients of some outputs.
+    /// Floats of scratch that `grad_weight_pooled` needs: a set without such masks makes the gradients of all outputs.
     #[must_use]
     pub const fn grad_weight_pooled_scratch(&self) -> usize {
         self.outputs() + self.grad_weight_scratch()

@@ -117,7 +117,7 @@ pub(crate) struct ColumnTiling {
 }
 
 /// Floats of input values that stay in the first cache while all outputs come by.
-const NEAR: usize = 6 * 1024;
+pub(crate) const NEAR: usize = 6 * 1024;
 
 /// Multiply-adds, out of three, that one product costs: they wait for what they read.
 const PRODUCT: u128 = 4;
@@ -186,6 +186,10 @@ impl ColumnTiling {
     }
 }
 
+/// Multiply-adds, or as much time, that a product of a window costs with the selections before it: two on a Zen 4, which selects twice
+/// while it multiplies once, three on a processor that does both in the same places.
+const SELECTED: u128 = 3;
+
 /// What a kernel does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
@@ -227,6 +231,19 @@ impl Sizes {
         match ColumnTiling::of(self) {
             Some(columns) if takes_columns && columns.weight_gradient_pays(self) => Way::Columns(columns),
             _ => Way::Direct,
+        }
+    }
+
+    /// Whether the products of a weight gradient behind max pooling can be those of windows, see `windows`.
+    pub(crate) const fn takes_windows(&self) -> bool {
+        self.falls_into_pairs() && Tiling::of(self).is_some()
+    }
+
+    /// Whether they should be: a window has a quarter of the products.
+    pub(crate) const fn windows_pay(&self) -> bool {
+        match self.grad_weight_way(true) {
+            Way::Both(tiling) => self.products() / 4 * SELECTED < tiling.cost(self),
+            Way::Columns(_) | Way::Direct => true,
         }
     }
 

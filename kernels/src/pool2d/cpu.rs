@@ -509,12 +509,7 @@ unsafe fn max_forward_saving_in<L: Lanes>(sizes: &Sizes, input: *const f32, outp
 /// # Safety
 /// As for [`each_window`].
 #[inline(always)]
-pub(crate) unsafe fn max_grad_saved_in<L: Lanes>(
-    sizes: &Sizes,
-    saved: *const u16,
-    grad_output: *const f32,
-    grad_input: *mut f32,
-) {
+unsafe fn max_grad_saved_in<L: Lanes>(sizes: &Sizes, saved: *const u16, grad_output: *const f32, grad_input: *mut f32) {
     let pool = MaxGradSaved { disjoint: is_disjoint(sizes), window: area(sizes), saved, grad_output, grad_input };
     // SAFETY: passed on to the caller.
     unsafe { each_window::<L>(sizes, &pool) };

@@ -189,7 +189,7 @@ impl Op for Pool2dOp {
 
     fn kernel_behind(&self, first: &First<'_>, saves: bool) -> Option<Kernel> {
         let convolution: &Conv2dOp = first.as_op()?;
-        let is_pooled = self.kind == Kind::Max && first.layout == Layout::Samples;
+        let is_pooled = self.kind == Kind::Max && first.layout == Layout::Samples && first.is_alone;
         is_pooled.then(|| convolution.kernel_pooled(&self.sizes, saves))?
     }
 

@@ -122,6 +122,10 @@ impl Lanes for Avx512 {
         unsafe { Avx512(_mm512_maskz_mov_ps(bits, self.0)) }
     }
     #[inline(always)]
+    unsafe fn blend(self, other: Self, bits: u16) -> Self {
+        unsafe { Avx512(_mm512_mask_blend_ps(bits, self.0, other.0)) }
+    }
+    #[inline(always)]
     unsafe fn evens_and_odds(first: Self, second: Self) -> [Self; 2] {
         unsafe {
             let evens = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);

@@ -91,6 +91,16 @@ pub(crate) trait Lanes: Arithmetic {
     }
     /// The lanes whose bit is set, and 0 for the others.
     unsafe fn only(self, bits: u16) -> Self;
+    /// The lanes of `other` whose bit is set, and its own elsewhere.
+    #[inline(always)]
+    unsafe fn blend(self, other: Self, bits: u16) -> Self {
+        // SAFETY: the arrays have 16 floats; the set is enabled (the trait's contract).
+        unsafe {
+            let (own, other) = (self.to_array(), other.to_array());
+            let lanes: [f32; LANES] = std::array::from_fn(|i| if bits >> i & 1 == 1 { other[i] } else { own[i] });
+            Self::load(lanes.as_ptr())
+        }
+    }
     /// The matrix whose row i is vector i, transposed.
     unsafe fn transpose(rows: [Self; LANES]) -> [Self; LANES];
 

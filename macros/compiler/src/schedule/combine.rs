@@ -1,4 +1,4 @@
-//! One kernel for two steps, where an operation offers one and nobody else reads what the first of them makes.
+//! One kernel for two steps, where an operation offers one. If somebody else reads what the first of them makes, that runs all the same.
 
 use graven_kernels::op::First;
 
@@ -7,12 +7,12 @@ use crate::graph::Graph;
 
 /// Combines steps of a loop.
 pub(super) fn combine(graph: &Graph, own: &mut Loop) {
-    let uses = Uses::of(own);
+    let mut uses = Uses::of(own);
     let mut is_taken = vec![false; own.steps.len()];
     for position in 0..own.steps.len() {
         if let Some((before, step)) = pair(graph, own, &uses, position) {
+            is_taken[before] = uses.passed_by(&own.steps[before]);
             own.steps[position] = step;
-            is_taken[before] = true;
         }
     }
     if is_taken.contains(&true) {
@@ -49,6 +49,21 @@ impl Uses {
         }
         uses
     }
+
+    /// Notes that a reader of what `step` makes reads its inputs instead; whether nobody is left who reads that.
+    fn passed_by(&mut self, step: &Step) -> bool {
+        let Step::Run { inputs, output: Destination::Buffer(output), .. } = step else { return false };
+        self.reads[*output] -= 1;
+        let is_taken = self.reads[*output] == 0;
+        if !is_taken {
+            for input in inputs {
+                if let Source::Buffer(index) = input {
+                    self.reads[*index] += 1;
+                }
+            }
+        }
+        is_taken
+    }
 }
 
 /// The step that takes another one in, and the position of that.
@@ -59,20 +74,20 @@ fn pair(graph: &Graph, own: &mut Loop, uses: &Uses, position: usize) -> Option<(
     let (value, layout, output, saved) = (*value, *layout, *output, *saved);
     let found = inputs.iter().enumerate().find_map(|(operand, source)| {
         let Source::Buffer(buffer) = *source else { return None };
-        let at = uses.made_by[buffer].filter(|_| uses.reads[buffer] == 1)?;
-        let Step::Run { value: first, layout: own_layout, inputs: reads, saved: None, before: None, .. } =
+        let at = uses.made_by[buffer]?;
+        let Step::Run { value: before, layout: own_layout, inputs: reads, saved: None, before: None, .. } =
             &own.steps[at]
         else {
             return None;
         };
-        let op = graph.op(*first).filter(|_| *own_layout == layout)?;
+        let op = graph.op(*before).filter(|_| *own_layout == layout)?;
         let reads_saved = reads.contains(&Source::Unread);
-        let kernel = graph
-            .op(value)?
-            .kernel_behind(&First { op: op.as_ref(), position: operand, layout, reads_saved }, saved.is_some())?;
+        let is_alone = uses.reads[buffer] == 1;
+        let first = First { op: op.as_ref(), position: operand, layout, reads_saved, is_alone };
+        let kernel = graph.op(value)?.kernel_behind(&first, saved.is_some())?;
         let others = inputs.iter().enumerate().filter(|(other, _)| *other != operand).map(|(_, source)| *source);
         let inputs: Vec<Source> = reads.iter().copied().chain(others).collect();
-        Some((at, Before { value: *first, position: operand }, inputs, kernel))
+        Some((at, Before { value: *before, position: operand }, inputs, kernel))
     });
     let (at, before, inputs, kernel) = found?;
     let mut memory =

@@ -9,7 +9,7 @@ mod outputs;
 mod weight;
 
 pub(in crate::conv2d) use self::outputs::{forward, forward_pooled};
-pub(in crate::conv2d) use self::weight::{grad_weight, grad_weight_pooled};
+pub(in crate::conv2d) use self::weight::grad_weight;
 use super::strip::Strip;
 use super::{Side, sides};
 use crate::LANES;
@@ -28,7 +28,7 @@ pub(in crate::conv2d) fn fits(isa: Isa) -> bool {
 }
 
 /// Accumulators of a register tile.
-const fn accumulators<L: Lanes>() -> usize {
+pub(in crate::conv2d) const fn accumulators<L: Lanes>() -> usize {
     L::TILE[0] * L::TILE[1]
 }
 

@@ -13,11 +13,10 @@ use crate::conv2d::cpu::check;
 use crate::cpu::lanes::Lanes;
 use crate::cpu::tile::parts;
 use crate::cpu::{Context, instantiate};
-use crate::pool2d;
 
 /// As `grad_weight` of both axes, for any number of samples, with [`ColumnTiling::grad_weight_scratch`] floats of scratch.
 ///
-/// Panics if a slice does not have its size, or the kernel has no such tiling.
+/// Panics if a slice does not have its size, scratch is too short, or the kernel has no such tiling.
 pub(in crate::conv2d) fn grad_weight(
     cx: &Context,
     sizes: &Sizes,
@@ -27,49 +26,6 @@ pub(in crate::conv2d) fn grad_weight(
     scratch: &mut [f32],
 ) {
     check(sizes, "grad_weight", LANES, input.len(), grad_weight.len(), grad_output.len());
-    let gradients = Gradients { saved: std::ptr::null(), room: std::ptr::null_mut(), gradients: grad_output.as_ptr() };
-    // SAFETY: `check` has compared the lengths with the sizes.
-    unsafe { each_weight(cx, sizes, gradients, input, grad_weight, scratch) };
-}
-
-/// [`grad_weight`] from the gradient behind [`forward_pooled`] and what that has saved, with room for the gradient of one channel of
-/// the outputs beside the scratch.
-///
-/// Panics as `grad_weight` does, or if the outputs do not fall into such windows.
-pub(in crate::conv2d) fn grad_weight_pooled(
-    cx: &Context,
-    sizes: &Sizes,
-    saved: &[f32],
-    grad_pooled: &[f32],
-    input: &[f32],
-    grad_weight: &mut [f32],
-    scratch: &mut [f32],
-) {
-    check(sizes, "grad_weight_pooled", LANES, input.len(), grad_weight.len(), 4 * grad_pooled.len());
-    assert!(sizes.falls_into_pairs(), "conv2d::grad_weight_pooled: {sizes:?} has an odd number of rows or columns");
-    let fits = saved.len() == sizes.pooling().saved();
-    assert!(fits, "conv2d::grad_weight_pooled: what is saved does not fit {sizes:?}");
-    let (room, scratch) = scratch.split_at_mut(sizes.out_height() * sizes.out_width() * LANES);
-    let (saved, room) = (saved.as_ptr().cast(), room.as_mut_ptr());
-    let gradients = Gradients { saved, room, gradients: grad_pooled.as_ptr() };
-    // SAFETY: as in `grad_weight`; the gradients of the windows, and where their maxima stand, are a quarter of those of the outputs.
-    unsafe { each_weight(cx, sizes, gradients, input, grad_weight, scratch) };
-}
-
-/// All groups, channels of the inputs, and rows of tiles.
-///
-/// Panics if scratch is too short, or the kernel has no such tiling.
-///
-/// # Safety
-/// The slices have their sizes, and the gradients are valid for the outputs.
-unsafe fn each_weight(
-    cx: &Context,
-    sizes: &Sizes,
-    gradients: Gradients,
-    input: &[f32],
-    grad_weight: &mut [f32],
-    scratch: &mut [f32],
-) {
     let walk = Walk::of(sizes);
     assert_eq!(walk.kernel, 5, "conv2d::grad_weight: {sizes:?} takes all products");
     assert!(scratch.len() >= walk.tiling.grad_weight_scratch(sizes), "conv2d: scratch is too short");
@@ -78,70 +34,20 @@ unsafe fn each_weight(
     let channel = Side { channels: 1, ..walk.inputs };
     let own = grad_weight.len() / sizes.groups;
     for (group, grad_weight) in grad_weight.chunks_exact_mut(own).enumerate() {
-        // SAFETY: the caller vouches for the slices; there is room for values of some rows of tiles of one channel.
+        // SAFETY: `check` has compared the lengths with the sizes; there is room for values of some rows of tiles of one channel.
         unsafe {
             let input = input.as_ptr().add(group * walk.inputs.len());
-            let gradients = gradients.of_group(&walk, group);
+            let grad_output = grad_output.as_ptr().add(group * walk.outputs.len());
             let of_channel = walk.outputs.channels * walk.weights();
             for c in 0..walk.inputs.channels {
                 for tiles in parts(walk.tiling.tiles, walk.tiling.rows) {
                     let strip = walk.strip(channel, tiles);
                     rows_in(cx.isa, &strip, input.add(c * channel.len()), values.as_mut_ptr());
-                    weights_of(cx.isa, &walk, tiles, values.as_ptr(), gradients, sums.as_mut_ptr());
+                    weights_of(cx.isa, &walk, tiles, values.as_ptr(), grad_output, sums.as_mut_ptr());
                 }
                 lane_sums(cx.isa, cx.count, of_channel, sums.as_ptr(), weights.as_mut_ptr().add(c * of_channel));
             }
             weight_rows_back(cx.isa, &walk, cx.adds, weights.as_ptr(), grad_weight);
-        }
-    }
-}
-
-/// The gradients of the outputs, or of what 2 x 2 of them were pooled to.
-#[derive(Clone, Copy)]
-struct Gradients {
-    /// What pooling has saved; null if there was none.
-    saved: *const u16,
-    /// If there was, room for the gradient of one channel of the outputs.
-    room: *mut f32,
-    gradients: *const f32,
-}
-
-impl Gradients {
-    /// Those of a group.
-    ///
-    /// # Safety
-    /// They are valid for the outputs of all groups up to this one.
-    unsafe fn of_group(self, walk: &Walk, group: usize) -> Gradients {
-        let outputs = group * walk.outputs.len();
-        // SAFETY: the contract.
-        unsafe {
-            if self.saved.is_null() {
-                return Gradients { gradients: self.gradients.add(outputs), ..self };
-            }
-            Gradients { saved: self.saved.add(outputs / LANES), gradients: self.gradients.add(outputs / 4), ..self }
-        }
-    }
-
-    /// Where row 0 of channel `o` of the outputs would stand: at least the `n` rows from row `first` on are there, as far as there are
-    /// some.
-    ///
-    /// # Safety
-    /// They are valid for the channel; the set of `L` is enabled.
-    #[inline(always)]
-    unsafe fn rows<L: Lanes>(self, walk: &Walk, o: usize, first: usize, n: usize) -> *const f32 {
-        let [height, width] = walk.outputs.size;
-        let outputs = o * height * width;
-        // SAFETY: the contract; windows of two rows lie in the rows, since their number is even.
-        unsafe {
-            if self.saved.is_null() {
-                return self.gradients.add(outputs * LANES);
-            }
-            let rows = n.min(height - first);
-            let before = outputs + first * width;
-            let pooling = pool2d::Sizes::of_pairs(1, rows, width);
-            let (saved, gradients) = (self.saved.add(before), self.gradients.add(before / 4 * LANES));
-            pool2d::max_grad_saved_in::<L>(&pooling, saved, gradients, self.room);
-            self.room.wrapping_sub(first * walk.outputs.row())
         }
     }
 }
@@ -156,14 +62,14 @@ unsafe fn weights_in<L: Lanes>(
     walk: &Walk,
     tiles: (usize, usize),
     values: *const f32,
-    gradients: Gradients,
+    grad_output: *const f32,
     sums: *mut f32,
 ) {
-    let [first, rows] = [tiles.0, tiles.1].map(|tiles| tiles * walk.tiling.step);
     for o in 0..walk.outputs.channels {
         // SAFETY: passed on, for one output channel.
         unsafe {
-            let grad_output = gradients.rows::<L>(walk, o, first, rows);
+            let [height, width] = walk.outputs.size;
+            let grad_output = grad_output.add(o * height * width * LANES);
             let sums = sums.add(o * walk.weights() * LANES);
             if const { accumulators::<L>() < 4 * 5 } {
                 unreachable!("a register tile of 4 x 5");
@@ -379,7 +285,7 @@ unsafe fn weight_rows_out<L: Lanes>(walk: &Walk, adds: bool, from: *const f32, g
 }
 
 instantiate!(unsafe fn weights_of = weights_in(
-    walk: &Walk, tiles: (usize, usize), values: *const f32, gradients: Gradients, sums: *mut f32,
+    walk: &Walk, tiles: (usize, usize), values: *const f32, grad_output: *const f32, sums: *mut f32,
 ));
 instantiate!(unsafe fn lane_sums = lane_sums_in(count: usize, n: usize, from: *const f32, to: *mut f32));
 instantiate!(unsafe fn weight_rows_back = weight_rows_out(

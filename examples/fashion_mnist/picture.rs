@@ -3,12 +3,17 @@
 use std::path::Path;
 
 use graven::prelude::*;
-use image::imageops::{self, FilterType};
-use image::{DynamicImage, GrayImage, ImageReader, Rgba, RgbaImage};
+use resize::Pixel::Gray8;
+use resize::px::Gray;
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+use zune_png::PngDecoder;
 
 use crate::options::Dataset;
 
-const SIDE: u32 = 28;
+const SIDE: usize = 28;
 
 /// How much a pixel must differ from the background to belong to the thing: more than the noise of a JPEG file.
 const THRESHOLD: u8 = 24;
@@ -26,23 +31,19 @@ pub(crate) struct Picture {
 ///
 /// Source: Xiao, Rasul, Vollgraf 2017, section 2, for Fashion-MNIST; <http://yann.lecun.com/exdb/mnist/> for MNIST.
 pub(crate) fn read(path: &Path, dataset: Dataset) -> anyhow::Result<Picture> {
-    let cannot_read = |cause: &dyn std::fmt::Display| {
+    let decoded = std::fs::read(path).map_err(anyhow::Error::from).and_then(|bytes| decode(&bytes));
+    let mut grey = decoded.map_err(|cause| {
         anyhow::anyhow!("cannot read the picture {}: {cause}\nhelp: it should be a PNG or JPEG file", path.display())
-    };
-    let reader =
-        ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|cause| cannot_read(&cause))?;
-    let picture = reader.decode().map_err(|cause| cannot_read(&cause))?;
-    let (width, height) = (picture.width(), picture.height());
-
-    let mut grey = to_grey(picture);
-    let background = border_median(&grey);
+    })?;
+    let Grey { width, height, .. } = grey;
+    let background = grey.border_median();
     let bright = background > 127;
     // Pictures of the data set itself come through unchanged, also the few that touch most of the border.
     let is_original = [width, height] == [SIDE; 2] && !bright;
     if !is_original {
-        blacken(&mut grey, background);
+        grey.blacken(background);
     }
-    let Some(thing) = trimmed(&grey) else {
+    let Some(thing) = grey.trimmed() else {
         anyhow::bail!("{}: nothing stands out from the background of this picture", path.display())
     };
     if [width, height] != [SIDE; 2] {
@@ -50,99 +51,181 @@ pub(crate) fn read(path: &Path, dataset: Dataset) -> anyhow::Result<Picture> {
             Dataset::Fashion => SIDE,
             Dataset::Mnist => 20,
         };
-        grey = fit(&thing, longest);
+        grey = thing.fit(longest)?;
     }
     let inversion = if bright { "; inverted, as its background is bright" } else { "" };
     let description =
         format!("{}: {width} x {height} pixels, taken as grey {SIDE} x {SIDE}{inversion}", path.display());
-    let pixels: Vec<f32> = grey.into_raw().into_iter().map(|pixel| f32::from(pixel) / 255.0).collect();
-    let tensor = Tensor::new(pixels, [1, 1, SIDE as usize, SIDE as usize])?;
+    let pixels: Vec<f32> = grey.pixels.into_iter().map(|pixel| f32::from(pixel) / 255.0).collect();
+    let tensor = Tensor::new(pixels, [1, 1, SIDE, SIDE])?;
     Ok(Picture { tensor, description })
 }
 
-fn to_grey(picture: DynamicImage) -> GrayImage {
-    if !picture.color().has_alpha() {
-        return picture.into_luma8();
+/// The pixels of a PNG or JPEG file as greys.
+fn decode(bytes: &[u8]) -> anyhow::Result<Grey> {
+    let options = DecoderOptions::default()
+        .png_set_strip_to_8bit(true)
+        .png_set_confirm_crc(true)
+        .inflate_set_confirm_adler(true);
+    // The libraries end some messages with a line break, and quote others.
+    let in_words = |cause: &dyn std::fmt::Display| anyhow::anyhow!("{}", cause.to_string().trim().trim_matches('"'));
+    if bytes.starts_with(b"\x89PNG") {
+        let mut decoder = PngDecoder::new_with_options(ZCursor::new(bytes), options);
+        let pixels = decoder.decode_raw().map_err(|cause| in_words(&cause))?;
+        return grey(&pixels, decoder.dimensions(), decoder.colorspace());
     }
-    let mut on_white = RgbaImage::from_pixel(picture.width(), picture.height(), Rgba([255; 4]));
-    imageops::overlay(&mut on_white, &picture.into_rgba8(), 0, 0);
-    DynamicImage::ImageRgba8(on_white).into_luma8()
-}
-
-/// The median of the outermost pixels, which is the background even where the thing touches two borders.
-fn border_median(grey: &GrayImage) -> u8 {
-    let (width, height) = grey.dimensions();
-    let is_border = |x, y| x == 0 || y == 0 || x + 1 == width || y + 1 == height;
-    let mut border: Vec<u8> =
-        grey.enumerate_pixels().filter(|&(x, y, _)| is_border(x, y)).map(|(.., pixel)| pixel.0[0]).collect();
-    let middle = border.len() / 2;
-    if border.is_empty() { 0 } else { *border.select_nth_unstable(middle).1 }
-}
-
-/// Stretches the greys so that the background becomes 0, and the far end of the scale 255.
-fn blacken(grey: &mut GrayImage, background: u8) {
-    for pixel in grey.pixels_mut() {
-        let (distance, range) = if background > 127 {
-            (background.saturating_sub(pixel.0[0]), background)
-        } else {
-            (pixel.0[0].saturating_sub(background), 255 - background)
-        };
-        pixel.0[0] = (u32::from(distance) * 255 / u32::from(range)) as u8;
+    if bytes.starts_with(b"\xFF\xD8") {
+        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+        decoder.decode_headers().map_err(|cause| in_words(&cause))?;
+        if decoder.input_colorspace() == Some(ColorSpace::Luma) {
+            decoder.set_options(options.jpeg_set_out_colorspace(ColorSpace::Luma));
+        }
+        let pixels = decoder.decode().map_err(|cause| in_words(&cause))?;
+        let size = decoder.info().map(|info| (usize::from(info.width), usize::from(info.height)));
+        return grey(&pixels, size, decoder.output_colorspace());
     }
+    anyhow::bail!("its first bytes are those of another format")
 }
 
-/// The smallest part of a picture on black that holds the thing, if there is one.
-fn trimmed(grey: &GrayImage) -> Option<GrayImage> {
-    let (mut left, mut top, mut right, mut bottom) = (u32::MAX, u32::MAX, 0, 0);
-    for (x, y, _) in grey.enumerate_pixels().filter(|(.., pixel)| pixel.0[0] > THRESHOLD) {
-        (left, top) = (left.min(x), top.min(y));
-        (right, bottom) = (right.max(x + 1), bottom.max(y + 1));
-    }
-    (left < right).then(|| imageops::crop_imm(grey, left, top, right - left, bottom - top).to_image())
-}
-
-/// The picture with its longer side as long as that, in the middle of 28 x 28 black pixels.
-fn fit(grey: &GrayImage, longest: u32) -> GrayImage {
-    let (width, height) = grey.dimensions();
-    let scaled = |side: u32| {
-        let side = u64::from(side) * u64::from(longest) / u64::from(width.max(height).max(1));
-        (side as u32).clamp(1, longest)
+/// The greys of colours, which may be transparent, on white.
+fn grey(pixels: &[u8], size: Option<(usize, usize)>, colors: Option<ColorSpace>) -> anyhow::Result<Grey> {
+    // The luminance of sRGB.
+    let luminance = |[red, green, blue]: [u8; 3]| {
+        ((2126 * u32::from(red) + 7152 * u32::from(green) + 722 * u32::from(blue)) / 10_000) as u8
     };
-    let small = imageops::resize(grey, scaled(width), scaled(height), FilterType::Triangle);
-    let mut square = GrayImage::new(SIDE, SIDE);
-    let middle = |side: u32| i64::from((SIDE - side) / 2);
-    imageops::overlay(&mut square, &small, middle(small.width()), middle(small.height()));
-    square
+    let on_white = |value: u8, opacity: u8| {
+        let (value, opacity) = (u32::from(value), u32::from(opacity));
+        ((value * opacity + 255 * (255 - opacity) + 127) / 255) as u8
+    };
+    let pixels: Vec<u8> = match colors {
+        Some(ColorSpace::Luma) => pixels.to_vec(),
+        Some(ColorSpace::LumaA) => pixels.as_chunks().0.iter().map(|&[grey, a]| on_white(grey, a)).collect(),
+        Some(ColorSpace::RGB) => pixels.as_chunks().0.iter().map(|&color| luminance(color)).collect(),
+        Some(ColorSpace::RGBA) => {
+            let of_pixel =
+                |&[red, green, blue, a]: &[u8; 4]| luminance([red, green, blue].map(|value| on_white(value, a)));
+            pixels.as_chunks().0.iter().map(of_pixel).collect()
+        }
+        other => anyhow::bail!("its colours are of a kind that is not read ({other:?})"),
+    };
+    let (width, height) = size.filter(|(width, height)| width * height == pixels.len()).unwrap_or((0, 0));
+    Ok(Grey { width, height, pixels })
+}
+
+/// A picture in greys, row by row.
+#[derive(Debug, Clone, PartialEq)]
+struct Grey {
+    width: usize,
+    height: usize,
+    pixels: Vec<u8>,
+}
+
+impl Grey {
+    /// A picture whose pixel (x, y) is that.
+    fn from_fn(width: usize, height: usize, pixel: impl Fn(usize, usize) -> u8) -> Grey {
+        let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| pixel(x, y)).collect();
+        Grey { width, height, pixels }
+    }
+
+    fn at(&self, x: usize, y: usize) -> u8 {
+        self.pixels[y * self.width + x]
+    }
+
+    /// The median of the outermost pixels, which is the background even where the thing touches two borders.
+    fn border_median(&self) -> u8 {
+        let is_border = |x, y| x == 0 || y == 0 || x + 1 == self.width || y + 1 == self.height;
+        let position = |index| (index % self.width, index / self.width);
+        let is_at_border = |(index, _): &(usize, &u8)| {
+            let (x, y) = position(*index);
+            is_border(x, y)
+        };
+        let mut border: Vec<u8> =
+            self.pixels.iter().enumerate().filter(is_at_border).map(|(_, pixel)| *pixel).collect();
+        let middle = border.len() / 2;
+        if border.is_empty() { 0 } else { *border.select_nth_unstable(middle).1 }
+    }
+
+    /// Stretches the greys so that the background becomes 0, and the far end of the scale 255.
+    fn blacken(&mut self, background: u8) {
+        for pixel in &mut self.pixels {
+            let (distance, range) = if background > 127 {
+                (background.saturating_sub(*pixel), background)
+            } else {
+                (pixel.saturating_sub(background), 255 - background)
+            };
+            *pixel = (u32::from(distance) * 255 / u32::from(range)) as u8;
+        }
+    }
+
+    /// The smallest part of a picture on black that holds the thing, if there is one.
+    fn trimmed(&self) -> Option<Grey> {
+        let (mut left, mut top, mut right, mut bottom) = (usize::MAX, usize::MAX, 0, 0);
+        for (index, _) in self.pixels.iter().enumerate().filter(|(_, pixel)| **pixel > THRESHOLD) {
+            let (x, y) = (index % self.width, index / self.width);
+            (left, top) = (left.min(x), top.min(y));
+            (right, bottom) = (right.max(x + 1), bottom.max(y + 1));
+        }
+        (left < right).then(|| Grey::from_fn(right - left, bottom - top, |x, y| self.at(left + x, top + y)))
+    }
+
+    /// The picture with its longer side as long as that, in the middle of 28 x 28 black pixels.
+    fn fit(&self, longest: usize) -> anyhow::Result<Grey> {
+        let scaled = |side: usize| (side * longest / self.width.max(self.height).max(1)).clamp(1, longest);
+        let (width, height) = (scaled(self.width), scaled(self.height));
+        let large: Vec<Gray<u8>> = self.pixels.iter().copied().map(Gray::new).collect();
+        let mut small = vec![Gray::new(0); width * height];
+        resize::new(self.width, self.height, width, height, Gray8, resize::Type::Triangle)?
+            .resize(&large, &mut small)?;
+        let (left, top) = ((SIDE - width) / 2, (SIDE - height) / 2);
+        let inside = |x: usize, y: usize| Some((x.checked_sub(left)?, y.checked_sub(top)?));
+        let pixel = |(x, y): (usize, usize)| if x < width && y < height { small[y * width + x].value() } else { 0 };
+        Ok(Grey::from_fn(SIDE, SIDE, |x, y| inside(x, y).map_or(0, pixel)))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{Rgb, RgbImage};
+    use zune_core::bit_depth::BitDepth;
+    use zune_core::options::EncoderOptions;
+    use zune_png::PngEncoder;
 
     /// The first silhouette of this class, as pixels.
-    fn silhouette(class: usize) -> GrayImage {
+    fn silhouette(class: usize) -> Grey {
         let set = Silhouettes::test(10, Seed(0)).unwrap();
         let image = set.images().rows(class..class + 1).unwrap();
-        let pixels = image.as_slice().iter().map(|pixel| (pixel * 255.0).round() as u8);
-        GrayImage::from_vec(SIDE, SIDE, pixels.collect()).unwrap()
+        let pixels: Vec<u8> = image.as_slice().iter().map(|pixel| (pixel * 255.0).round() as u8).collect();
+        Grey { width: SIDE, height: SIDE, pixels }
     }
 
-    fn saved_and_read(picture: impl Into<DynamicImage>, dataset: Dataset) -> anyhow::Result<Picture> {
-        let file =
+    fn png(pixels: &[u8], [width, height]: [usize; 2], colors: ColorSpace) -> Vec<u8> {
+        let mut file = Vec::new();
+        let options = EncoderOptions::new(width, height, colors, BitDepth::Eight);
+        PngEncoder::new(pixels, options).encode(&mut file).unwrap();
+        file
+    }
+
+    fn saved_and_read(file: &[u8], dataset: Dataset) -> anyhow::Result<Picture> {
+        let path =
             std::env::temp_dir().join(format!("graven-{:?}-{}.png", std::thread::current().id(), std::process::id()));
-        picture.into().save(&file)?;
-        let picture = read(&file, dataset);
-        std::fs::remove_file(&file)?;
+        std::fs::write(&path, file)?;
+        let picture = read(&path, dataset);
+        std::fs::remove_file(&path)?;
         picture
+    }
+
+    impl Grey {
+        fn png(&self) -> Vec<u8> {
+            png(&self.pixels, [self.width, self.height], ColorSpace::Luma)
+        }
     }
 
     #[test]
     fn an_image_of_the_data_set_comes_through_unchanged() {
         for class in 0..10 {
             let grey = silhouette(class);
-            let pixels: Vec<f32> = grey.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
-            let picture = saved_and_read(grey, Dataset::Fashion).unwrap();
+            let pixels: Vec<f32> = grey.pixels.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
+            let picture = saved_and_read(&grey.png(), Dataset::Fashion).unwrap();
             assert_eq!(picture.tensor, Tensor::new(pixels, [1, 1, 28, 28]).unwrap());
             assert!(
                 picture.description.ends_with(": 28 x 28 pixels, taken as grey 28 x 28"),
@@ -157,17 +240,18 @@ mod tests {
     fn a_photograph_on_paper_looks_like_the_image_of_the_data_set() {
         let grey = silhouette(1);
         let paper = [250, 240, 220];
-        let photograph = RgbImage::from_fn(300, 150, |x, y| {
+        let pixel = |(x, y): (usize, usize)| {
             let inside = x.checked_sub(100).zip(y.checked_sub(20)).filter(|&(x, y)| x < 112 && y < 112);
-            let pixel = inside.map_or(0, |(x, y)| u32::from(grey.get_pixel(x / 4, y / 4).0[0]));
-            Rgb(paper.map(|white: u8| (u32::from(white) * (255 - pixel) / 255) as u8))
-        });
-        let picture = saved_and_read(photograph, Dataset::Fashion).unwrap();
+            let pixel = inside.map_or(0, |(x, y)| u32::from(grey.at(x / 4, y / 4)));
+            paper.map(|white: u8| (u32::from(white) * (255 - pixel) / 255) as u8)
+        };
+        let pixels: Vec<u8> = (0..150).flat_map(|y| (0..300).map(move |x| (x, y))).flat_map(pixel).collect();
+        let picture = saved_and_read(&png(&pixels, [300, 150], ColorSpace::RGB), Dataset::Fashion).unwrap();
         assert!(picture.description.contains(": 300 x 150 pixels"), "{}", picture.description);
         assert!(picture.description.ends_with("; inverted, as its background is bright"), "{}", picture.description);
         // The trousers themselves, as large as the picture, stand for what the data set would hold.
-        let expected = fit(&trimmed(&grey).unwrap(), SIDE);
-        let differences = picture.tensor.as_slice().iter().zip(expected.iter());
+        let expected = grey.trimmed().unwrap().fit(SIDE).unwrap();
+        let differences = picture.tensor.as_slice().iter().zip(&expected.pixels);
         let mean =
             differences.map(|(pixel, &expected)| (pixel - f32::from(expected) / 255.0).abs()).sum::<f32>() / 784.0;
         assert!(mean < 0.03, "{mean}");
@@ -175,8 +259,8 @@ mod tests {
 
     #[test]
     fn digits_leave_the_margin_of_mnist() {
-        let stroke = GrayImage::from_fn(90, 120, |x, _| image::Luma([if (40..50).contains(&x) { 255 } else { 0 }]));
-        let pixels = saved_and_read(stroke, Dataset::Mnist).unwrap().tensor.to_vec().unwrap();
+        let stroke = Grey::from_fn(90, 120, |x, _| if (40..50).contains(&x) { 255 } else { 0 });
+        let pixels = saved_and_read(&stroke.png(), Dataset::Mnist).unwrap().tensor.to_vec().unwrap();
         let rows: Vec<bool> = pixels.chunks(28).map(|row| row.iter().any(|&pixel| pixel > 0.5)).collect();
         assert_eq!(rows.iter().position(|&row| row), Some(4));
         assert_eq!(rows.iter().filter(|&&row| row).count(), 20);
@@ -184,23 +268,44 @@ mod tests {
 
     #[test]
     fn transparent_parts_are_white_and_an_empty_picture_is_an_error() {
-        let clear =
-            RgbaImage::from_fn(
-                40,
-                40,
-                |x, y| if x.max(y) < 20 && x.min(y) > 5 { Rgba([0, 0, 0, 255]) } else { Rgba([0; 4]) },
-            );
-        let picture = saved_and_read(clear, Dataset::Fashion).unwrap();
-        assert!(picture.description.contains("inverted"), "{}", picture.description);
-        assert!(picture.tensor.as_slice().iter().all(|&pixel| pixel == 1.0));
+        let is_black = |x: usize, y: usize| x.max(y) < 20 && x.min(y) > 5;
+        let opacity = Grey::from_fn(40, 40, |x, y| if is_black(x, y) { 255 } else { 0 });
+        for (colors, clear) in [(ColorSpace::RGBA, &[0, 0, 0][..]), (ColorSpace::LumaA, &[0])] {
+            let pixels: Vec<u8> = opacity.pixels.iter().flat_map(|opacity| [clear, &[*opacity]].concat()).collect();
+            let picture = saved_and_read(&png(&pixels, [40, 40], colors), Dataset::Fashion).unwrap();
+            assert!(picture.description.contains("inverted"), "{}", picture.description);
+            assert!(picture.tensor.as_slice().iter().all(|&pixel| pixel == 1.0));
+        }
         for size in [1, 28, 50] {
-            let Err(error) = saved_and_read(GrayImage::from_pixel(size, size, image::Luma([200])), Dataset::Fashion)
-            else {
-                panic!("{size}")
-            };
+            let plain = Grey::from_fn(size, size, |_, _| 200).png();
+            let Err(error) = saved_and_read(&plain, Dataset::Fashion) else { panic!("{size}") };
             assert!(error.to_string().ends_with("nothing stands out from the background of this picture"), "{error}");
         }
+    }
+
+    /// Luminances, and what half of a colour is on white.
+    #[test]
+    fn colors_are_taken_as_greys() {
+        let grey = |pixel: &[u8], colors| decode(&png(pixel, [1, 1], colors)).unwrap().pixels[0];
+        assert_eq!([[255, 0, 0], [0, 255, 0], [0, 0, 255]].map(|color| grey(&color, ColorSpace::RGB)), [54, 182, 18]);
+        assert_eq!(grey(&[77, 77, 77], ColorSpace::RGB), 77);
+        assert_eq!(grey(&[0, 0, 0, 128], ColorSpace::RGBA), 127);
+        assert_eq!(grey(&[100, 51], ColorSpace::LumaA), 224);
+    }
+
+    #[test]
+    fn what_is_no_picture_is_an_error_in_words() {
         let message = read(Path::new("no/such.png"), Dataset::Fashion).err().unwrap().to_string();
-        assert!(message.starts_with("cannot read the picture no/such.png: "), "{message}");
+        assert!(message.starts_with("cannot read the picture no/such.png: No such file"), "{message}");
+        let file = silhouette(0).png();
+        let mut flipped = file.clone();
+        flipped[60] ^= 1;
+        for damaged in [&file[..file.len() / 2], &file[..20], &flipped, b"\xFF\xD8\xFF", b"GIF89a", b""] {
+            let message = saved_and_read(damaged, Dataset::Fashion).err().unwrap().to_string();
+            let (cause, help) = message.split_once('\n').unwrap();
+            assert!(cause.starts_with("cannot read the picture ") && !cause.ends_with(['"', ' ', ':']), "{message}");
+            assert_eq!(help, "help: it should be a PNG or JPEG file", "{message}");
+            println!("{cause}");
+        }
     }
 }

@@ -441,8 +441,8 @@ unsafe fn plane_tile<L: Lanes, const O: usize, const X: usize, const EDGE: bool>
                 let (mut column, mut input, mut weight) = (first_column, row_input, row_weight);
                 for _ in 0..column_taps.len() {
                     let mut factors = [L::splat(0.0); O];
-                    for (o, slot) in factors.iter_mut().enumerate() {
-                        *slot = L::splat(*weight.add(o));
+                    for o in 0..O {
+                        factors[o] = L::splat(*weight.add(o));
                     }
                     for x in 0..X {
                         let step = x * columns.output_step;
@@ -464,9 +464,9 @@ unsafe fn plane_tile<L: Lanes, const O: usize, const X: usize, const EDGE: bool>
             channel_input = channel_input.wrapping_add(channel);
             channel_weight = channel_weight.wrapping_add(rows.taps * columns.taps * O);
         }
-        for (o, sums) in sums.into_iter().enumerate() {
-            for (x, sum) in sums.into_iter().enumerate() {
-                sum.store(output.add(o * plane.output[0] + x * plane.output[2]));
+        for o in 0..O {
+            for x in 0..X {
+                sums[o][x].store(output.add(o * plane.output[0] + x * plane.output[2]));
             }
         }
     }
@@ -575,12 +575,12 @@ unsafe fn weight_strip<L: Lanes, const O: usize, const T: usize>(
     input: *const f32,
     grad_weight: *mut f32,
 ) {
-    for (tile, taps) in taps.as_chunks().0.iter().enumerate() {
+    for (tile, offsets) in taps.as_chunks::<T>().0.iter().enumerate() {
         // One pointer for each tap and one offset for all: with sums of offsets, registers run out and the sums are moved about.
-        let taps = taps.map(
-            #[inline(always)]
-            |at| input.wrapping_add(at),
-        );
+        let mut taps = [input; T];
+        for t in 0..T {
+            taps[t] = input.wrapping_add(offsets[t]);
+        }
         // SAFETY: the tile lies in the strip, which the caller vouches for.
         unsafe { weight_tile::<L, O, T>(walk, count, taps, n_taps, grad_output, grad_weight.add(tile * T)) };
     }
@@ -607,11 +607,11 @@ unsafe fn weight_tile<L: Lanes, const O: usize, const T: usize>(
             let mut offset = y * walk.input[0];
             for _ in 0..walk.columns {
                 let mut gradients = [L::splat(0.0); O];
-                for (o, slot) in gradients.iter_mut().enumerate() {
-                    *slot = L::load(grad_output.add(o * walk.grad_output[0]));
+                for o in 0..O {
+                    gradients[o] = L::load(grad_output.add(o * walk.grad_output[0]));
                 }
-                for (t, tap) in taps.into_iter().enumerate() {
-                    let element = L::load(tap.add(offset));
+                for t in 0..T {
+                    let element = L::load(taps[t].add(offset));
                     for o in 0..O {
                         sums[o][t] = gradients[o].fma(element, sums[o][t]);
                     }
@@ -625,10 +625,11 @@ unsafe fn weight_tile<L: Lanes, const O: usize, const T: usize>(
                 *sum = sum.first(count);
             }
         }
-        for (o, totals) in totals(sums).into_iter().enumerate() {
-            for (t, total) in totals.into_iter().enumerate() {
+        let totals = totals(sums);
+        for o in 0..O {
+            for t in 0..T {
                 let to = grad_weight.add(o * n_taps + t);
-                *to = if walk.adds { *to + total } else { total };
+                *to = if walk.adds { *to + totals[o][t] } else { totals[o][t] };
             }
         }
     }

@@ -279,8 +279,8 @@ unsafe fn position_tile<L: Lanes, const O: usize, const X: usize>(
                 let mut input = channel.wrapping_add(phase * walk.input[2] + row * walk.input[3]);
                 for _ in 0..walk.taps[1] {
                     let mut vectors = [L::splat(0.0); X];
-                    for (x, vector) in vectors.iter_mut().enumerate() {
-                        *vector = L::load(input.add(x * LANES));
+                    for x in 0..X {
+                        vectors[x] = L::load(input.add(x * LANES));
                     }
                     for o in 0..O {
                         let factor = L::splat(*weight.add(o * weights));
@@ -298,13 +298,13 @@ unsafe fn position_tile<L: Lanes, const O: usize, const X: usize>(
                 }
             }
         }
-        for (o, sums) in sums.into_iter().enumerate() {
+        for o in 0..O {
             let output = output.add(o * walk.positions);
-            for (x, sum) in sums.into_iter().enumerate() {
+            for x in 0..X {
                 if x + 1 < X || last == LANES {
-                    sum.store(output.add(x * LANES));
+                    sums[o][x].store(output.add(x * LANES));
                 } else {
-                    sum.store_first(output.add(x * LANES), last);
+                    sums[o][x].store_first(output.add(x * LANES), last);
                 }
             }
         }

@@ -170,10 +170,11 @@ unsafe fn tile<L: Lanes, const K: usize, const T: usize>(
                 *sum = sum.first(walk.count);
             }
         }
-        for (k, totals) in totals(sums).into_iter().enumerate() {
-            for (t, total) in totals.into_iter().enumerate() {
+        let totals = totals(sums);
+        for k in 0..K {
+            for t in 0..T {
                 let to = grad_weight.add(k * walk.kernel + t);
-                *to = if walk.adds { *to + total } else { total };
+                *to = if walk.adds { *to + totals[k][t] } else { totals[k][t] };
             }
         }
     }

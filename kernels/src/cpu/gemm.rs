@@ -206,18 +206,18 @@ unsafe fn row_sums<L: Lanes, const R: usize, const C: usize>(
         let whole = k / LANES * LANES;
         for i in (0..whole).step_by(LANES) {
             let factor = L::load(vector.add(i));
-            for (r, sum) in own.iter_mut().enumerate() {
-                *sum = factor.fma(L::load(matrix.add(r * k + i)), *sum);
+            for r in 0..R {
+                own[r] = factor.fma(L::load(matrix.add(r * k + i)), own[r]);
             }
         }
         if whole < k {
             let factor = L::load_first(vector.add(whole), k - whole, 0.0);
-            for (r, sum) in own.iter_mut().enumerate() {
-                *sum = factor.fma(L::load_first(matrix.add(r * k + whole), k - whole, 0.0), *sum);
+            for r in 0..R {
+                own[r] = factor.fma(L::load_first(matrix.add(r * k + whole), k - whole, 0.0), own[r]);
             }
         }
-        for (r, sum) in own.into_iter().enumerate() {
-            sums.add(r).write(sum);
+        for r in 0..R {
+            sums.add(r).write(own[r]);
         }
     }
 }
@@ -280,8 +280,8 @@ unsafe fn splat_tile<L: Lanes, const R: usize, const C: usize>(
         let mut sums = [[L::splat(0.0); C]; R];
         for _ in 0..product.depth {
             let mut factors = [L::splat(0.0); R];
-            for (r, factor) in factors.iter_mut().enumerate() {
-                *factor = L::splat(*lhs.add(r * product.lhs[0]));
+            for r in 0..R {
+                factors[r] = L::splat(*lhs.add(r * product.lhs[0]));
             }
             for c in 0..C {
                 let vector = L::load(rhs.add(c * LANES));
@@ -311,15 +311,15 @@ unsafe fn partial_tile<L: Lanes, const R: usize, const C: usize>(
         let mut sums = [L::splat(0.0); R];
         for _ in 0..product.depth {
             let vector = L::load_first(rhs, n, 0.0);
-            for (r, sum) in sums.iter_mut().enumerate() {
-                *sum = L::splat(*lhs.add(r * product.lhs[0])).fma(vector, *sum);
+            for r in 0..R {
+                sums[r] = L::splat(*lhs.add(r * product.lhs[0])).fma(vector, sums[r]);
             }
             lhs = lhs.wrapping_add(product.lhs[1]);
             rhs = rhs.wrapping_add(product.rhs[1]);
         }
-        for (r, sum) in sums.into_iter().enumerate() {
+        for r in 0..R {
             let to = output.add(r * product.output[0]);
-            let sum = if product.accumulate { L::load_first(to, n, 0.0).add(sum) } else { sum };
+            let sum = if product.accumulate { L::load_first(to, n, 0.0).add(sums[r]) } else { sums[r] };
             sum.store_first(to, n);
         }
     }
@@ -339,8 +339,8 @@ unsafe fn vector_tile<L: Lanes, const R: usize, const C: usize>(
         let mut sums = [[L::splat(0.0); C]; R];
         for _ in 0..product.depth {
             let mut factors = [L::splat(0.0); R];
-            for (r, factor) in factors.iter_mut().enumerate() {
-                *factor = L::load(lhs.add(r * product.lhs[0]));
+            for r in 0..R {
+                factors[r] = L::load(lhs.add(r * product.lhs[0]));
             }
             for c in 0..C {
                 let vector = L::load(rhs.add(c * product.rhs[0]));
@@ -370,8 +370,8 @@ unsafe fn dot_tile<L: Lanes, const R: usize, const C: usize>(
         let whole = product.depth / LANES * LANES;
         for k in (0..whole).step_by(LANES) {
             let mut factors = [L::splat(0.0); R];
-            for (r, factor) in factors.iter_mut().enumerate() {
-                *factor = L::load(lhs.add(r * product.lhs[0] + k));
+            for r in 0..R {
+                factors[r] = L::load(lhs.add(r * product.lhs[0] + k));
             }
             for c in 0..C {
                 let vector = L::load(rhs.add(c * product.rhs[0] + k));
@@ -383,8 +383,8 @@ unsafe fn dot_tile<L: Lanes, const R: usize, const C: usize>(
         if whole < product.depth {
             let n = product.depth - whole;
             let mut factors = [L::splat(0.0); R];
-            for (r, factor) in factors.iter_mut().enumerate() {
-                *factor = L::load_first(lhs.add(r * product.lhs[0] + whole), n, 0.0);
+            for r in 0..R {
+                factors[r] = L::load_first(lhs.add(r * product.lhs[0] + whole), n, 0.0);
             }
             for c in 0..C {
                 let vector = L::load_first(rhs.add(c * product.rhs[0] + whole), n, 0.0);
@@ -393,14 +393,13 @@ unsafe fn dot_tile<L: Lanes, const R: usize, const C: usize>(
                 }
             }
         }
-        for (r, mut totals) in totals(sums).into_iter().enumerate() {
-            let to = output.add(r * product.output[0]).cast::<[f32; C]>();
-            if product.accumulate {
-                for (total, old) in totals.iter_mut().zip(to.read()) {
-                    *total += old;
-                }
+        let totals = totals(sums);
+        for r in 0..R {
+            let to = output.add(r * product.output[0]);
+            for c in 0..C {
+                let to = to.add(c);
+                to.write(if product.accumulate { to.read() + totals[r][c] } else { totals[r][c] });
             }
-            to.write(totals);
         }
     }
 }
@@ -442,8 +441,9 @@ const FEW_SUMS: usize = 6;
 /// The R x C vectors of the output from the pointer on are valid; the set of `L` is enabled.
 #[inline(always)]
 unsafe fn store_tile<L: Lanes, const R: usize, const C: usize>(product: &Product, sums: [[L; C]; R], output: *mut f32) {
-    for (r, sums) in sums.into_iter().enumerate() {
-        for (c, sum) in sums.into_iter().enumerate() {
+    for r in 0..R {
+        for c in 0..C {
+            let sum = sums[r][c];
             // SAFETY: the caller vouches for the vector (r, c).
             unsafe {
                 let to = output.add(r * product.output[0] + c * product.output[1]);

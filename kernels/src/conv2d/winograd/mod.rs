@@ -353,8 +353,8 @@ unsafe fn product_tile<L: Lanes, const O: usize, const X: usize>(
             let mut sums = [[L::splat(0.0); X]; O];
             for _ in 0..steps.depth {
                 let mut factors = [L::splat(0.0); O];
-                for (o, factor) in factors.iter_mut().enumerate() {
-                    *factor = L::splat(*weight.add(o));
+                for o in 0..O {
+                    factors[o] = L::splat(*weight.add(o));
                 }
                 for x in 0..X {
                     let element = L::load(from.add(x * LANES));
@@ -365,9 +365,9 @@ unsafe fn product_tile<L: Lanes, const O: usize, const X: usize>(
                 from = from.wrapping_add(steps.from[1]);
                 weight = weight.wrapping_add(steps.weights[1]);
             }
-            for (o, sums) in sums.into_iter().enumerate() {
-                for (x, sum) in sums.into_iter().enumerate() {
-                    sum.store(to.add(j * steps.to[0] + o * steps.to[1] + x * LANES));
+            for o in 0..O {
+                for x in 0..X {
+                    sums[o][x].store(to.add(j * steps.to[0] + o * steps.to[1] + x * LANES));
                 }
             }
         }

@@ -264,8 +264,8 @@ unsafe fn weight_product_tile<L: Lanes, const O: usize, const C: usize>(
             let mut sums = [[L::splat(0.0); C]; O];
             for t in 0..steps.tiles {
                 let mut factors = [L::splat(0.0); O];
-                for (o, factor) in factors.iter_mut().enumerate() {
-                    *factor = L::load(outputs.add((o * steps.tiles + t) * LANES));
+                for o in 0..O {
+                    factors[o] = L::load(outputs.add((o * steps.tiles + t) * LANES));
                 }
                 for c in 0..C {
                     let element = L::load(inputs.add((c * steps.tiles + t) * LANES));

@@ -63,10 +63,8 @@ pub(crate) fn read(path: &Path, dataset: Dataset) -> anyhow::Result<Picture> {
 
 /// The pixels of a PNG or JPEG file as greys.
 fn decode(bytes: &[u8]) -> anyhow::Result<Grey> {
-    let options = DecoderOptions::default()
-        .png_set_strip_to_8bit(true)
-        .png_set_confirm_crc(true)
-        .inflate_set_confirm_adler(true);
+    let options =
+        DecoderOptions::default().png_set_strip_to_8bit(true).png_set_confirm_crc(true).inflate_set_confirm_adler(true);
     // The libraries end some messages with a line break, and quote others.
     let in_words = |cause: &dyn std::fmt::Display| anyhow::anyhow!("{}", cause.to_string().trim().trim_matches('"'));
     if bytes.starts_with(b"\x89PNG") {

@@ -33,6 +33,7 @@ pub(in crate::conv2d) const fn accumulators<L: Lanes>() -> usize {
 }
 
 /// Both sides of a group.
+#[derive(Clone, Copy)]
 struct Walk {
     tiling: ColumnTiling,
     /// R.

@@ -211,27 +211,32 @@ impl Target for Largest {
 unsafe fn outputs_in<L: Lanes, T: Target>(walk: &Walk, row: usize, values: *const f32, weights: *const f32, target: T) {
     let [height, width] = walk.outputs.size;
     let rows = height - row;
-    // As many columns as registers hold the sums of. The last tile of a row is moved back so that it is complete; it writes some columns
-    // a second time.
+    // As many columns as registers hold the sums of; images that are not as wide are few, so that the form for the last row serves all
+    // of theirs. The last tile of a row is moved back so that it is complete; it writes some columns a second time.
     macro_rules! tiles {
-        ($tile:ident, [$($columns:literal)*]) => {
-            match [$($columns),*].into_iter().find(|&columns| columns <= width) {
-                $(Some($columns) => {
+        ($tile:ident, $widest:literal) => {
+            match width {
+                $widest.. if rows >= walk.tiling.step => tiles!($tile, $widest, false),
+                $widest.. => tiles!($tile, $widest, true),
+                2.. => tiles!($tile, 2, true),
+                _ => tiles!($tile, 1, true),
+            }
+        };
+        ($tile:ident, $columns:literal, $edge:literal) => {
+            L::apart(
+                walk,
+                #[inline(always)]
+                |walk| {
                     for x in (0..width).step_by($columns) {
                         let column = x.min(width - $columns);
                         for channel in 0..walk.outputs.channels {
                             let weights = weights.add(channel * walk.inputs.channels * walk.weights());
                             let (values, place) = (values.add(column * LANES), Place { channel, row, column });
-                            if rows >= walk.tiling.step {
-                                $tile::<L, T, $columns, false>(walk, place, rows, values, weights, target);
-                            } else {
-                                $tile::<L, T, $columns, true>(walk, place, rows, values, weights, target);
-                            }
+                            $tile::<L, T, $columns, $edge>(walk, place, rows, values, weights, target);
                         }
                     }
-                })*
-                _ => {}
-            }
+                },
+            )
         };
     }
     // SAFETY: the columns lie in the output, which the caller vouches for.
@@ -240,8 +245,8 @@ unsafe fn outputs_in<L: Lanes, T: Target>(walk: &Walk, row: usize, values: *cons
             unreachable!("24 sums in registers");
         }
         match walk.tiling.values {
-            6 => tiles!(tile_of_six, [4 2 1]),
-            _ => tiles!(tile_of_eight, [6 4 2 1]),
+            6 => tiles!(tile_of_six, 4),
+            _ => tiles!(tile_of_eight, 6),
         }
     }
 }

@@ -13,7 +13,7 @@ use std::ops::Range;
 use super::Sizes;
 use super::cpu::check;
 use crate::LANES;
-use crate::cpu::gemm::totals;
+use crate::cpu::gemm::{sums_tile, totals};
 use crate::cpu::lanes::{self, Lanes};
 use crate::cpu::tile::{parts, strips, with_tile};
 use crate::cpu::walk::advance;
@@ -388,10 +388,10 @@ unsafe fn plane_row<L: Lanes, const O: usize, const X: usize>(
         let (column_taps, at_edge) = columns.taps(x..x + X);
         let window = Window { taps: [row_taps.clone(), column_taps], corner: [first_row, columns.input(x)] };
         // SAFETY: passed on to the caller; without an edge, all columns lie in the image. Two functions, because the comparisons
-        // of the one take time.
+        // of the one take time; images narrower than a tile are few, and take that one.
         unsafe {
             let output = output.add(x * plane.output[2]);
-            if at_edge {
+            if at_edge || const { X < L::CONV_COLUMNS } {
                 plane_tile::<L, O, X, true>(plane, &window, input, weight, output);
             } else {
                 plane_tile::<L, O, X, false>(plane, &window, input, weight, output);
@@ -495,7 +495,8 @@ unsafe fn weight_gradients_in<L: Lanes>(
     let (height, width) = (sizes.out_height(), sizes.out_width());
     let (row, channel) = (framed[1] * LANES, framed[0] * framed[1] * LANES);
     let n_taps = in_channels * kernel_h * kernel_w;
-    let channel_tiles = parts(out_channels, L::TILE[0]);
+    let [rows, columns] = sums_tile::<L>();
+    let channel_tiles = parts(out_channels, rows);
     let rows_at_once = POSITIONS.div_ceil(width).min(height);
     let tap_steps = [channel, sizes.dilation[0] * row, sizes.dilation[1] * LANES];
     let mut taps = [0; TAPS];
@@ -515,7 +516,7 @@ unsafe fn weight_gradients_in<L: Lanes>(
                     advance(&mut index, &[in_channels, kernel_h, kernel_w], |_, axis| tap_steps[axis], &mut at);
                 }
                 for (o, o_size) in channel_tiles.clone() {
-                    for (first, t_size, n_tiles) in strips(n, L::TILE[1]) {
+                    for (first, t_size, n_tiles) in strips(n, columns) {
                         // SAFETY: the strip lies in the tensors, which the caller vouches for.
                         unsafe {
                             let grad_output = grad_output
@@ -525,7 +526,7 @@ unsafe fn weight_gradients_in<L: Lanes>(
                             with_tile!(
                                 L,
                                 [o_size, t_size],
-                                [L::TILE],
+                                [sums_tile::<L>()],
                                 weight_strip,
                                 (
                                     &walk,

@@ -101,7 +101,7 @@ unsafe fn splats_in<L: Lanes>(product: &Product, n: usize, lhs: *const f32, rhs:
     );
 }
 
-/// `lhs`, `rhs` and output in vectors of 16.
+/// `lhs`, `rhs` and output in vectors of 16. Tiles as large as those of [`dots`] read half a vector for a multiply-add, which is enough.
 ///
 /// # Safety
 /// As for [`splats_in`].
@@ -110,7 +110,7 @@ unsafe fn vectors_in<L: Lanes>(product: &Product, lhs: *const f32, rhs: *const f
     each_strip::<L>(
         product.rows,
         product.columns,
-        L::TILE,
+        sums_tile::<L>(),
         #[inline(always)]
         |r, rows, n_tiles, c, columns| {
             // SAFETY: the strip lies in the product, whose elements the caller vouches for.
@@ -121,7 +121,7 @@ unsafe fn vectors_in<L: Lanes>(product: &Product, lhs: *const f32, rhs: *const f
                 with_tile!(
                     L,
                     [rows, columns],
-                    limits::<L>(L::TILE),
+                    limits::<L>(sums_tile::<L>()),
                     vector_strip,
                     (product, n_tiles, lhs, rhs, output)
                 );

@@ -11,7 +11,7 @@ use crate::floats::Floats;
 use crate::model::Model;
 use crate::optim::{Optimizer, Rule};
 use crate::plan::ModulePlan;
-use crate::structure::{bind_for, bind_mut_for};
+use crate::structure::{Bound, BoundMut, bind_for, bind_mut_for};
 use crate::values::Values;
 use crate::weights::{self, CHECKPOINT, File, Metadata, RESERVED};
 
@@ -41,11 +41,22 @@ impl Checkpoint {
         metadata: &[(&str, String)],
     ) -> Result<()> {
         let bound = bind_for(model, M::plan(), "Checkpoint::save")?;
+        Self::save_bound(path.as_ref(), M::plan(), &bound, optimizer, metadata)
+    }
+
+    /// What is no matter of types, so that it is compiled once.
+    fn save_bound(
+        path: &Path,
+        plan: &'static ModulePlan,
+        bound: &Bound<'_>,
+        optimizer: &dyn Rule,
+        metadata: &[(&str, String)],
+    ) -> Result<()> {
         let memory = optimizer.memory();
         if memory.identity.is_some_and(|identity| identity != bound.identity()) {
             return Err(Error::ForeignOptimizer { optimizer: optimizer.name(), model: bound.model });
         }
-        let mut all = weights::metadata(&bound);
+        let mut all = weights::metadata(bound);
         all.extend(optimizer_metadata(optimizer));
         for (key, value) in metadata {
             if is_reserved(key) {
@@ -59,11 +70,11 @@ impl Checkpoint {
             }
             all.insert((*key).into(), value.clone());
         }
-        let mut views = weights::views(M::plan(), "", bound.parameters()?);
+        let mut views = weights::views(plan, "", bound.parameters()?);
         for (name, buffer) in kept(optimizer) {
-            views.extend(weights::views(M::plan(), &prefix(name), buffer.read()?));
+            views.extend(weights::views(plan, &prefix(name), buffer.read()?));
         }
-        weights::write(path.as_ref(), &views, all)
+        weights::write(path, &views, all)
     }
 
     /// Resumes from a checkpoint: sets the weights, dropout, and everything about the optimizer, its learning rate
@@ -77,18 +88,27 @@ impl Checkpoint {
         model: &mut M,
         optimizer: &mut impl Optimizer,
     ) -> Result<BTreeMap<String, String>> {
-        let path = path.as_ref();
         let mut bound = bind_mut_for(model, M::plan(), "Checkpoint::load")?;
+        Self::load_bound(path.as_ref(), M::plan(), &mut bound, optimizer)
+    }
+
+    /// What is no matter of types, so that it is compiled once.
+    fn load_bound(
+        path: &Path,
+        plan: &'static ModulePlan,
+        bound: &mut BoundMut<'_>,
+        optimizer: &mut dyn Rule,
+    ) -> Result<BTreeMap<String, String>> {
         let file = File::read(path)?;
         let saved = Saved::parse(path, &file, optimizer)?;
         let dropout = file.dropout_state()?;
         let metadata = own(&file.metadata);
-        let state = file.into_state(M::plan().name, &saved.keys(M::plan()))?;
+        let state = file.into_state(plan.name, &saved.keys(plan))?;
 
         let identity = bound.shared().identity();
         let buffers = saved.buffers.iter().map(|name| {
             let mut buffer = Floats::zeros(identity.length);
-            weights::set_with_prefix(M::plan(), &prefix(name), &mut buffer, &state);
+            weights::set_with_prefix(plan, &prefix(name), &mut buffer, &state);
             Values::Host(buffer)
         });
         let buffers = buffers.collect();
@@ -99,7 +119,7 @@ impl Checkpoint {
         memory.steps = saved.steps;
         memory.identity = (saved.steps > 0).then_some(identity);
         saved.settings.iter().for_each(|(setting, value)| optimizer.set(setting, *value));
-        weights::set(M::plan(), parameters, &state);
+        weights::set(plan, parameters, &state);
         weights::set_dropout(&bound.shared(), dropout);
         Ok(metadata)
     }
@@ -129,7 +149,7 @@ struct Saved {
 }
 
 impl Saved {
-    fn parse(path: &Path, file: &File, optimizer: &impl Rule) -> Result<Self> {
+    fn parse(path: &Path, file: &File, optimizer: &dyn Rule) -> Result<Self> {
         require_checkpoint(path, file)?;
         let name = file.metadata.get(OPTIMIZER).map_or("", String::as_str);
         if name != optimizer.name() {
@@ -164,9 +184,9 @@ impl Saved {
     }
 }
 
-fn optimizer_metadata(optimizer: &impl Rule) -> Metadata {
+fn optimizer_metadata(optimizer: &dyn Rule) -> Metadata {
     let buffers: Vec<&str> = kept(optimizer).map(|(name, _)| name).collect();
-    let mut metadata = Metadata::from([
+    let mut metadata: Metadata = weights::map_of([
         (CHECKPOINT.into(), "1".into()),
         (OPTIMIZER.into(), optimizer.name().into()),
         (STEPS.into(), optimizer.memory().steps.to_string()),
@@ -180,7 +200,7 @@ fn optimizer_metadata(optimizer: &impl Rule) -> Metadata {
 }
 
 /// The buffers that an optimizer has, by name.
-fn kept(optimizer: &impl Rule) -> impl Iterator<Item = (&'static str, &Values)> {
+fn kept(optimizer: &dyn Rule) -> impl Iterator<Item = (&'static str, &Values)> {
     optimizer.buffers().iter().copied().zip(&optimizer.memory().buffers)
 }
 
@@ -201,5 +221,6 @@ fn is_reserved(key: &str) -> bool {
 
 /// The program's own part of the metadata.
 fn own(metadata: &Metadata) -> BTreeMap<String, String> {
-    metadata.iter().filter(|(key, _)| !is_reserved(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
+    let own = metadata.iter().filter(|(key, _)| !is_reserved(key));
+    weights::map_of(own.map(|(key, value)| (key.clone(), value.clone())))
 }

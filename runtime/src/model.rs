@@ -7,9 +7,9 @@ use crate::cuda::{Compiled, compile_kernels};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::gradients::Gradients;
-use crate::home::{Home, Parameter, elements};
+use crate::home::{Home, Parameter};
 use crate::layers::{Conv2d, Dropout, Linear};
-use crate::plan::{ModulePlan, ParameterPlan, Plan, SummaryPlan, cuda_source};
+use crate::plan::{ModulePlan, Plan, SummaryPlan, cuda_source};
 use crate::seed::Seed;
 use crate::structure::{Builder, Structure, Visitor, bind_for, bind_mut_for};
 use crate::summary::Summary;
@@ -198,12 +198,7 @@ pub trait Model: Module + Sized {
     ///
     /// Errors: the network holds a layer of another one.
     fn state(&self) -> Result<StateDict> {
-        let parameters = bind_for(self, Self::plan(), "Model::state")?.parameters()?;
-        let entry = |plan: &ParameterPlan| {
-            let values = &parameters[plan.offset..plan.offset + elements(plan)];
-            Ok((plan.name.to_string(), Tensor::new(values, plan.dims)?))
-        };
-        Self::plan().parameters.iter().map(entry).collect()
+        weights::state(Self::plan(), bind_for(self, Self::plan(), "Model::state")?.parameters()?)
     }
 
     /// Sets all parameters.

@@ -26,6 +26,27 @@ const STEP: &str = "graven.step";
 /// The metadata of a file.
 pub(crate) type Metadata = BTreeMap<String, String>;
 
+/// What `collect` gives. That would sort the pairs first, by code that is compiled anew for every iterator.
+pub(crate) fn map_of<K: Ord, V>(pairs: impl IntoIterator<Item = (K, V)>) -> BTreeMap<K, V> {
+    let mut map = BTreeMap::new();
+    for (key, value) in pairs {
+        map.insert(key, value);
+    }
+    map
+}
+
+/// A copy of all parameters by their keys.
+///
+/// Errors: a shape is too long for a tensor.
+pub(crate) fn state(plan: &ModulePlan, parameters: &[f32]) -> Result<BTreeMap<String, Tensor>> {
+    let mut state = BTreeMap::new();
+    for parameter in plan.parameters {
+        let values = &parameters[parameter.offset..][..elements(parameter)];
+        state.insert(parameter.name.to_string(), Tensor::new(values, parameter.dims)?);
+    }
+    Ok(state)
+}
+
 /// A tensor to be written.
 pub(crate) struct View {
     key: String,
@@ -86,7 +107,7 @@ pub(crate) fn set_with_prefix(plan: &'static ModulePlan, prefix: &str, values: &
 /// The metadata of a network: the mark that PyTorch's tools look for, and where dropout stands. The latter belongs to a
 /// whole network, not to a part of it.
 pub(crate) fn metadata(bound: &Bound<'_>) -> Metadata {
-    let mut metadata = Metadata::from([("format".into(), "pt".into())]);
+    let mut metadata = map_of([("format".into(), "pt".into())]);
     if let Some(home) = bound.home.filter(|_| bound.is_whole()) {
         let (seed, step) = home.dropout_state();
         metadata.insert(SEED.into(), seed.to_string());
@@ -111,8 +132,8 @@ pub(crate) fn check_keys<'a>(
     expected: &[(String, Shape)],
     given: impl Iterator<Item = (&'a str, Shape)>,
 ) -> Result<()> {
-    let given: BTreeMap<&str, Shape> = given.collect();
-    let names: BTreeMap<&str, Shape> = expected.iter().map(|(key, shape)| (key.as_str(), *shape)).collect();
+    let given: BTreeMap<&str, Shape> = map_of(given);
+    let names: BTreeMap<&str, Shape> = map_of(expected.iter().map(|(key, shape)| (key.as_str(), *shape)));
     let absent = |key: &&String| !given.contains_key(key.as_str());
     let missing: Vec<String> = expected.iter().map(|(key, _)| key).filter(absent).cloned().collect();
     let unexpected: Vec<String> =
@@ -218,8 +239,8 @@ impl File {
         };
         Ok(Self {
             path: path.to_path_buf(),
-            metadata: header.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect(),
-            tensors: file.tensors().into_iter().map(entry).collect::<Result<_>>()?,
+            metadata: map_of(header.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone()))),
+            tensors: map_of(file.tensors().into_iter().map(entry).collect::<Result<Vec<_>>>()?),
         })
     }
 
@@ -264,7 +285,7 @@ impl File {
                 "F64, F16 and BF16 are converted; convert others before saving",
             )),
         };
-        self.tensors.into_iter().map(tensor).collect()
+        Ok(map_of(self.tensors.into_iter().map(tensor).collect::<Result<Vec<_>>>()?))
     }
 }
 

@@ -1,4 +1,8 @@
-//! The form for processors of which nothing is known: an array.
+//! The form for processors of which nothing is known: an array. What is rare beside the arithmetic is out of line, and loops count
+//! instead of iterating: each use is compiled by itself, sixteen times over.
+
+// Lanes are indexed, for the reason above.
+#![allow(clippy::needless_range_loop)]
 
 use super::{Arithmetic, Lanes};
 use crate::LANES;
@@ -11,8 +15,8 @@ pub(crate) struct Portable(pub(super) [f32; LANES]);
 impl Portable {
     #[inline(always)]
     fn zip(mut self, other: Portable, f: impl Fn(f32, f32) -> f32) -> Portable {
-        for (lane, other) in self.0.iter_mut().zip(other.0) {
-            *lane = f(*lane, other);
+        for i in 0..LANES {
+            self.0[i] = f(self.0[i], other.0[i]);
         }
         self
     }
@@ -47,7 +51,11 @@ impl Arithmetic for Portable {
     }
     #[inline(always)]
     unsafe fn select_lt(lhs: Self, rhs: Self, yes: Self, no: Self) -> Self {
-        Portable(std::array::from_fn(|i| if lhs.0[i] < rhs.0[i] { yes.0[i] } else { no.0[i] }))
+        let mut lanes = no.0;
+        for i in 0..LANES {
+            lanes[i] = if lhs.0[i] < rhs.0[i] { yes.0[i] } else { no.0[i] };
+        }
+        Portable(lanes)
     }
     #[inline(always)]
     unsafe fn scale(self, n: Self) -> Self {
@@ -92,7 +100,7 @@ impl Lanes for Portable {
         // SAFETY: the caller gives room for 16 floats.
         unsafe { to.cast::<[f32; LANES]>().write(self.0) }
     }
-    #[inline(always)]
+    #[inline(never)]
     unsafe fn load_first(from: *const f32, n: usize, fill: f32) -> Self {
         let mut lanes = [fill; LANES];
         for (i, lane) in lanes.iter_mut().enumerate().take(n) {
@@ -101,7 +109,7 @@ impl Lanes for Portable {
         }
         Portable(lanes)
     }
-    #[inline(always)]
+    #[inline(never)]
     unsafe fn store_first(self, to: *mut f32, n: usize) {
         for (i, lane) in self.0.iter().enumerate().take(n) {
             // SAFETY: i < n, and the caller gives room for n floats.
@@ -112,11 +120,11 @@ impl Lanes for Portable {
     unsafe fn div(self, other: Self) -> Self {
         self.zip(other, |a, b| a / b)
     }
-    #[inline(always)]
+    #[inline(never)]
     unsafe fn max(self, other: Self) -> Self {
         self.zip(other, |a, b| if a > b || a.is_nan() { a } else { b })
     }
-    #[inline(always)]
+    #[inline(never)]
     unsafe fn equal(self, other: Self) -> u16 {
         let mut bits = 0;
         for (lane, (a, b)) in self.0.into_iter().zip(other.0).enumerate() {
@@ -124,11 +132,11 @@ impl Lanes for Portable {
         }
         bits
     }
-    #[inline(always)]
+    #[inline(never)]
     unsafe fn only(self, bits: u16) -> Self {
         Portable(std::array::from_fn(|lane| if bits >> lane & 1 == 1 { self.0[lane] } else { 0.0 }))
     }
-    #[inline(always)]
+    #[inline(never)]
     unsafe fn transpose(rows: [Self; LANES]) -> [Self; LANES] {
         let mut columns = rows;
         for (i, column) in columns.iter_mut().enumerate() {

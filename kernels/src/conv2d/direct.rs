@@ -464,9 +464,10 @@ unsafe fn plane_tile<L: Lanes, const O: usize, const X: usize, const EDGE: bool>
             channel_input = channel_input.wrapping_add(channel);
             channel_weight = channel_weight.wrapping_add(rows.taps * columns.taps * O);
         }
-        for o in 0..O {
-            for x in 0..X {
-                sums[o][x].store(output.add(o * plane.output[0] + x * plane.output[2]));
+        // By value: with indices, portable code would keep the sums in memory.
+        for (o, sums) in sums.into_iter().enumerate() {
+            for (x, sum) in sums.into_iter().enumerate() {
+                sum.store(output.add(o * plane.output[0] + x * plane.output[2]));
             }
         }
     }

@@ -15,8 +15,8 @@ pub(crate) struct Portable(pub(super) [f32; LANES]);
 impl Portable {
     #[inline(always)]
     fn zip(mut self, other: Portable, f: impl Fn(f32, f32) -> f32) -> Portable {
-        for i in 0..LANES {
-            self.0[i] = f(self.0[i], other.0[i]);
+        for (lane, other) in self.0.iter_mut().zip(other.0) {
+            *lane = f(*lane, other);
         }
         self
     }

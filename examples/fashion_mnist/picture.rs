@@ -106,11 +106,12 @@ fn grey(pixels: &[u8], size: Option<(usize, usize)>, colors: Option<ColorSpace>)
         }
         other => anyhow::bail!("its colours are of a kind that is not read ({other:?})"),
     };
-    let (width, height) = size.filter(|(width, height)| width * height == pixels.len()).unwrap_or((0, 0));
+    let size = size.filter(|(width, height)| width * height == pixels.len() && !pixels.is_empty());
+    let (width, height) = size.ok_or_else(|| anyhow::anyhow!("it does not hold the pixels that it announces"))?;
     Ok(Grey { width, height, pixels })
 }
 
-/// A picture in greys, row by row.
+/// A picture in greys, row by row; it has a pixel at least.
 #[derive(Debug, Clone, PartialEq)]
 struct Grey {
     width: usize,
@@ -118,11 +119,15 @@ struct Grey {
     pixels: Vec<u8>,
 }
 
+/// Every (x, y) of a picture, row by row.
+fn positions(width: usize, height: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..height).flat_map(move |y| (0..width).map(move |x| (x, y)))
+}
+
 impl Grey {
     /// A picture whose pixel (x, y) is that.
     fn from_fn(width: usize, height: usize, pixel: impl Fn(usize, usize) -> u8) -> Grey {
-        let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| pixel(x, y)).collect();
-        Grey { width, height, pixels }
+        Grey { width, height, pixels: positions(width, height).map(|(x, y)| pixel(x, y)).collect() }
     }
 
     fn at(&self, x: usize, y: usize) -> u8 {
@@ -131,16 +136,11 @@ impl Grey {
 
     /// The median of the outermost pixels, which is the background even where the thing touches two borders.
     fn border_median(&self) -> u8 {
-        let is_border = |x, y| x == 0 || y == 0 || x + 1 == self.width || y + 1 == self.height;
-        let position = |index| (index % self.width, index / self.width);
-        let is_at_border = |(index, _): &(usize, &u8)| {
-            let (x, y) = position(*index);
-            is_border(x, y)
-        };
-        let mut border: Vec<u8> =
-            self.pixels.iter().enumerate().filter(is_at_border).map(|(_, pixel)| *pixel).collect();
+        let is_border = |&(x, y): &(usize, usize)| x == 0 || y == 0 || x + 1 == self.width || y + 1 == self.height;
+        let positions = positions(self.width, self.height).filter(is_border);
+        let mut border: Vec<u8> = positions.map(|(x, y)| self.at(x, y)).collect();
         let middle = border.len() / 2;
-        if border.is_empty() { 0 } else { *border.select_nth_unstable(middle).1 }
+        *border.select_nth_unstable(middle).1
     }
 
     /// Stretches the greys so that the background becomes 0, and the far end of the scale 255.
@@ -158,8 +158,7 @@ impl Grey {
     /// The smallest part of a picture on black that holds the thing, if there is one.
     fn trimmed(&self) -> Option<Grey> {
         let (mut left, mut top, mut right, mut bottom) = (usize::MAX, usize::MAX, 0, 0);
-        for (index, _) in self.pixels.iter().enumerate().filter(|(_, pixel)| **pixel > THRESHOLD) {
-            let (x, y) = (index % self.width, index / self.width);
+        for (x, y) in positions(self.width, self.height).filter(|&(x, y)| self.at(x, y) > THRESHOLD) {
             (left, top) = (left.min(x), top.min(y));
             (right, bottom) = (right.max(x + 1), bottom.max(y + 1));
         }
@@ -168,7 +167,7 @@ impl Grey {
 
     /// The picture with its longer side as long as that, in the middle of 28 x 28 black pixels.
     fn fit(&self, longest: usize) -> anyhow::Result<Grey> {
-        let scaled = |side: usize| (side * longest / self.width.max(self.height).max(1)).clamp(1, longest);
+        let scaled = |side: usize| (side * longest / self.width.max(self.height)).clamp(1, longest);
         let (width, height) = (scaled(self.width), scaled(self.height));
         let large: Vec<Gray<u8>> = self.pixels.iter().copied().map(Gray::new).collect();
         let mut small = vec![Gray::new(0); width * height];
@@ -243,7 +242,7 @@ mod tests {
             let pixel = inside.map_or(0, |(x, y)| u32::from(grey.at(x / 4, y / 4)));
             paper.map(|white: u8| (u32::from(white) * (255 - pixel) / 255) as u8)
         };
-        let pixels: Vec<u8> = (0..150).flat_map(|y| (0..300).map(move |x| (x, y))).flat_map(pixel).collect();
+        let pixels: Vec<u8> = positions(300, 150).flat_map(pixel).collect();
         let picture = saved_and_read(&png(&pixels, [300, 150], ColorSpace::RGB), Dataset::Fashion).unwrap();
         assert!(picture.description.contains(": 300 x 150 pixels"), "{}", picture.description);
         assert!(picture.description.ends_with("; inverted, as its background is bright"), "{}", picture.description);
@@ -291,6 +290,21 @@ mod tests {
         assert_eq!(grey(&[100, 51], ColorSpace::LumaA), 224);
     }
 
+    /// 16 x 8 pixels, the left half red (200, 40, 40) or its luma by ITU-R 601, 88, the right half white; written by Pillow 13 with a
+    /// quality of 90.
+    #[test]
+    fn jpeg_files_are_read() {
+        for (file, left) in [(&include_bytes!("colour.jpg")[..], 74), (include_bytes!("grey.jpg"), 88)] {
+            let picture = decode(file).unwrap();
+            assert_eq!([picture.width, picture.height], [16, 8]);
+            // Away from the edge, where the format blurs.
+            for (x, y) in positions(16, 8).filter(|(x, _)| !(6..10).contains(x)) {
+                let wanted: u8 = if x < 8 { left } else { 255 };
+                assert!(picture.at(x, y).abs_diff(wanted) <= 4, "({x}, {y}): {}, wanted {wanted}", picture.at(x, y));
+            }
+        }
+    }
+
     #[test]
     fn what_is_no_picture_is_an_error_in_words() {
         let message = read(Path::new("no/such.png"), Dataset::Fashion).err().unwrap().to_string();
@@ -303,7 +317,6 @@ mod tests {
             let (cause, help) = message.split_once('\n').unwrap();
             assert!(cause.starts_with("cannot read the picture ") && !cause.ends_with(['"', ' ', ':']), "{message}");
             assert_eq!(help, "help: it should be a PNG or JPEG file", "{message}");
-            println!("{cause}");
         }
     }
 }

@@ -29,17 +29,15 @@ pub(crate) type Metadata = BTreeMap<String, String>;
 /// What `collect` gives. That would sort the pairs first, by code that is compiled anew for every iterator.
 pub(crate) fn map_of<K: Ord, V>(pairs: impl IntoIterator<Item = (K, V)>) -> BTreeMap<K, V> {
     let mut map = BTreeMap::new();
-    for (key, value) in pairs {
-        map.insert(key, value);
-    }
+    map.extend(pairs);
     map
 }
 
 /// A copy of all parameters by their keys.
 ///
 /// Errors: a shape is too long for a tensor.
-pub(crate) fn state(plan: &ModulePlan, parameters: &[f32]) -> Result<BTreeMap<String, Tensor>> {
-    let mut state = BTreeMap::new();
+pub(crate) fn state(plan: &ModulePlan, parameters: &[f32]) -> Result<StateDict> {
+    let mut state = StateDict::new();
     for parameter in plan.parameters {
         let values = &parameters[parameter.offset..][..elements(parameter)];
         state.insert(parameter.name.to_string(), Tensor::new(values, parameter.dims)?);

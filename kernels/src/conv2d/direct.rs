@@ -13,7 +13,7 @@ use std::ops::Range;
 use super::Sizes;
 use super::cpu::check;
 use crate::LANES;
-use crate::cpu::gemm::{sums_tile, totals};
+use crate::cpu::gemm::{add_totals, sums_tile};
 use crate::cpu::lanes::{self, Lanes};
 use crate::cpu::tile::{parts, strips, with_tile};
 use crate::cpu::walk::advance;
@@ -622,18 +622,7 @@ unsafe fn weight_tile<L: Lanes, const O: usize, const T: usize>(
                 offset += walk.input[1];
             }
         }
-        if count < LANES {
-            for sum in sums.as_flattened_mut() {
-                *sum = sum.first(count);
-            }
-        }
-        let totals = totals(sums);
-        for o in 0..O {
-            for t in 0..T {
-                let to = grad_weight.add(o * n_taps + t);
-                *to = if walk.adds { *to + totals[o][t] } else { totals[o][t] };
-            }
-        }
+        add_totals(sums, count, walk.adds, grad_weight, n_taps);
     }
 }
 

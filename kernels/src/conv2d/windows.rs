@@ -14,7 +14,7 @@ use super::direct::framed;
 use super::tiling::NEAR;
 use super::winograd::columns::accumulators;
 use crate::LANES;
-use crate::cpu::gemm::totals;
+use crate::cpu::gemm::add_totals;
 use crate::cpu::lanes::Lanes;
 use crate::cpu::tile::parts;
 use crate::cpu::{Context, instantiate};
@@ -165,18 +165,7 @@ unsafe fn tile<L: Lanes, const K: usize, const T: usize>(
                 gradients = gradients.wrapping_add(LANES);
             }
         }
-        if walk.count < LANES {
-            for sum in sums.as_flattened_mut() {
-                *sum = sum.first(walk.count);
-            }
-        }
-        let totals = totals(sums);
-        for k in 0..K {
-            for t in 0..T {
-                let to = grad_weight.add(k * walk.kernel + t);
-                *to = if walk.adds { *to + totals[k][t] } else { totals[k][t] };
-            }
-        }
+        add_totals(sums, walk.count, walk.adds, grad_weight, walk.kernel);
     }
 }
 

@@ -393,14 +393,7 @@ unsafe fn dot_tile<L: Lanes, const R: usize, const C: usize>(
                 }
             }
         }
-        let totals = totals(sums);
-        for r in 0..R {
-            let to = output.add(r * product.output[0]);
-            for c in 0..C {
-                let to = to.add(c);
-                to.write(if product.accumulate { to.read() + totals[r][c] } else { totals[r][c] });
-            }
-        }
+        add_totals(sums, LANES, product.accumulate, output, product.output[0]);
     }
 }
 
@@ -432,6 +425,35 @@ pub(crate) unsafe fn totals<L: Lanes, const R: usize, const C: usize>(vectors: [
         }
     }
     totals
+}
+
+/// The sums of the first `count` lanes of each vector, added to the floats of rows that are `step` apart if `adds`.
+///
+/// # Safety
+/// `to` is valid for R rows of C floats; the set of `L` is enabled.
+#[inline(always)]
+pub(crate) unsafe fn add_totals<L: Lanes, const R: usize, const C: usize>(
+    mut vectors: [[L; C]; R],
+    count: usize,
+    adds: bool,
+    to: *mut f32,
+    step: usize,
+) {
+    // SAFETY: the contract.
+    unsafe {
+        if count < LANES {
+            for vector in vectors.as_flattened_mut() {
+                *vector = vector.first(count);
+            }
+        }
+        let totals = totals(vectors);
+        for r in 0..R {
+            for c in 0..C {
+                let to = to.add(r * step + c);
+                to.write(if adds { to.read() + totals[r][c] } else { totals[r][c] });
+            }
+        }
+    }
 }
 
 /// Up to so many vectors, adding the lanes of each is cheaper than adding those of 16 at once.

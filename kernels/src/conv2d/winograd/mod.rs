@@ -23,6 +23,8 @@ mod strip;
 mod transform;
 mod weight;
 
+use std::ops::Range;
+
 use strip::{Rows, Strip, rows_in, rows_out};
 use transform::{Coefficients, Eight, Six, Transform, Values, Window, WindowBack, apply};
 pub(super) use weight::grad_weight;
@@ -374,6 +376,122 @@ unsafe fn product_tile<L: Lanes, const O: usize, const X: usize>(
     }
 }
 
+/// Channels of inputs up to which all values along a row are summed at once. Each multiply-add reads its weight then, but no sum goes
+/// through memory on its way back, which costs more where sums are short.
+const SHORT: usize = 8;
+
+/// [`products`] and [`columns_out`] for tiles that do not overlap, of all channels: the values never leave the registers.
+///
+/// # Safety
+/// `from` [N, channels, tiles], the weights and `to` [channels, rows of tiles, columns] are valid; the set of `L` is enabled.
+#[inline(always)]
+unsafe fn outputs_at_once<L: Lanes, T: Transform<N, B>, const N: usize, const B: usize>(
+    walk: &Walk,
+    block: &Block,
+    from: *const f32,
+    weights: *const f32,
+    to: *mut f32,
+) {
+    let (inputs, outputs, tiles) = (walk.from.channels, walk.to.channels, block.n_tiles());
+    let span = block.span(B) * LANES;
+    let steps = AtOnceSteps {
+        depth: inputs,
+        weights: [inputs * outputs, outputs],
+        from: [block.values_plane(inputs), tiles * LANES],
+        to: [block.tiles[0].1 * span, span, B * LANES],
+        tiles: block.tiles.map(|(_, tiles)| tiles),
+    };
+    // As many channels as there are registers for, and then what is left one by one.
+    let end = outputs - outputs % if N == 6 { 4 } else { 3 };
+    // SAFETY: the tiles and channels lie in what the caller vouches for.
+    unsafe {
+        match N {
+            6 => channels_at_once::<L, T, N, B, 4>(&steps, 0..end, from, weights, to),
+            _ => channels_at_once::<L, T, N, B, 3>(&steps, 0..end, from, weights, to),
+        }
+        channels_at_once::<L, T, N, B, 1>(&steps, end..outputs, from, weights, to);
+    }
+}
+
+/// The sizes of [`outputs_at_once`], and steps in floats.
+#[derive(Debug, Clone, Copy)]
+struct AtOnceSteps {
+    depth: usize,
+    /// From one value and channel of `from` to the next; those of `to` lie side by side.
+    weights: [usize; 2],
+    /// From one value and channel to the next.
+    from: [usize; 2],
+    /// From one channel, row of tiles and tile of `to` to the next.
+    to: [usize; 3],
+    /// Rows and columns of tiles.
+    tiles: [usize; 2],
+}
+
+/// Some channels, O at a time.
+///
+/// # Safety
+/// As for [`outputs_at_once`], of which these are some channels.
+#[inline(always)]
+unsafe fn channels_at_once<L: Lanes, T: Transform<N, B>, const N: usize, const B: usize, const O: usize>(
+    steps: &AtOnceSteps,
+    channels: Range<usize>,
+    from: *const f32,
+    weights: *const f32,
+    to: *mut f32,
+) {
+    // SAFETY: passed on.
+    unsafe {
+        L::apart(
+            steps,
+            #[inline(always)]
+            |steps| {
+                for o in channels.step_by(O) {
+                    let mut from = from;
+                    for row in 0..steps.tiles[0] {
+                        let mut to = to.add(o * steps.to[0] + row * steps.to[1]);
+                        for _ in 0..steps.tiles[1] {
+                            at_once::<L, T, N, B, O>(steps, from, weights.add(o), to);
+                            (from, to) = (from.wrapping_add(LANES), to.wrapping_add(steps.to[2]));
+                        }
+                    }
+                }
+            },
+        );
+    }
+}
+
+/// One tile of O channels.
+///
+/// # Safety
+/// As for [`outputs_at_once`], for the tile from the pointers on.
+#[inline(always)]
+unsafe fn at_once<L: Lanes, T: Transform<N, B>, const N: usize, const B: usize, const O: usize>(
+    steps: &AtOnceSteps,
+    mut from: *const f32,
+    mut weights: *const f32,
+    to: *mut f32,
+) {
+    // SAFETY: the caller vouches for the tile; the pointers stand behind it in the end.
+    unsafe {
+        let mut sums = [[L::splat(0.0); N]; O];
+        for _ in 0..steps.depth {
+            for j in 0..N {
+                let element = L::load(from.add(j * steps.from[0]));
+                for o in 0..O {
+                    sums[o][j] = L::splat(*weights.add(j * steps.weights[0] + o)).fma(element, sums[o][j]);
+                }
+            }
+            from = from.wrapping_add(steps.from[1]);
+            weights = weights.wrapping_add(steps.weights[1]);
+        }
+        for o in 0..O {
+            for (b, output) in apply::<T, L, _, _>(sums[o]).into_iter().enumerate() {
+                output.store(to.add(o * steps.to[0] + b * LANES));
+            }
+        }
+    }
+}
+
 /// Block by block: A x A elements of each tile to their values, products, and back to B x B elements.
 ///
 /// # Safety
@@ -405,6 +523,11 @@ unsafe fn each_block<L, I, O, const A: usize, const N: usize, const B: usize, co
             rows_in(walk.isa, &block.strip(*inputs, N, A), from, in_rows);
             for i in 0..N {
                 columns_in::<L, I, A, N>(inputs.channels, &block, in_rows.add(i * in_plane), in_values);
+                if const { B == M && columns::accumulators::<L>() >= 24 } && inputs.channels <= SHORT {
+                    let weights = weights.add(i * N * pairs);
+                    outputs_at_once::<L, O, N, B>(walk, &block, in_values, weights, out_rows.add(i * out_plane));
+                    continue;
+                }
                 // Channels of a register tile at a time: their values are read again while they are near.
                 for (o, rows) in parts(outputs.channels, L::VALUES_TILE[0]) {
                     let weights = weights.add(i * N * pairs + o);

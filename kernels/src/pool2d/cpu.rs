@@ -165,6 +165,23 @@ impl Windows {
         }
     }
 
+    /// The elements of window x, if it is one of 2 x 2.
+    ///
+    /// # Safety
+    /// It lies in the input; the set of `L` is enabled.
+    #[inline(always)]
+    unsafe fn four<L: Lanes>(&self, x: usize, input: *const f32) -> [L; 4] {
+        // SAFETY: the contract.
+        unsafe {
+            let first = input.add(self.input + x * self.step);
+            let [above, below] = [first, first.add(self.row)];
+            [above, above.add(LANES), below, below.add(LANES)].map(
+                #[inline(always)]
+                |at| L::load(at),
+            )
+        }
+    }
+
     /// Elements of a whole window: what the compiler knows of it, or else `window`.
     #[inline(always)]
     fn window<const K: usize>(&self, window: usize) -> usize {
@@ -267,12 +284,7 @@ unsafe fn largest<L: Lanes, const X: usize, const K: usize>(windows: &Windows, i
         let mut largest = [L::splat(0.0); X];
         if K == 2 {
             for (x, largest) in largest.iter_mut().enumerate() {
-                let first = input.add(windows.input + x * windows.step);
-                let [above, below] = [first, first.add(windows.row)];
-                *largest = L::largest_of_four([above, above.add(LANES), below, below.add(LANES)].map(
-                    #[inline(always)]
-                    |at| L::load(at),
-                ));
+                *largest = L::largest_of_four(windows.four(x, input));
             }
             return largest;
         }
@@ -323,6 +335,13 @@ impl Pool for MaxForwardSaving {
             let largest = largest::<L, X, K>(windows, self.input);
             let window = windows.window::<K>(self.window);
             let saved = self.saved.add(windows.output / LANES * window);
+            if K == 2 {
+                for (x, largest) in largest.into_iter().enumerate() {
+                    save_window(windows.four::<L>(x, self.input), largest, saved.add(4 * x));
+                    largest.store(self.output.add(windows.output + x * LANES));
+                }
+                return;
+            }
             let mut rest = [u16::MAX; X];
             windows.each::<K>(
                 #[inline(always)]
@@ -345,11 +364,28 @@ impl Pool for MaxForwardSaving {
 /// # Safety
 /// `to` is valid; the set of `L` is enabled.
 #[inline(always)]
-pub(crate) unsafe fn save<L: Lanes>(element: L, largest: L, left: &mut u16, to: *mut u16) {
+unsafe fn save<L: Lanes>(element: L, largest: L, left: &mut u16, to: *mut u16) {
     // SAFETY: the contract.
     unsafe {
         *left = element.unequal(largest, *left);
         *to = *left;
+    }
+}
+
+/// Saves a window of four.
+///
+/// # Safety
+/// `to` is valid for four elements; the set of `L` is enabled.
+#[inline(always)]
+pub(crate) unsafe fn save_window<L: Lanes>(elements: [L; 4], largest: L, to: *mut u16) {
+    let mut left = u16::MAX;
+    // SAFETY: the contract.
+    unsafe {
+        for (i, element) in elements.into_iter().take(3).enumerate() {
+            save(element, largest, &mut left, to.add(i));
+        }
+        // The largest is one of them, or NaN.
+        *to.add(3) = 0;
     }
 }
 

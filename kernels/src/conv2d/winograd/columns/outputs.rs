@@ -191,10 +191,7 @@ impl Target for Largest {
                     let largest = L::largest_of_four(elements);
                     largest.store(self.output.add(window * LANES));
                     if !self.saved.is_null() {
-                        let mut left = u16::MAX;
-                        for (i, element) in elements.into_iter().enumerate() {
-                            pool2d::save(element, largest, &mut left, self.saved.add(4 * window + i));
-                        }
+                        pool2d::save_window(elements, largest, self.saved.add(4 * window));
                     }
                 }
             }

@@ -32,8 +32,6 @@ const _: () = {
     fn forward_plan() -> &'static graven::Plan {
         /// `t`, [1, 28, 28, 16].
         const T: graven::Range = 97280..109824;
-        /// `max_pool2d`, [6, 12, 12, 16].
-        const MAX_POOL2D: graven::Range = 83456..97280;
         /// `relu`, [6, 12, 12, 16].
         const RELU: graven::Range = 83456..97280;
         /// Scratch memory of `conv2`.
@@ -42,8 +40,6 @@ const _: () = {
         const CONV2_KEPT: graven::Range = 117504..122112;
         /// `conv2`, [12, 8, 8, 16].
         const CONV2: graven::Range = 34176..46464;
-        /// `max_pool2d`, [12, 4, 4, 16].
-        const MAX_POOL2D_2: graven::Range = 0..3072;
         /// `relu`, [12, 4, 4, 16].
         const RELU_2: graven::Range = 0..3072;
         /// `relu`, [16, 12, 4, 4].
@@ -64,12 +60,14 @@ const _: () = {
         const OUT_ROWS: graven::Range = 0..160;
         /// `out`, [16, 10].
         const OUT_ROWS_2: graven::Range = 0..160;
-        /// Scratch memory of `max_pool2d`.
-        const MAX_POOL2D_SCRATCH: graven::Range = 0..58880;
-        /// What `max_pool2d` keeps from tile to tile.
-        const MAX_POOL2D_KEPT: graven::Range = 122112..122352;
+        /// Scratch memory of `relu`.
+        const RELU_SCRATCH: graven::Range = 0..58880;
+        /// What `relu` keeps from tile to tile.
+        const RELU_KEPT: graven::Range = 122112..122352;
         /// Parameter `conv1.weight`, [6, 1, 5, 5].
         const CONV1_WEIGHT: graven::Range = 0..150;
+        /// Parameter `conv1.bias`, [6].
+        const CONV1_BIAS: graven::Range = 160..166;
         const CONV1_SIZES: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
             in_channels: 1,
             out_channels: 6,
@@ -80,12 +78,6 @@ const _: () = {
             padding: [0, 0],
             dilation: [1, 1],
             groups: 1,
-        };
-        /// Parameter `conv1.bias`, [6].
-        const CONV1_BIAS: graven::Range = 160..166;
-        const RELU_SIZES: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [6, 2304],
-            strides: [[2304, 1], [1, 0]],
         };
         /// Parameter `conv2.weight`, [12, 6, 5, 5].
         const CONV2_WEIGHT: graven::Range = 176..1976;
@@ -100,6 +92,8 @@ const _: () = {
             dilation: [1, 1],
             groups: 1,
         };
+        /// Parameter `conv2.bias`, [12].
+        const CONV2_BIAS: graven::Range = 1984..1996;
         const MAX_POOL2D_SIZES: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
             channels: 12,
             height: 8,
@@ -107,12 +101,6 @@ const _: () = {
             kernel_size: [2, 2],
             stride: [2, 2],
             padding: [0, 0],
-        };
-        /// Parameter `conv2.bias`, [12].
-        const CONV2_BIAS: graven::Range = 1984..1996;
-        const RELU_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [12, 256],
-            strides: [[256, 1], [1, 0]],
         };
         /// Parameter `fc1.weight`, [120, 192].
         const FC1_WEIGHT: graven::Range = 2000..25040;
@@ -124,7 +112,7 @@ const _: () = {
         };
         /// Parameter `fc1.bias`, [120].
         const FC1_BIAS: graven::Range = 25040..25160;
-        const RELU_SIZES_3: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+        const RELU_SIZES: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [16, 120],
             strides: [[120, 1], [0, 1]],
         };
@@ -138,7 +126,7 @@ const _: () = {
         };
         /// Parameter `fc2.bias`, [60].
         const FC2_BIAS: graven::Range = 32368..32428;
-        const RELU_SIZES_4: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+        const RELU_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [16, 60],
             strides: [[60, 1], [0, 1]],
         };
@@ -161,7 +149,7 @@ const _: () = {
         /// `conv1`, [1, 6, 24, 24].
         const CONV1_ONE: graven::Range = 0..3456;
         /// Scratch memory of `max_pool2d`.
-        const MAX_POOL2D_SCRATCH_2: graven::Range = 3456..5216;
+        const MAX_POOL2D_SCRATCH: graven::Range = 3456..5216;
         /// `max_pool2d`, [1, 6, 12, 12].
         const MAX_POOL2D_ONE: graven::Range = 5216..6080;
         /// `relu`, [1, 6, 12, 12].
@@ -171,7 +159,7 @@ const _: () = {
         /// `conv2`, [1, 12, 8, 8].
         const CONV2_ONE: graven::Range = 2896..3664;
         /// Scratch memory of `max_pool2d`.
-        const MAX_POOL2D_SCRATCH_3: graven::Range = 0..416;
+        const MAX_POOL2D_SCRATCH_2: graven::Range = 0..416;
         /// `max_pool2d`, [1, 12, 4, 4].
         const MAX_POOL2D_ONE_2: graven::Range = 416..608;
         /// `relu`, [1, 12, 4, 4].
@@ -196,19 +184,19 @@ const _: () = {
             stride: [2, 2],
             padding: [0, 0],
         };
-        const RELU_SIZES_5: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+        const RELU_SIZES_3: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [6, 144],
             strides: [[144, 1], [1, 0]],
         };
-        const RELU_SIZES_6: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+        const RELU_SIZES_4: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [12, 16],
             strides: [[16, 1], [1, 0]],
         };
-        const RELU_SIZES_7: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
+        const RELU_SIZES_5: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
             dims: [120],
             strides: [[1], [1]],
         };
-        const RELU_SIZES_8: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
+        const RELU_SIZES_6: kernels::cpu::map::Map<2, 1> = kernels::cpu::map::Map {
             dims: [60],
             strides: [[1], [1]],
         };
@@ -231,31 +219,20 @@ const _: () = {
             tile.load_samples(0, T, 784);
             /// `conv1`: conv2d, [N, 1, 28, 28] and [6, 1, 5, 5] -> [N, 6, 24, 24], 86400 multiply-adds a sample.
             /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
-            let [t, max_pool2d, max_pool2d_scratch, max_pool2d_kept] = graven::disjoint(
+            /// `relu`: relu(add(a, b)), [N, 6, 12, 12] and [6, 1, 1] -> [N, 6, 12, 12], 1728 multiply-adds a sample.
+            let [t, relu, relu_scratch, relu_kept] = graven::disjoint(
                 tile.floats,
-                [T, MAX_POOL2D, MAX_POOL2D_SCRATCH, MAX_POOL2D_KEPT],
+                [T, RELU, RELU_SCRATCH, RELU_KEPT],
             );
-            kernels::conv2d::forward_pooled(
+            kernels::conv2d::forward_pooled_relu(
                 &tile.cx,
                 &CONV1_SIZES,
                 t,
                 &tile.parameters[CONV1_WEIGHT],
-                max_pool2d,
-                max_pool2d_scratch,
-                max_pool2d_kept,
-            );
-            /// `relu`: relu(add(a, b)), [N, 6, 12, 12] and [6, 1, 1] -> [N, 6, 12, 12], 1728 multiply-adds a sample.
-            let [relu] = graven::disjoint(tile.floats, [RELU]);
-            kernels::cpu::map::map_in_place::<
-                0,
-                _,
-                _,
-            >(
-                &tile.cx,
-                &RELU_SIZES,
-                [&[], &tile.parameters[CONV1_BIAS]],
+                &tile.parameters[CONV1_BIAS],
                 relu,
-                relu_formula(),
+                relu_scratch,
+                relu_kept,
             );
             /// `conv2`: conv2d, [N, 6, 12, 12] and [12, 6, 5, 5] -> [N, 12, 8, 8], 115200 multiply-adds a sample.
             let [relu, conv2_scratch, conv2_kept, conv2] = graven::disjoint(
@@ -272,28 +249,14 @@ const _: () = {
                 conv2_kept,
             );
             /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
-            let [conv2, max_pool2d_2] = graven::disjoint(
-                tile.floats,
-                [CONV2, MAX_POOL2D_2],
-            );
-            kernels::pool2d::max_forward(
+            /// `relu`: relu(add(a, b)), [N, 12, 4, 4] and [12, 1, 1] -> [N, 12, 4, 4], 384 multiply-adds a sample.
+            let [conv2, relu_2] = graven::disjoint(tile.floats, [CONV2, RELU_2]);
+            kernels::pool2d::max_forward_relu(
                 &tile.cx,
                 &MAX_POOL2D_SIZES,
                 conv2,
-                max_pool2d_2,
-            );
-            /// `relu`: relu(add(a, b)), [N, 12, 4, 4] and [12, 1, 1] -> [N, 12, 4, 4], 384 multiply-adds a sample.
-            let [relu_2] = graven::disjoint(tile.floats, [RELU_2]);
-            kernels::cpu::map::map_in_place::<
-                0,
-                _,
-                _,
-            >(
-                &tile.cx,
-                &RELU_SIZES_2,
-                [&[], &tile.parameters[CONV2_BIAS]],
+                &tile.parameters[CONV2_BIAS],
                 relu_2,
-                relu_formula(),
             );
             let [relu_2, relu_rows] = graven::disjoint(tile.floats, [RELU_2, RELU_ROWS]);
             kernels::cpu::layout::rows_from_samples(&tile.cx, 192, relu_2, relu_rows);
@@ -318,7 +281,7 @@ const _: () = {
                 _,
             >(
                 &tile.cx,
-                &RELU_SIZES_3,
+                &RELU_SIZES,
                 [&[], &tile.parameters[FC1_BIAS]],
                 relu_rows_2,
                 relu_formula(),
@@ -344,7 +307,7 @@ const _: () = {
                 _,
             >(
                 &tile.cx,
-                &RELU_SIZES_4,
+                &RELU_SIZES_2,
                 [&[], &tile.parameters[FC2_BIAS]],
                 relu_rows_3,
                 relu_formula(),
@@ -393,16 +356,16 @@ const _: () = {
                 conv1_scratch,
             );
             /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
-            let [conv1_one, max_pool2d_scratch_2, max_pool2d_one] = graven::disjoint(
+            let [conv1_one, max_pool2d_scratch, max_pool2d_one] = graven::disjoint(
                 tile.floats,
-                [CONV1_ONE, MAX_POOL2D_SCRATCH_2, MAX_POOL2D_ONE],
+                [CONV1_ONE, MAX_POOL2D_SCRATCH, MAX_POOL2D_ONE],
             );
             kernels::pool2d::max_rows(
                 &tile.cx,
                 &MAX_POOL2D_SIZES_2,
                 conv1_one,
                 max_pool2d_one,
-                max_pool2d_scratch_2,
+                max_pool2d_scratch,
             );
             /// `relu`: relu(add(a, b)), [N, 6, 12, 12] and [6, 1, 1] -> [N, 6, 12, 12], 1728 multiply-adds a sample.
             let [relu_one] = graven::disjoint(tile.floats, [RELU_ONE]);
@@ -412,7 +375,7 @@ const _: () = {
                 _,
             >(
                 &tile.cx,
-                &RELU_SIZES_5,
+                &RELU_SIZES_3,
                 [&[], &tile.parameters[CONV1_BIAS]],
                 relu_one,
                 relu_formula(),
@@ -431,16 +394,16 @@ const _: () = {
                 conv2_scratch_2,
             );
             /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
-            let [conv2_one, max_pool2d_scratch_3, max_pool2d_one_2] = graven::disjoint(
+            let [conv2_one, max_pool2d_scratch_2, max_pool2d_one_2] = graven::disjoint(
                 tile.floats,
-                [CONV2_ONE, MAX_POOL2D_SCRATCH_3, MAX_POOL2D_ONE_2],
+                [CONV2_ONE, MAX_POOL2D_SCRATCH_2, MAX_POOL2D_ONE_2],
             );
             kernels::pool2d::max_rows(
                 &tile.cx,
                 &MAX_POOL2D_SIZES,
                 conv2_one,
                 max_pool2d_one_2,
-                max_pool2d_scratch_3,
+                max_pool2d_scratch_2,
             );
             /// `relu`: relu(add(a, b)), [N, 12, 4, 4] and [12, 1, 1] -> [N, 12, 4, 4], 384 multiply-adds a sample.
             let [relu_one_2] = graven::disjoint(tile.floats, [RELU_ONE_2]);
@@ -450,7 +413,7 @@ const _: () = {
                 _,
             >(
                 &tile.cx,
-                &RELU_SIZES_6,
+                &RELU_SIZES_4,
                 [&[], &tile.parameters[CONV2_BIAS]],
                 relu_one_2,
                 relu_formula(),
@@ -475,7 +438,7 @@ const _: () = {
                 _,
             >(
                 &tile.cx,
-                &RELU_SIZES_7,
+                &RELU_SIZES_5,
                 [&[], &tile.parameters[FC1_BIAS]],
                 relu_one_3,
                 relu_formula(),
@@ -500,7 +463,7 @@ const _: () = {
                 _,
             >(
                 &tile.cx,
-                &RELU_SIZES_8,
+                &RELU_SIZES_6,
                 [&[], &tile.parameters[FC2_BIAS]],
                 relu_one_4,
                 relu_formula(),
@@ -627,8 +590,6 @@ const _: () = {
         const CORRECT_SUM: graven::Range = 0..1;
         /// `images`, [1, 28, 28, 16].
         const IMAGES: graven::Range = 97280..109824;
-        /// `max_pool2d`, [6, 12, 12, 16].
-        const MAX_POOL2D: graven::Range = 83456..97280;
         /// `relu`, [6, 12, 12, 16].
         const RELU: graven::Range = 83456..97280;
         /// Scratch memory of `conv2`.
@@ -637,8 +598,6 @@ const _: () = {
         const CONV2_KEPT: graven::Range = 117504..122112;
         /// `conv2`, [12, 8, 8, 16].
         const CONV2: graven::Range = 34176..46464;
-        /// `max_pool2d`, [12, 4, 4, 16].
-        const MAX_POOL2D_2: graven::Range = 0..3072;
         /// `relu`, [12, 4, 4, 16].
         const RELU_2: graven::Range = 0..3072;
         /// `relu`, [16, 12, 4, 4].
@@ -669,12 +628,14 @@ const _: () = {
         const CORRECT_ROWS: graven::Range = 0..16;
         /// `labels`, [16].
         const LABELS_ROWS: graven::Range = 16..32;
-        /// Scratch memory of `max_pool2d`.
-        const MAX_POOL2D_SCRATCH: graven::Range = 0..58880;
-        /// What `max_pool2d` keeps from tile to tile.
-        const MAX_POOL2D_KEPT: graven::Range = 122112..122352;
+        /// Scratch memory of `relu`.
+        const RELU_SCRATCH: graven::Range = 0..58880;
+        /// What `relu` keeps from tile to tile.
+        const RELU_KEPT: graven::Range = 122112..122352;
         /// Parameter `conv1.weight`, [6, 1, 5, 5].
         const CONV1_WEIGHT: graven::Range = 0..150;
+        /// Parameter `conv1.bias`, [6].
+        const CONV1_BIAS: graven::Range = 160..166;
         const CONV1_SIZES: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
             in_channels: 1,
             out_channels: 6,
@@ -685,12 +646,6 @@ const _: () = {
             padding: [0, 0],
             dilation: [1, 1],
             groups: 1,
-        };
-        /// Parameter `conv1.bias`, [6].
-        const CONV1_BIAS: graven::Range = 160..166;
-        const RELU_SIZES: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [6, 2304],
-            strides: [[2304, 1], [1, 0]],
         };
         /// Parameter `conv2.weight`, [12, 6, 5, 5].
         const CONV2_WEIGHT: graven::Range = 176..1976;
@@ -705,6 +660,8 @@ const _: () = {
             dilation: [1, 1],
             groups: 1,
         };
+        /// Parameter `conv2.bias`, [12].
+        const CONV2_BIAS: graven::Range = 1984..1996;
         const MAX_POOL2D_SIZES: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
             channels: 12,
             height: 8,
@@ -712,12 +669,6 @@ const _: () = {
             kernel_size: [2, 2],
             stride: [2, 2],
             padding: [0, 0],
-        };
-        /// Parameter `conv2.bias`, [12].
-        const CONV2_BIAS: graven::Range = 1984..1996;
-        const RELU_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [12, 256],
-            strides: [[256, 1], [1, 0]],
         };
         /// Parameter `fc1.weight`, [120, 192].
         const FC1_WEIGHT: graven::Range = 2000..25040;
@@ -729,7 +680,7 @@ const _: () = {
         };
         /// Parameter `fc1.bias`, [120].
         const FC1_BIAS: graven::Range = 25040..25160;
-        const RELU_SIZES_3: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+        const RELU_SIZES: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [16, 120],
             strides: [[120, 1], [0, 1]],
         };
@@ -743,7 +694,7 @@ const _: () = {
         };
         /// Parameter `fc2.bias`, [60].
         const FC2_BIAS: graven::Range = 32368..32428;
-        const RELU_SIZES_4: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+        const RELU_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [16, 60],
             strides: [[60, 1], [0, 1]],
         };
@@ -801,31 +752,20 @@ const _: () = {
             tile.load_samples(0, IMAGES, 784);
             /// `conv1`: conv2d, [N, 1, 28, 28] and [6, 1, 5, 5] -> [N, 6, 24, 24], 86400 multiply-adds a sample.
             /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
-            let [images, max_pool2d, max_pool2d_scratch, max_pool2d_kept] = graven::disjoint(
+            /// `relu`: relu(add(a, b)), [N, 6, 12, 12] and [6, 1, 1] -> [N, 6, 12, 12], 1728 multiply-adds a sample.
+            let [images, relu, relu_scratch, relu_kept] = graven::disjoint(
                 tile.floats,
-                [IMAGES, MAX_POOL2D, MAX_POOL2D_SCRATCH, MAX_POOL2D_KEPT],
+                [IMAGES, RELU, RELU_SCRATCH, RELU_KEPT],
             );
-            kernels::conv2d::forward_pooled(
+            kernels::conv2d::forward_pooled_relu(
                 &tile.cx,
                 &CONV1_SIZES,
                 images,
                 &tile.parameters[CONV1_WEIGHT],
-                max_pool2d,
-                max_pool2d_scratch,
-                max_pool2d_kept,
-            );
-            /// `relu`: relu(add(a, b)), [N, 6, 12, 12] and [6, 1, 1] -> [N, 6, 12, 12], 1728 multiply-adds a sample.
-            let [relu] = graven::disjoint(tile.floats, [RELU]);
-            kernels::cpu::map::map_in_place::<
-                0,
-                _,
-                _,
-            >(
-                &tile.cx,
-                &RELU_SIZES,
-                [&[], &tile.parameters[CONV1_BIAS]],
+                &tile.parameters[CONV1_BIAS],
                 relu,
-                relu_formula(),
+                relu_scratch,
+                relu_kept,
             );
             /// `conv2`: conv2d, [N, 6, 12, 12] and [12, 6, 5, 5] -> [N, 12, 8, 8], 115200 multiply-adds a sample.
             let [relu, conv2_scratch, conv2_kept, conv2] = graven::disjoint(
@@ -842,28 +782,14 @@ const _: () = {
                 conv2_kept,
             );
             /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
-            let [conv2, max_pool2d_2] = graven::disjoint(
-                tile.floats,
-                [CONV2, MAX_POOL2D_2],
-            );
-            kernels::pool2d::max_forward(
+            /// `relu`: relu(add(a, b)), [N, 12, 4, 4] and [12, 1, 1] -> [N, 12, 4, 4], 384 multiply-adds a sample.
+            let [conv2, relu_2] = graven::disjoint(tile.floats, [CONV2, RELU_2]);
+            kernels::pool2d::max_forward_relu(
                 &tile.cx,
                 &MAX_POOL2D_SIZES,
                 conv2,
-                max_pool2d_2,
-            );
-            /// `relu`: relu(add(a, b)), [N, 12, 4, 4] and [12, 1, 1] -> [N, 12, 4, 4], 384 multiply-adds a sample.
-            let [relu_2] = graven::disjoint(tile.floats, [RELU_2]);
-            kernels::cpu::map::map_in_place::<
-                0,
-                _,
-                _,
-            >(
-                &tile.cx,
-                &RELU_SIZES_2,
-                [&[], &tile.parameters[CONV2_BIAS]],
+                &tile.parameters[CONV2_BIAS],
                 relu_2,
-                relu_formula(),
             );
             let [relu_2, relu_rows] = graven::disjoint(tile.floats, [RELU_2, RELU_ROWS]);
             kernels::cpu::layout::rows_from_samples(&tile.cx, 192, relu_2, relu_rows);
@@ -888,7 +814,7 @@ const _: () = {
                 _,
             >(
                 &tile.cx,
-                &RELU_SIZES_3,
+                &RELU_SIZES,
                 [&[], &tile.parameters[FC1_BIAS]],
                 relu_rows_2,
                 relu_formula(),
@@ -914,7 +840,7 @@ const _: () = {
                 _,
             >(
                 &tile.cx,
-                &RELU_SIZES_4,
+                &RELU_SIZES_2,
                 [&[], &tile.parameters[FC2_BIAS]],
                 relu_rows_3,
                 relu_formula(),
@@ -1157,8 +1083,6 @@ const _: () = {
         const CONV1_GRAD_SUM_2: graven::Range = 32912..33062;
         /// `images`, [1, 28, 28, 16].
         const IMAGES: graven::Range = 115184..127728;
-        /// `max_pool2d`, [6, 12, 12, 16].
-        const MAX_POOL2D: graven::Range = 87536..101360;
         /// `relu`, [6, 12, 12, 16].
         const RELU: graven::Range = 87536..101360;
         /// Scratch memory of `conv2`.
@@ -1167,8 +1091,6 @@ const _: () = {
         const CONV2_KEPT: graven::Range = 135408..140016;
         /// `conv2`, [12, 8, 8, 16].
         const CONV2: graven::Range = 34176..46464;
-        /// `max_pool2d`, [12, 4, 4, 16].
-        const MAX_POOL2D_2: graven::Range = 0..3072;
         /// `relu`, [12, 4, 4, 16].
         const RELU_2: graven::Range = 0..3072;
         /// `relu`, [16, 12, 4, 4].
@@ -1233,16 +1155,18 @@ const _: () = {
         const RELU_GRAD_2: graven::Range = 101360..115184;
         /// What `max_pool2d` saves for its gradient.
         const MAX_POOL2D_SAVED_2: graven::Range = 144624..146352;
-        /// Scratch memory of `max_pool2d`.
-        const MAX_POOL2D_SCRATCH: graven::Range = 0..58880;
-        /// What `max_pool2d` keeps from tile to tile.
-        const MAX_POOL2D_KEPT: graven::Range = 146352..146592;
+        /// Scratch memory of `relu`.
+        const RELU_SCRATCH: graven::Range = 0..58880;
+        /// What `relu` keeps from tile to tile.
+        const RELU_KEPT: graven::Range = 146352..146592;
         /// Scratch memory of `conv2_grad`.
         const CONV2_GRAD_SCRATCH_2: graven::Range = 0..12288;
         /// Scratch memory of `conv1_grad`.
         const CONV1_GRAD_SCRATCH: graven::Range = 0..62960;
         /// Parameter `conv1.weight`, [6, 1, 5, 5].
         const CONV1_WEIGHT: graven::Range = 0..150;
+        /// Parameter `conv1.bias`, [6].
+        const CONV1_BIAS: graven::Range = 160..166;
         const CONV1_SIZES: kernels::conv2d::Sizes = kernels::conv2d::Sizes {
             in_channels: 1,
             out_channels: 6,
@@ -1253,12 +1177,6 @@ const _: () = {
             padding: [0, 0],
             dilation: [1, 1],
             groups: 1,
-        };
-        /// Parameter `conv1.bias`, [6].
-        const CONV1_BIAS: graven::Range = 160..166;
-        const RELU_SIZES: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [6, 2304],
-            strides: [[2304, 1], [1, 0]],
         };
         /// Parameter `conv2.weight`, [12, 6, 5, 5].
         const CONV2_WEIGHT: graven::Range = 176..1976;
@@ -1273,6 +1191,8 @@ const _: () = {
             dilation: [1, 1],
             groups: 1,
         };
+        /// Parameter `conv2.bias`, [12].
+        const CONV2_BIAS: graven::Range = 1984..1996;
         const MAX_POOL2D_SIZES: kernels::pool2d::Sizes = kernels::pool2d::Sizes {
             channels: 12,
             height: 8,
@@ -1280,12 +1200,6 @@ const _: () = {
             kernel_size: [2, 2],
             stride: [2, 2],
             padding: [0, 0],
-        };
-        /// Parameter `conv2.bias`, [12].
-        const CONV2_BIAS: graven::Range = 1984..1996;
-        const RELU_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
-            dims: [12, 256],
-            strides: [[256, 1], [1, 0]],
         };
         /// Parameter `fc1.weight`, [120, 192].
         const FC1_WEIGHT: graven::Range = 2000..25040;
@@ -1297,7 +1211,7 @@ const _: () = {
         };
         /// Parameter `fc1.bias`, [120].
         const FC1_BIAS: graven::Range = 25040..25160;
-        const RELU_SIZES_3: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+        const RELU_SIZES: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [16, 120],
             strides: [[120, 1], [0, 1]],
         };
@@ -1311,7 +1225,7 @@ const _: () = {
         };
         /// Parameter `fc2.bias`, [60].
         const FC2_BIAS: graven::Range = 32368..32428;
-        const RELU_SIZES_4: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
+        const RELU_SIZES_2: kernels::cpu::map::Map<2, 2> = kernels::cpu::map::Map {
             dims: [16, 60],
             strides: [[60, 1], [0, 1]],
         };
@@ -1454,39 +1368,21 @@ const _: () = {
             tile.load_samples(0, IMAGES, 784);
             /// `conv1`: conv2d, [N, 1, 28, 28] and [6, 1, 5, 5] -> [N, 6, 24, 24], 86400 multiply-adds a sample.
             /// `max_pool2d`: max_pool2d, [N, 6, 24, 24] -> [N, 6, 12, 12], 3456 multiply-adds a sample.
-            let [images, max_pool2d, max_pool2d_saved_2, max_pool2d_scratch,
-            max_pool2d_kept] = graven::disjoint(
+            /// `relu`: relu(add(a, b)), [N, 6, 12, 12] and [6, 1, 1] -> [N, 6, 12, 12], 1728 multiply-adds a sample.
+            let [images, relu, max_pool2d_saved_2, relu_scratch, relu_kept] = graven::disjoint(
                 tile.floats,
-                [
-                    IMAGES,
-                    MAX_POOL2D,
-                    MAX_POOL2D_SAVED_2,
-                    MAX_POOL2D_SCRATCH,
-                    MAX_POOL2D_KEPT,
-                ],
+                [IMAGES, RELU, MAX_POOL2D_SAVED_2, RELU_SCRATCH, RELU_KEPT],
             );
-            kernels::conv2d::forward_pooled_saving(
+            kernels::conv2d::forward_pooled_saving_relu(
                 &tile.cx,
                 &CONV1_SIZES,
                 images,
                 &tile.parameters[CONV1_WEIGHT],
-                max_pool2d,
-                max_pool2d_scratch,
-                max_pool2d_kept,
-                max_pool2d_saved_2,
-            );
-            /// `relu`: relu(add(a, b)), [N, 6, 12, 12] and [6, 1, 1] -> [N, 6, 12, 12], 1728 multiply-adds a sample.
-            let [relu] = graven::disjoint(tile.floats, [RELU]);
-            kernels::cpu::map::map_in_place::<
-                0,
-                _,
-                _,
-            >(
-                &tile.cx,
-                &RELU_SIZES,
-                [&[], &tile.parameters[CONV1_BIAS]],
+                &tile.parameters[CONV1_BIAS],
                 relu,
-                relu_formula(),
+                relu_scratch,
+                relu_kept,
+                max_pool2d_saved_2,
             );
             /// `conv2`: conv2d, [N, 6, 12, 12] and [12, 6, 5, 5] -> [N, 12, 8, 8], 115200 multiply-adds a sample.
             let [relu, conv2_scratch, conv2_kept, conv2] = graven::disjoint(
@@ -1503,29 +1399,18 @@ const _: () = {
                 conv2_kept,
             );
             /// `max_pool2d`: max_pool2d, [N, 12, 8, 8] -> [N, 12, 4, 4], 768 multiply-adds a sample.
-            let [conv2, max_pool2d_2, max_pool2d_saved] = graven::disjoint(
+            /// `relu`: relu(add(a, b)), [N, 12, 4, 4] and [12, 1, 1] -> [N, 12, 4, 4], 384 multiply-adds a sample.
+            let [conv2, relu_2, max_pool2d_saved] = graven::disjoint(
                 tile.floats,
-                [CONV2, MAX_POOL2D_2, MAX_POOL2D_SAVED],
+                [CONV2, RELU_2, MAX_POOL2D_SAVED],
             );
-            kernels::pool2d::max_forward_saving(
+            kernels::pool2d::max_forward_saving_relu(
                 &tile.cx,
                 &MAX_POOL2D_SIZES,
                 conv2,
-                max_pool2d_2,
-                max_pool2d_saved,
-            );
-            /// `relu`: relu(add(a, b)), [N, 12, 4, 4] and [12, 1, 1] -> [N, 12, 4, 4], 384 multiply-adds a sample.
-            let [relu_2] = graven::disjoint(tile.floats, [RELU_2]);
-            kernels::cpu::map::map_in_place::<
-                0,
-                _,
-                _,
-            >(
-                &tile.cx,
-                &RELU_SIZES_2,
-                [&[], &tile.parameters[CONV2_BIAS]],
+                &tile.parameters[CONV2_BIAS],
                 relu_2,
-                relu_formula(),
+                max_pool2d_saved,
             );
             let [relu_2, relu_rows] = graven::disjoint(tile.floats, [RELU_2, RELU_ROWS]);
             kernels::cpu::layout::rows_from_samples(&tile.cx, 192, relu_2, relu_rows);
@@ -1550,7 +1435,7 @@ const _: () = {
                 _,
             >(
                 &tile.cx,
-                &RELU_SIZES_3,
+                &RELU_SIZES,
                 [&[], &tile.parameters[FC1_BIAS]],
                 relu_rows_2,
                 relu_formula(),
@@ -1576,7 +1461,7 @@ const _: () = {
                 _,
             >(
                 &tile.cx,
-                &RELU_SIZES_4,
+                &RELU_SIZES_2,
                 [&[], &tile.parameters[FC2_BIAS]],
                 relu_rows_3,
                 relu_formula(),

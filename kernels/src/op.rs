@@ -334,6 +334,8 @@ pub struct Kernel {
     /// The function that overwrites the operand of this number instead, if that is as large as the output and nobody reads it
     /// later; the operand is passed as an empty slice.
     pub in_place: Option<fn(usize) -> String>,
+    /// The function that is called instead where a bias of each channel, its last input, is added to the result, and relu taken of that.
+    pub relu: Option<&'static str>,
 }
 
 impl Kernel {
@@ -363,6 +365,7 @@ impl Kernel {
             saved: None,
             accumulates: false,
             in_place: None,
+            relu: None,
         }
     }
 
@@ -384,6 +387,13 @@ impl Kernel {
     #[must_use]
     pub fn saves(mut self, floats: usize) -> Kernel {
         self.saved = Some(floats);
+        self
+    }
+
+    /// Names the function that also adds a bias and takes relu.
+    #[must_use]
+    pub fn with_relu(mut self, function: &'static str) -> Kernel {
+        self.relu = Some(function);
         self
     }
 
@@ -422,8 +432,12 @@ pub struct Differentiated<'a> {
 pub struct First<'a> {
     /// The operation.
     pub op: &'a dyn Op,
+    /// Its kernel, which may be one for itself and others before it.
+    pub kernel: &'a Kernel,
     /// Which input of the other one it makes.
     pub position: usize,
+    /// The inputs of the other one.
+    pub inputs: &'a [Type],
     /// The layout of both.
     pub layout: Layout,
     /// Whether its kernel reads what was saved for it, see [`Op::reads_saved`].

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use crate::cuda::{Part, product};
 use crate::dim::{Dim, Dtype, Type};
 use crate::op::{
-    Array, Batching, Builder, Call, Differentiated, Kernel, Mistake, Op, Operand, Scalar, Value, broadcast,
+    Array, Batching, Builder, Call, Differentiated, First, Kernel, Layout, Mistake, Op, Operand, Scalar, Value,
+    broadcast,
 };
 
 /// A formula with named parameters.
@@ -139,6 +140,13 @@ impl Formula {
     #[must_use]
     pub fn of(row: &'static Row) -> Formula {
         Formula::Apply(row, (0..row.parameters.len()).map(Formula::Operand).collect())
+    }
+
+    /// Whether it is the relu of two operands' sum.
+    fn is_relu_of_sum(&self) -> bool {
+        let Formula::Apply(relu, sum) = self else { return false };
+        let [Formula::Apply(add, operands)] = &sum[..] else { return false };
+        relu.name == "relu" && add.name == "add" && matches!(operands[..], [Formula::Operand(_), Formula::Operand(_)])
     }
 
     /// The formula with every operand replaced.
@@ -401,6 +409,15 @@ impl Op for Pointwise {
         kernel.formula = Some(self.formula.clone());
         kernel.in_place = Some(|operand| format!("cpu::map::map_in_place::<{operand}, _, _>"));
         kernel
+    }
+
+    fn kernel_behind(&self, first: &First<'_>, _: bool) -> Option<Kernel> {
+        let bias = 1_usize.checked_sub(first.position)?;
+        let [image, bias] = [first.inputs.get(first.position)?, first.inputs.get(bias)?];
+        let is_of_channels = image.rank() == 4 && *bias.dims == [image.dims[1].clone(), Dim::known(1), Dim::known(1)];
+        let takes_relu = self.formula.is_relu_of_sum() && is_of_channels && first.layout == Layout::Samples;
+        let function = first.kernel.relu.filter(|_| takes_relu && first.is_alone)?;
+        Some(Kernel { function: function.to_owned(), relu: None, ..first.kernel.clone() })
     }
 
     fn cuda(&self, _: &[Type], _: &Type) -> Vec<Part> {

@@ -138,8 +138,12 @@ impl Conv2dOp {
         let sizes = &self.sizes;
         let is_pooled = self.product == Product::Forward && sizes.is_pooled() && sizes.pooling() == *pooling;
         is_pooled.then(|| {
-            let function = if saves { "conv2d::forward_pooled_saving" } else { "conv2d::forward_pooled" };
-            let kernel = Kernel::with_sizes(function, "conv2d", sizes);
+            let [function, relu] = if saves {
+                ["conv2d::forward_pooled_saving", "conv2d::forward_pooled_saving_relu"]
+            } else {
+                ["conv2d::forward_pooled", "conv2d::forward_pooled_relu"]
+            };
+            let kernel = Kernel::with_sizes(function, "conv2d", sizes).with_relu(relu);
             let kernel = kernel.scratch(sizes.pooled_scratch()).kept(sizes.kept());
             if saves { kernel.saves(pooling.saved()) } else { kernel }
         })

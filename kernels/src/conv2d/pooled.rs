@@ -5,6 +5,7 @@
 use super::winograd::columns;
 use super::{Sizes, cpu, windows};
 use crate::cpu::Context;
+use crate::cpu::relu::Relu;
 use crate::pool2d;
 
 /// [`forward`](super::forward), and [`max_forward`](pool2d::max_forward) of its output.
@@ -22,7 +23,23 @@ pub fn forward_pooled(
     scratch: &mut [f32],
     kept: &mut [f32],
 ) {
-    pooled(cx, sizes, input, weight, output, scratch, kept, None);
+    pooled(cx, sizes, input, weight, Relu::NONE, output, scratch, kept, None);
+}
+
+/// [`forward_pooled`], and relu of its output and the bias \[C_out\] of each channel.
+///
+/// Panics as `forward_pooled` does, or if `bias` does not have its size.
+pub fn forward_pooled_relu(
+    cx: &Context,
+    sizes: &Sizes,
+    input: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    output: &mut [f32],
+    scratch: &mut [f32],
+    kept: &mut [f32],
+) {
+    pooled(cx, sizes, input, weight, Relu::with_bias(bias, sizes.out_channels), output, scratch, kept, None);
 }
 
 /// [`forward_pooled`], which saves for [`grad_weight_pooled`] what [`max_forward_saving`](pool2d::max_forward_saving) does.
@@ -38,7 +55,24 @@ pub fn forward_pooled_saving(
     kept: &mut [f32],
     saved: &mut [f32],
 ) {
-    pooled(cx, sizes, input, weight, output, scratch, kept, Some(saved));
+    pooled(cx, sizes, input, weight, Relu::NONE, output, scratch, kept, Some(saved));
+}
+
+/// [`forward_pooled_relu`], which saves what [`forward_pooled_saving`] does.
+///
+/// Panics as `forward_pooled_relu` does.
+pub fn forward_pooled_saving_relu(
+    cx: &Context,
+    sizes: &Sizes,
+    input: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    output: &mut [f32],
+    scratch: &mut [f32],
+    kept: &mut [f32],
+    saved: &mut [f32],
+) {
+    pooled(cx, sizes, input, weight, Relu::with_bias(bias, sizes.out_channels), output, scratch, kept, Some(saved));
 }
 
 fn pooled(
@@ -46,6 +80,7 @@ fn pooled(
     sizes: &Sizes,
     input: &[f32],
     weight: &[f32],
+    relu: Relu<'_>,
     output: &mut [f32],
     scratch: &mut [f32],
     kept: &mut [f32],
@@ -53,13 +88,13 @@ fn pooled(
 ) {
     assert!(sizes.is_pooled(), "conv2d::forward_pooled: {sizes:?} is not pooled");
     if columns::fits(cx.isa) {
-        return columns::forward_pooled(cx, sizes, input, weight, output, scratch, kept, saved);
+        return columns::forward_pooled(cx, sizes, input, weight, relu, output, scratch, kept, saved);
     }
     let (outputs, scratch) = scratch.split_at_mut(sizes.outputs());
     cpu::forward(cx, sizes, input, weight, outputs, scratch, kept);
     match saved {
-        Some(saved) => pool2d::max_forward_saving(cx, &sizes.pooling(), outputs, output, saved),
-        None => pool2d::max_forward(cx, &sizes.pooling(), outputs, output),
+        Some(saved) => pool2d::forward_saving(cx, &sizes.pooling(), outputs, relu, output, saved),
+        None => pool2d::forward(cx, &sizes.pooling(), outputs, relu, output),
     }
 }
 

@@ -2,8 +2,12 @@
 
 use super::*;
 use crate::conv2d::tiling::{ColumnTiling, Tiling};
-use crate::conv2d::{forward_pooled, forward_pooled_saving, forward_rows, grad_weight_pooled, windows};
+use crate::conv2d::{
+    forward_pooled, forward_pooled_relu, forward_pooled_saving, forward_pooled_saving_relu, forward_rows,
+    grad_weight_pooled, windows,
+};
 use crate::cpu::testing::{assert_close, each_context, each_sum, random};
+use crate::cpu::{Isa, math};
 use crate::pool2d;
 
 /// Calls `f` with the indices of (output, weight, input), without the sample, of every product of the convolution.
@@ -335,6 +339,62 @@ fn pooling_behind_a_convolution_is_the_same_in_one_kernel() {
 }
 
 #[test]
+fn bias_and_relu_behind_pooling_are_those_of_each_channel() {
+    for sizes in pooled() {
+        let [mut input, weight, _] = tensors(&sizes);
+        // What is no number is none behind relu either.
+        input.iter_mut().step_by(LANES).for_each(|x| *x = f32::NAN);
+        let bias = random(4, sizes.out_channels);
+        let windows = sizes.pooling().saved() / 2;
+        each_context(|cx| {
+            let (mut scratch, mut kept) = (vec![f32::NAN; sizes.pooled_scratch()], vec![f32::NAN; sizes.kept()]);
+            let empty = || (vec![f32::NAN; windows * LANES], vec![0.0; sizes.pooling().saved()]);
+            let (mut largest, mut wanted_saved) = empty();
+            let (scratch, kept) = (&mut scratch, &mut kept);
+            forward_pooled_saving(&cx, &sizes, &input, &weight, &mut largest, scratch, kept, &mut wanted_saved);
+            let plane = largest.len() / sizes.out_channels;
+            let wanted: Vec<f32> =
+                largest.iter().enumerate().map(|(i, x)| math::max(x + bias[i / plane], 0.0)).collect();
+            assert!(wanted.iter().enumerate().all(|(i, x)| x.is_nan() == (i % LANES == 0)));
+            let equal = |output: &[f32]| wanted.iter().zip(output).all(|(a, b)| a == b || a.is_nan() && b.is_nan());
+
+            let (mut output, mut saved) = empty();
+            forward_pooled_relu(&cx, &sizes, &input, &weight, &bias, &mut output, scratch, kept);
+            assert!(equal(&output), "{cx:?} {sizes:?}");
+            output.fill(f32::NAN);
+            forward_pooled_saving_relu(&cx, &sizes, &input, &weight, &bias, &mut output, scratch, kept, &mut saved);
+            assert!(equal(&output), "{cx:?} {sizes:?}");
+            assert!(saved.iter().zip(&wanted_saved).all(|(a, b)| a.to_bits() == b.to_bits()), "{cx:?} {sizes:?}");
+        });
+    }
+}
+
+#[test]
+fn the_width_of_the_units_changes_no_bit() {
+    for sizes in [
+        sizes([6, 12], [12, 12], 5, 1, 0, 1, 1),
+        sizes([3, 4], [21, 9], 5, 1, 2, 1, 1),
+        sizes([16, 15], [9, 8], 3, 1, 1, 1, 1),
+        sizes([8, 18], [7, 30], 3, 1, 0, 1, 2),
+    ] {
+        let [input, weight, grad_output] = tensors(&sizes);
+        let [mut scratch, mut kept] = memory(&sizes, Way::Both(Tiling::of(&sizes).unwrap()));
+        for isa in Isa::available() {
+            let mut both = [false, true].map(|in_halves| {
+                let cx = Context { count: LANES, ..Context::whole(isa.with_halves(in_halves), 0) };
+                let (mut output, mut gradient) = (vec![f32::NAN; grad_output.len()], vec![f32::NAN; input.len()]);
+                winograd::forward(&cx, &sizes, &input, &weight, &mut output, &mut scratch, &mut kept);
+                winograd::grad_input(&cx, &sizes, &grad_output, &weight, &mut gradient, &mut scratch, &mut kept);
+                output.append(&mut gradient);
+                output
+            });
+            assert!(both[0].iter().all(|x| x.is_finite()));
+            assert_eq!(std::mem::take(&mut both[0]), both[1], "{isa:?} {sizes:?}");
+        }
+    }
+}
+
+#[test]
 fn the_gradient_through_pooling_takes_the_products_of_windows() {
     let more = [
         // Odd numbers of windows, several passes over rows, groups, more channels than pay.
@@ -457,6 +517,6 @@ fn the_same_call_gives_the_same_bits() {
 fn a_wrong_length_is_refused() {
     let sizes = sizes([1, 1], [3, 3], 3, 1, 0, 1, 1);
     let mut output = vec![0.0; LANES];
-    let isa = crate::cpu::Isa::detect();
+    let isa = Isa::detect();
     forward(&Context::whole(isa, 0), &sizes, &[0.0; 9 * LANES], &[0.0; 8], &mut output, &mut [0.0; 99], &mut [0.0; 99]);
 }

@@ -25,6 +25,7 @@ pub mod sums;
 
 pub(crate) mod gemm;
 pub(crate) mod lanes;
+pub(crate) mod relu;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod tile;
@@ -94,7 +95,12 @@ const KINDS: &[Kind] = &[
 ///
 /// The same computation gives the same bits on the same set, and may differ in the last bits between two sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Isa(Kind);
+pub struct Isa {
+    kind: Kind,
+    /// Whether a multiply-add of 512 bits takes two steps, so that it may read memory each time, while a store delays it. Kernels choose
+    /// their way by that, never their results.
+    in_halves: bool,
+}
 
 impl Isa {
     /// The best set of this processor, found once.
@@ -107,26 +113,27 @@ impl Isa {
         *DETECTED.get_or_init(|| {
             let wanted = std::env::var("GRAVEN_ISA").unwrap_or_default();
             let named = Isa::available().find(|isa| isa.name() == wanted);
-            named.or_else(|| Isa::available().next()).unwrap_or(Isa(Kind::Portable))
+            named.or_else(|| Isa::available().next()).unwrap_or(Isa { kind: Kind::Portable, in_halves: false })
         })
     }
 
     /// Every set that this processor has, the best one first; the last one is `portable`.
     pub fn available() -> impl Iterator<Item = Isa> {
-        KINDS.iter().copied().filter(|kind| kind.is_here()).map(Isa)
+        let in_halves = has_halves();
+        KINDS.iter().filter(|kind| kind.is_here()).map(move |&kind| Isa { kind, in_halves })
     }
 
     /// The name as `GRAVEN_ISA` takes it.
     #[must_use]
     pub fn name(self) -> &'static str {
-        self.0.name()
+        self.kind.name()
     }
 
     /// Runs `f` inside a function that is compiled for this set, so that loops in `f` are vectorised for it once the
     /// compiler has inlined it there.
     #[inline]
     pub fn run<R>(self, f: impl FnOnce() -> R) -> R {
-        match self.0 {
+        match self.kind {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => {
                 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma")]
@@ -159,8 +166,33 @@ impl Isa {
     }
 
     pub(crate) fn kind(self) -> Kind {
-        self.0
+        self.kind
     }
+
+    pub(crate) fn in_halves(self) -> bool {
+        self.in_halves
+    }
+
+    /// The same set on units of the other width.
+    #[cfg(test)]
+    pub(crate) fn with_halves(self, in_halves: bool) -> Isa {
+        Isa { in_halves, ..self }
+    }
+}
+
+/// Whether the processor is a Zen 4, which has AVX-512 on units of 256 bits.
+fn has_halves() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::__cpuid;
+        let (maker, version) = (__cpuid(0), __cpuid(1));
+        let name = [maker.ebx, maker.edx, maker.ecx].map(u32::to_le_bytes);
+        // Base and extended family.
+        let family = (version.eax >> 8 & 0xF) + (version.eax >> 20 & 0xFF);
+        name.as_flattened() == b"AuthenticAMD" && family == 0x19
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    false
 }
 
 /// What a kernel knows about its call besides sizes and slices.

@@ -3,14 +3,17 @@
 use super::{Context, Isa, KINDS};
 use crate::{LANES, rng};
 
-/// Calls `f` on every set of this machine with a full tile and with ragged ones; says which sets are skipped.
+/// Calls `f` on every set of this machine, with units of both widths, with a full tile and with ragged ones; says which sets are skipped.
 pub(crate) fn each_context(f: impl Fn(Context)) {
     for kind in KINDS.iter().filter(|kind| !kind.is_here()) {
         println!("skipped: this processor has no {}", kind.name());
     }
     for isa in Isa::available() {
-        for count in [LANES, 1, 11] {
-            f(Context { isa, count, first: 32, seed: 5, adds: true, prepared: false });
+        for in_halves in [false, true] {
+            for count in [LANES, 1, 11] {
+                let isa = isa.with_halves(in_halves);
+                f(Context { isa, count, first: 32, seed: 5, adds: true, prepared: false });
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::Sizes;
 use crate::LANES;
 use crate::cpu::lanes::Lanes;
+use crate::cpu::relu::Relu;
 use crate::cpu::{Context, instantiate, walk};
 
 /// Largest element of every window; NaN if there is one in it.
@@ -13,9 +14,20 @@ use crate::cpu::{Context, instantiate, walk};
 ///
 /// Panics if a slice does not have its size.
 pub fn max_forward(cx: &Context, sizes: &Sizes, input: &[f32], output: &mut [f32]) {
+    forward(cx, sizes, input, Relu::NONE, output);
+}
+
+/// [`max_forward`], and relu of its output and the bias \[C\] of each channel.
+///
+/// Panics if a slice does not have its size.
+pub fn max_forward_relu(cx: &Context, sizes: &Sizes, input: &[f32], bias: &[f32], output: &mut [f32]) {
+    forward(cx, sizes, input, Relu::with_bias(bias, sizes.channels), output);
+}
+
+pub(crate) fn forward(cx: &Context, sizes: &Sizes, input: &[f32], relu: Relu<'_>, output: &mut [f32]) {
     check(sizes, "max_forward", LANES, input.len(), output.len());
-    // SAFETY: the lengths are checked, and windows are cut to the image.
-    unsafe { max_forward_on(cx.isa, sizes, input.as_ptr(), output.as_mut_ptr()) };
+    // SAFETY: the lengths are checked, and windows are cut to the image; there is a bias for each channel.
+    unsafe { max_forward_on(cx.isa, sizes, input.as_ptr(), relu, output.as_mut_ptr()) };
 }
 
 /// [`max_forward`], which also saves where in its window the largest element stands, for [`max_grad_saved`].
@@ -25,10 +37,36 @@ pub fn max_forward(cx: &Context, sizes: &Sizes, input: &[f32], output: &mut [f32
 ///
 /// Panics if a slice does not have its size.
 pub fn max_forward_saving(cx: &Context, sizes: &Sizes, input: &[f32], output: &mut [f32], saved: &mut [f32]) {
+    forward_saving(cx, sizes, input, Relu::NONE, output, saved);
+}
+
+/// [`max_forward_saving`], and relu of its output and the bias \[C\] of each channel.
+///
+/// Panics if a slice does not have its size.
+pub fn max_forward_saving_relu(
+    cx: &Context,
+    sizes: &Sizes,
+    input: &[f32],
+    bias: &[f32],
+    output: &mut [f32],
+    saved: &mut [f32],
+) {
+    forward_saving(cx, sizes, input, Relu::with_bias(bias, sizes.channels), output, saved);
+}
+
+pub(crate) fn forward_saving(
+    cx: &Context,
+    sizes: &Sizes,
+    input: &[f32],
+    relu: Relu<'_>,
+    output: &mut [f32],
+    saved: &mut [f32],
+) {
     check(sizes, "max_forward_saving", LANES, input.len(), output.len());
     assert_eq!(saved.len(), sizes.saved(), "pool2d::max_forward_saving: what is saved does not fit {sizes:?}");
-    // SAFETY: the lengths are checked, and windows are cut to the image.
-    unsafe { max_forward_saving_on(cx.isa, sizes, input.as_ptr(), output.as_mut_ptr(), saved.as_mut_ptr().cast()) };
+    let (input, output, saved) = (input.as_ptr(), output.as_mut_ptr(), saved.as_mut_ptr().cast());
+    // SAFETY: as in `forward`.
+    unsafe { max_forward_saving_on(cx.isa, sizes, input, relu, output, saved) };
 }
 
 /// The gradient of [`max_forward`] with respect to its input; `grad_input` is overwritten.
@@ -141,6 +179,7 @@ const WINDOWS: usize = 2;
 /// Windows side by side, of which each covers as many rows and columns.
 #[derive(Clone, Copy)]
 struct Windows {
+    channel: usize,
     /// The offsets in the input and in the output of the first one.
     input: usize,
     output: usize,
@@ -214,6 +253,7 @@ unsafe fn each_window<L: Lanes>(sizes: &Sizes, pool: &impl Pool) {
     let windows = |c: usize, y: usize, x: usize| {
         let (rows, columns) = (window(sizes, 0, y), window(sizes, 1, x));
         Windows {
+            channel: c,
             input: ((c * sizes.height + rows.start) * sizes.width + columns.start) * LANES,
             output: ((c * out_height + y) * out_width + x) * LANES,
             step: stride * LANES,
@@ -301,33 +341,35 @@ unsafe fn largest<L: Lanes, const X: usize, const K: usize>(windows: &Windows, i
     }
 }
 
-struct MaxForward {
+struct MaxForward<'a> {
     input: *const f32,
+    relu: Relu<'a>,
     output: *mut f32,
 }
 
-impl Pool for MaxForward {
+impl Pool for MaxForward<'_> {
     #[inline(always)]
     unsafe fn windows<L: Lanes, const X: usize, const K: usize>(&self, windows: &Windows) {
         // SAFETY: the contract.
         unsafe {
             let largest = largest::<L, X, K>(windows, self.input);
             for (x, largest) in largest.into_iter().enumerate() {
-                largest.store(self.output.add(windows.output + x * LANES));
+                self.relu.of(windows.channel, largest).store(self.output.add(windows.output + x * LANES));
             }
         }
     }
 }
 
-struct MaxForwardSaving {
+struct MaxForwardSaving<'a> {
     /// Elements of a window.
     window: usize,
     input: *const f32,
+    relu: Relu<'a>,
     output: *mut f32,
     saved: *mut u16,
 }
 
-impl Pool for MaxForwardSaving {
+impl Pool for MaxForwardSaving<'_> {
     #[inline(always)]
     unsafe fn windows<L: Lanes, const X: usize, const K: usize>(&self, windows: &Windows) {
         // SAFETY: the contract.
@@ -338,7 +380,7 @@ impl Pool for MaxForwardSaving {
             if K == 2 {
                 for (x, largest) in largest.into_iter().enumerate() {
                     save_window(windows.four::<L>(x, self.input), largest, saved.add(4 * x));
-                    largest.store(self.output.add(windows.output + x * LANES));
+                    self.relu.of(windows.channel, largest).store(self.output.add(windows.output + x * LANES));
                 }
                 return;
             }
@@ -353,7 +395,7 @@ impl Pool for MaxForwardSaving {
                 },
             );
             for (x, largest) in largest.into_iter().enumerate() {
-                largest.store(self.output.add(windows.output + x * LANES));
+                self.relu.of(windows.channel, largest).store(self.output.add(windows.output + x * LANES));
             }
         }
     }
@@ -529,17 +571,23 @@ impl Pool for AvgGrad {
 /// # Safety
 /// As for [`each_window`].
 #[inline(always)]
-unsafe fn max_forward_in<L: Lanes>(sizes: &Sizes, input: *const f32, output: *mut f32) {
+unsafe fn max_forward_in<L: Lanes>(sizes: &Sizes, input: *const f32, relu: Relu<'_>, output: *mut f32) {
     // SAFETY: passed on to the caller.
-    unsafe { each_window::<L>(sizes, &MaxForward { input, output }) };
+    unsafe { each_window::<L>(sizes, &MaxForward { input, relu, output }) };
 }
 
 /// # Safety
 /// As for [`each_window`].
 #[inline(always)]
-unsafe fn max_forward_saving_in<L: Lanes>(sizes: &Sizes, input: *const f32, output: *mut f32, saved: *mut u16) {
+unsafe fn max_forward_saving_in<L: Lanes>(
+    sizes: &Sizes,
+    input: *const f32,
+    relu: Relu<'_>,
+    output: *mut f32,
+    saved: *mut u16,
+) {
     // SAFETY: passed on to the caller.
-    unsafe { each_window::<L>(sizes, &MaxForwardSaving { window: area(sizes), input, output, saved }) };
+    unsafe { each_window::<L>(sizes, &MaxForwardSaving { window: area(sizes), input, relu, output, saved }) };
 }
 
 /// # Safety
@@ -588,9 +636,9 @@ fn area(sizes: &Sizes) -> usize {
     sizes.kernel_size[0] * sizes.kernel_size[1]
 }
 
-instantiate!(unsafe fn max_forward_on = max_forward_in(sizes: &Sizes, input: *const f32, output: *mut f32));
+instantiate!(unsafe fn max_forward_on = max_forward_in(sizes: &Sizes, input: *const f32, relu: Relu<'_>, output: *mut f32));
 instantiate!(unsafe fn max_forward_saving_on = max_forward_saving_in(
-    sizes: &Sizes, input: *const f32, output: *mut f32, saved: *mut u16,
+    sizes: &Sizes, input: *const f32, relu: Relu<'_>, output: *mut f32, saved: *mut u16,
 ));
 instantiate!(unsafe fn max_grad_saved_on = max_grad_saved_in(
     sizes: &Sizes, saved: *const u16, grad_output: *const f32, grad_input: *mut f32,

@@ -176,9 +176,13 @@ impl Op for Pool2dOp {
             }
             Kind::Max if call.saved => {
                 return Kernel::with_sizes("pool2d::max_forward_saving", "pool2d", &self.sizes)
-                    .saves(self.sizes.saved());
+                    .saves(self.sizes.saved())
+                    .with_relu("pool2d::max_forward_saving_relu");
             }
-            Kind::Max => "pool2d::max_forward",
+            Kind::Max => {
+                return Kernel::with_sizes("pool2d::max_forward", "pool2d", &self.sizes)
+                    .with_relu("pool2d::max_forward_relu");
+            }
             Kind::MaxGrad if call.saved => "pool2d::max_grad_saved",
             Kind::MaxGrad => "pool2d::max_grad",
             Kind::Avg => "pool2d::avg_forward",

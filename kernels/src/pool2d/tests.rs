@@ -76,6 +76,21 @@ fn max_takes_the_largest_and_its_gradient_goes_to_the_first_of_them() {
             let (mut output, mut gradient) = (vec![f32::NAN; grad_output.len()], vec![f32::NAN; input.len()]);
             max_forward(&cx, &sizes, &input, &mut output);
             assert_eq!(output, largest, "{cx:?} {sizes:?}");
+            // Some elements are positive with their bias, some are not.
+            let bias: Vec<f32> = (0..sizes.channels).map(|c| 3.5 - c as f32).collect();
+            let plane = output.len() / sizes.channels;
+            let relu: Vec<f32> = largest.iter().enumerate().map(|(i, x)| (x + bias[i / plane]).max(0.0)).collect();
+            max_forward_relu(&cx, &sizes, &input, &bias, &mut output);
+            assert_eq!(output, relu, "{cx:?} {sizes:?}");
+            if sizes.can_save() {
+                let mut saved = [vec![0.0; sizes.saved()], vec![0.0; sizes.saved()]];
+                max_forward_saving_relu(&cx, &sizes, &input, &bias, &mut output, &mut saved[0]);
+                assert_eq!(output, relu, "{cx:?} {sizes:?}");
+                max_forward_saving(&cx, &sizes, &input, &mut output, &mut saved[1]);
+                let [saved, plain] = saved.map(|saved| saved.into_iter().map(f32::to_bits).collect::<Vec<_>>());
+                assert_eq!(saved, plain, "{cx:?} {sizes:?}");
+            }
+            max_forward(&cx, &sizes, &input, &mut output);
             max_grad(&cx, &sizes, &input, &output, &grad_output, &mut gradient);
             assert_close(&format!("{cx:?} {sizes:?}"), &gradient, &wanted, 1e-6);
 

@@ -277,20 +277,36 @@ unsafe fn columns_out<L: Lanes, T: Transform<N, B>, const N: usize, const B: usi
                     *taken = L::load(value_of(j));
                 }
                 let mut result = apply::<T, L, _, _>(taken);
-                let to = to.add((line * span + t * M) * LANES);
-                for b in 0..B {
-                    if b + M < B {
-                        result[b] = result[b].add(waiting[b]);
-                    }
-                    if b < M || t + 1 == tiles {
-                        result[b].store(to.add(b * LANES));
-                    }
-                }
-                waiting[..B - M].copy_from_slice(&result[M..]);
+                give::<L, B, M>(&mut result, &mut waiting, t + 1 == tiles, to.add((line * span + t * M) * LANES));
                 from = from.add(LANES);
             }
         }
     }
+}
+
+/// Stores the elements of a tile that no further tile of its row adds to; the others wait in registers.
+///
+/// # Safety
+/// `to` is valid for the tile; the set of `L` is enabled.
+#[inline(always)]
+unsafe fn give<L: Lanes, const B: usize, const M: usize>(
+    result: &mut [L; B],
+    waiting: &mut [L; B],
+    is_last: bool,
+    to: *mut f32,
+) {
+    // SAFETY: the contract.
+    unsafe {
+        for b in 0..B {
+            if b + M < B {
+                result[b] = result[b].add(waiting[b]);
+            }
+            if b < M || is_last {
+                result[b].store(to.add(b * LANES));
+            }
+        }
+    }
+    waiting[..B - M].copy_from_slice(&result[M..]);
 }
 
 /// For each of the N values along a row: to(o, t) = Σ over c of weight(o, c) · from(c, t), over the tiles of a block, for `rows`
@@ -376,16 +392,16 @@ unsafe fn product_tile<L: Lanes, const O: usize, const X: usize>(
     }
 }
 
-/// Channels of inputs up to which all values along a row are summed at once. Each multiply-add reads its weight then, but no sum goes
-/// through memory on its way back, which costs more where sums are short.
-const SHORT: usize = 8;
+/// Channels up to which all values along a row are summed at once where vectors are multiplied in halves. Each multiply-add reads its
+/// weight then, but no sum goes through memory on its way back, which costs more where sums are short.
+const SHORT: usize = 16;
 
-/// [`products`] and [`columns_out`] for tiles that do not overlap, of all channels: the values never leave the registers.
+/// [`products`] and [`columns_out`] of all channels: the values never leave the registers.
 ///
 /// # Safety
 /// `from` [N, channels, tiles], the weights and `to` [channels, rows of tiles, columns] are valid; the set of `L` is enabled.
 #[inline(always)]
-unsafe fn outputs_at_once<L: Lanes, T: Transform<N, B>, const N: usize, const B: usize>(
+unsafe fn outputs_at_once<L: Lanes, T: Transform<N, B>, const N: usize, const B: usize, const M: usize>(
     walk: &Walk,
     block: &Block,
     from: *const f32,
@@ -398,7 +414,7 @@ unsafe fn outputs_at_once<L: Lanes, T: Transform<N, B>, const N: usize, const B:
         depth: inputs,
         weights: [inputs * outputs, outputs],
         from: [block.values_plane(inputs), tiles * LANES],
-        to: [block.tiles[0].1 * span, span, B * LANES],
+        to: [block.tiles[0].1 * span, span],
         tiles: block.tiles.map(|(_, tiles)| tiles),
     };
     // As many channels as there are registers for, and then what is left one by one.
@@ -406,10 +422,10 @@ unsafe fn outputs_at_once<L: Lanes, T: Transform<N, B>, const N: usize, const B:
     // SAFETY: the tiles and channels lie in what the caller vouches for.
     unsafe {
         match N {
-            6 => channels_at_once::<L, T, N, B, 4>(&steps, 0..end, from, weights, to),
-            _ => channels_at_once::<L, T, N, B, 3>(&steps, 0..end, from, weights, to),
+            6 => channels_at_once::<L, T, N, B, M, 4>(&steps, 0..end, from, weights, to),
+            _ => channels_at_once::<L, T, N, B, M, 3>(&steps, 0..end, from, weights, to),
         }
-        channels_at_once::<L, T, N, B, 1>(&steps, end..outputs, from, weights, to);
+        channels_at_once::<L, T, N, B, M, 1>(&steps, end..outputs, from, weights, to);
     }
 }
 
@@ -421,8 +437,8 @@ struct AtOnceSteps {
     weights: [usize; 2],
     /// From one value and channel to the next.
     from: [usize; 2],
-    /// From one channel, row of tiles and tile of `to` to the next.
-    to: [usize; 3],
+    /// From one channel and row of tiles of `to` to the next.
+    to: [usize; 2],
     /// Rows and columns of tiles.
     tiles: [usize; 2],
 }
@@ -432,14 +448,21 @@ struct AtOnceSteps {
 /// # Safety
 /// As for [`outputs_at_once`], of which these are some channels.
 #[inline(always)]
-unsafe fn channels_at_once<L: Lanes, T: Transform<N, B>, const N: usize, const B: usize, const O: usize>(
+unsafe fn channels_at_once<
+    L: Lanes,
+    T: Transform<N, B>,
+    const N: usize,
+    const B: usize,
+    const M: usize,
+    const O: usize,
+>(
     steps: &AtOnceSteps,
     channels: Range<usize>,
     from: *const f32,
     weights: *const f32,
     to: *mut f32,
 ) {
-    // SAFETY: passed on.
+    // SAFETY: passed on; the pointers stand behind the tiles in the end.
     unsafe {
         L::apart(
             steps,
@@ -449,9 +472,16 @@ unsafe fn channels_at_once<L: Lanes, T: Transform<N, B>, const N: usize, const B
                     let mut from = from;
                     for row in 0..steps.tiles[0] {
                         let mut to = to.add(o * steps.to[0] + row * steps.to[1]);
-                        for _ in 0..steps.tiles[1] {
-                            at_once::<L, T, N, B, O>(steps, from, weights.add(o), to);
-                            (from, to) = (from.wrapping_add(LANES), to.wrapping_add(steps.to[2]));
+                        // What the next tile adds to.
+                        let mut waiting = [[L::splat(0.0); B]; O];
+                        for tile in 0..steps.tiles[1] {
+                            let sums = values_at_once::<L, N, O>(steps, from, weights.add(o));
+                            let is_last = tile + 1 == steps.tiles[1];
+                            for o in 0..O {
+                                let mut result = apply::<T, L, _, _>(sums[o]);
+                                give::<L, B, M>(&mut result, &mut waiting[o], is_last, to.add(o * steps.to[0]));
+                            }
+                            (from, to) = (from.wrapping_add(LANES), to.wrapping_add(M * LANES));
                         }
                     }
                 }
@@ -460,17 +490,16 @@ unsafe fn channels_at_once<L: Lanes, T: Transform<N, B>, const N: usize, const B
     }
 }
 
-/// One tile of O channels.
+/// All values along a row of one tile, of O channels.
 ///
 /// # Safety
 /// As for [`outputs_at_once`], for the tile from the pointers on.
 #[inline(always)]
-unsafe fn at_once<L: Lanes, T: Transform<N, B>, const N: usize, const B: usize, const O: usize>(
+unsafe fn values_at_once<L: Lanes, const N: usize, const O: usize>(
     steps: &AtOnceSteps,
     mut from: *const f32,
     mut weights: *const f32,
-    to: *mut f32,
-) {
+) -> [[L; N]; O] {
     // SAFETY: the caller vouches for the tile; the pointers stand behind it in the end.
     unsafe {
         let mut sums = [[L::splat(0.0); N]; O];
@@ -484,11 +513,7 @@ unsafe fn at_once<L: Lanes, T: Transform<N, B>, const N: usize, const B: usize, 
             from = from.wrapping_add(steps.from[1]);
             weights = weights.wrapping_add(steps.weights[1]);
         }
-        for o in 0..O {
-            for (b, output) in apply::<T, L, _, _>(sums[o]).into_iter().enumerate() {
-                output.store(to.add(o * steps.to[0] + b * LANES));
-            }
-        }
+        sums
     }
 }
 
@@ -523,9 +548,9 @@ unsafe fn each_block<L, I, O, const A: usize, const N: usize, const B: usize, co
             rows_in(walk.isa, &block.strip(*inputs, N, A), from, in_rows);
             for i in 0..N {
                 columns_in::<L, I, A, N>(inputs.channels, &block, in_rows.add(i * in_plane), in_values);
-                if const { B == M && columns::accumulators::<L>() >= 24 } && inputs.channels <= SHORT {
+                if const { columns::accumulators::<L>() >= 24 } && walk.isa.in_halves() && inputs.channels <= SHORT {
                     let weights = weights.add(i * N * pairs);
-                    outputs_at_once::<L, O, N, B>(walk, &block, in_values, weights, out_rows.add(i * out_plane));
+                    outputs_at_once::<L, O, N, B, M>(walk, &block, in_values, weights, out_rows.add(i * out_plane));
                     continue;
                 }
                 // Channels of a register tile at a time: their values are read again while they are near.

@@ -101,6 +101,11 @@ impl Lanes for Avx512 {
         }
     }
     #[inline(always)]
+    unsafe fn at_least(self, number: Self) -> Self {
+        // The instruction answers with its second operand if one of them is NaN.
+        unsafe { Avx512(_mm512_max_ps(number.0, self.0)) }
+    }
+    #[inline(always)]
     unsafe fn largest_of_four([a, b, c, d]: [Self; 4]) -> Self {
         unsafe {
             let numbers = _mm512_cmp_ps_mask::<_CMP_ORD_Q>(a.0, b.0);

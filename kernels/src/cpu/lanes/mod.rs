@@ -75,6 +75,12 @@ pub(crate) trait Lanes: Arithmetic {
     unsafe fn div(self, other: Self) -> Self;
     /// The larger one; NaN if one of them is NaN.
     unsafe fn max(self, other: Self) -> Self;
+    /// The larger one of itself and a number; NaN if it is NaN itself.
+    #[inline(always)]
+    unsafe fn at_least(self, number: Self) -> Self {
+        // SAFETY: the trait's contract.
+        unsafe { self.max(number) }
+    }
     /// The largest of each lane; NaN if one of them is NaN.
     #[inline(always)]
     unsafe fn largest_of_four([a, b, c, d]: [Self; 4]) -> Self {

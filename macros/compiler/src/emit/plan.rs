@@ -393,7 +393,7 @@ impl Emitter<'_> {
                         Destination::Buffer(to) => &buffers.variables[*to],
                         Destination::Sum(sum) => &sums.constants[*sum],
                     };
-                    (output, &*kernel.function, cost(self.graph(), *value, *before))
+                    (output, &*kernel.function, cost(self.graph(), *value, before))
                 }
             };
             self.mark("tile", &output.to_lowercase(), kernel, cost, code);
@@ -445,7 +445,7 @@ impl Emitter<'_> {
                 used.extend(scratch.iter().chain(kept).chain(saved));
                 used.sort_unstable();
                 used.dedup();
-                if let Some(before) = before {
+                for before in before {
                     self.describe(before.value, &self.graph().node(before.value).label, code);
                 }
                 self.describe(*value, &node.label, code);
@@ -454,7 +454,7 @@ impl Emitter<'_> {
                     borrow(of, buffers, arena, code);
                 }
                 let mut arguments = Vec::new();
-                for (input, source) in inputs_of(self.graph(), *value, *before).iter().zip(inputs) {
+                for (input, source) in inputs_of(self.graph(), *value, before).iter().zip(inputs) {
                     arguments.push(match source {
                         Source::Unread => continue,
                         source if Some(*source) == overwritten => "&[]".to_owned(),
@@ -482,8 +482,8 @@ impl Emitter<'_> {
                 let call = KernelCall {
                     kernel,
                     function: &function,
-                    // Their sizes are those of the first of two operations.
-                    label: &self.schedule.graph.node(before.map_or(*value, |before| before.value)).label,
+                    // Their sizes are those of the first of several operations.
+                    label: &self.schedule.graph.node(before.first().map_or(*value, |before| before.value)).label,
                     cx: "&tile.cx",
                     inputs: &arguments,
                     output: &output,
@@ -512,7 +512,7 @@ impl Emitter<'_> {
     /// Adds a line of docs: `conv1: conv2d, [N, 1, 28, 28] -> [N, 6, 24, 24], 86400 multiply-adds a sample`.
     fn describe(&self, value: Value, label: &str, code: &mut Text) {
         let node = self.graph().node(value);
-        let (op, cost) = (self.operation(value), cost(self.graph(), value, None));
+        let (op, cost) = (self.operation(value), cost(self.graph(), value, &[]));
         let inputs: Vec<&str> = node.inputs.iter().map(|input| &*self.shapes[input.0]).collect();
         let (inputs, output) = (inputs.join(" and "), &self.shapes[value.0]);
         write!(code, "#[doc = \" `{label}`: {op}, {inputs} -> {output}, {cost} multiply-adds a sample.\"] ");

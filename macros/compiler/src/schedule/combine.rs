@@ -1,5 +1,6 @@
-//! One kernel for two steps, where an operation offers one. If somebody else reads what the first of them makes, that runs all the same.
+//! One kernel for two steps or more, where an operation offers one. If somebody else reads what the first of them makes, that runs all the same.
 
+use graven_kernels::dim::Type;
 use graven_kernels::op::First;
 
 use super::{Before, Destination, Loop, Memory, Source, Step};
@@ -68,33 +69,34 @@ impl Uses {
 
 /// The step that takes another one in, and the position of that.
 fn pair(graph: &Graph, own: &mut Loop, uses: &Uses, position: usize) -> Option<(usize, Step)> {
-    let Step::Run { value, layout, inputs, output, saved, before: None, .. } = &own.steps[position] else {
-        return None;
-    };
+    let Step::Run { value, layout, inputs, output, saved, .. } = &own.steps[position] else { return None };
     let (value, layout, output, saved) = (*value, *layout, *output, *saved);
+    let types: Vec<Type> = graph.node(value).inputs.iter().map(|input| graph.node(*input).ty.clone()).collect();
     let found = inputs.iter().enumerate().find_map(|(operand, source)| {
         let Source::Buffer(buffer) = *source else { return None };
         let at = uses.made_by[buffer]?;
-        let Step::Run { value: before, layout: own_layout, inputs: reads, saved: None, before: None, .. } =
+        let Step::Run { value: first, layout: own_layout, inputs: reads, saved: own_saved, before, kernel, .. } =
             &own.steps[at]
         else {
             return None;
         };
-        let op = graph.op(*before).filter(|_| *own_layout == layout)?;
+        // There is one place for what is saved.
+        let op = graph.op(*first).filter(|_| *own_layout == layout && (saved.is_none() || own_saved.is_none()))?;
         let reads_saved = reads.contains(&Source::Unread);
         let is_alone = uses.reads[buffer] == 1;
-        let first = First { op: op.as_ref(), position: operand, layout, reads_saved, is_alone };
-        let kernel = graph.op(value)?.kernel_behind(&first, saved.is_some())?;
+        let of = First { op: op.as_ref(), kernel, position: operand, inputs: &types, layout, reads_saved, is_alone };
+        let kernel = graph.op(value)?.kernel_behind(&of, saved.is_some())?;
         let others = inputs.iter().enumerate().filter(|(other, _)| *other != operand).map(|(_, source)| *source);
         let inputs: Vec<Source> = reads.iter().copied().chain(others).collect();
-        Some((at, Before { value: *before, position: operand }, inputs, kernel))
+        let before = before.iter().copied().chain([Before { value: *first, position: operand }]).collect();
+        Some((at, before, inputs, kernel, saved.or(*own_saved)))
     });
-    let (at, before, inputs, kernel) = found?;
+    let (at, before, inputs, kernel, saved) = found?;
     let mut memory =
         |memory: Memory, floats: Option<usize>| Some(own.memory(value, layout, memory, floats.filter(|n| *n > 0)?));
     let (scratch, kept) = (memory(Memory::Scratch, kernel.scratch), memory(Memory::Kept, kernel.kept));
     let kernel = Box::new(kernel);
-    Some((at, Step::Run { value, layout, inputs, output, scratch, kept, saved, before: Some(before), kernel }))
+    Some((at, Step::Run { value, layout, inputs, output, scratch, kept, saved, before, kernel }))
 }
 
 impl Loop {

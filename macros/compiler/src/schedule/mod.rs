@@ -197,8 +197,8 @@ pub enum Step {
         kept: Option<usize>,
         /// A buffer for what it saves for its gradient.
         saved: Option<usize>,
-        /// What its kernel runs before it, see [`Op::kernel_behind`](graven_kernels::op::Op::kernel_behind).
-        before: Option<Before>,
+        /// What its kernel runs before it, in this order, see [`Op::kernel_behind`](graven_kernels::op::Op::kernel_behind).
+        before: Vec<Before>,
         /// The kernel that it calls.
         kernel: Box<Kernel>,
     },
@@ -216,17 +216,20 @@ pub enum Step {
 pub struct Before {
     /// The node.
     pub value: Value,
-    /// Which input of the step's own operation it makes.
+    /// Which input of the operation behind it it makes.
     pub position: usize,
 }
 
-/// The operands of a step: those of the operation before, if there is one, and then its own but for what that makes.
+/// The operands of a step: those of the first operation, and then of each one behind it those that the one before does not make.
 #[must_use]
-pub fn inputs_of(graph: &Graph, value: Value, before: Option<Before>) -> Vec<Value> {
-    let own = &graph.node(value).inputs;
-    let Some(before) = before else { return own.clone() };
-    let others = own.iter().enumerate().filter(|(position, _)| *position != before.position).map(|(_, input)| *input);
-    graph.node(before.value).inputs.iter().copied().chain(others).collect()
+pub fn inputs_of(graph: &Graph, value: Value, before: &[Before]) -> Vec<Value> {
+    let values = before.iter().map(|before| before.value).chain([value]);
+    let made = std::iter::once(None).chain(before.iter().map(|before| Some(before.position)));
+    let others = |(value, made): (Value, Option<usize>)| {
+        let inputs = graph.node(value).inputs.iter().enumerate();
+        inputs.filter(move |(position, _)| Some(*position) != made).map(|(_, input)| *input)
+    };
+    values.zip(made).flat_map(others).collect()
 }
 
 /// Schedules a function.
@@ -253,13 +256,13 @@ pub fn call(graph: &Graph, value: Value, layout: Layout, tile: usize, batched: &
 
 /// Multiply-adds of one sample.
 #[must_use]
-pub fn cost(graph: &Graph, value: Value, before: Option<Before>) -> u64 {
+pub fn cost(graph: &Graph, value: Value, before: &[Before]) -> u64 {
     let of = |value: Value| {
         let node = graph.node(value);
         let types: Vec<Type> = node.inputs.iter().map(|input| graph.node(*input).ty.clone()).collect();
         graph.op(value).map_or(0, |op| op.cost(&types, &node.ty))
     };
-    before.map_or(0, |before| of(before.value)).saturating_add(of(value))
+    before.iter().map(|before| of(before.value)).fold(of(value), u64::saturating_add)
 }
 
 /// Multiply-adds that cost as much as one float of accumulators: writing and adding them up goes at memory speed.
@@ -299,7 +302,7 @@ impl Loop {
     #[must_use]
     pub fn cost(&self, graph: &Graph) -> u64 {
         let cost = |step: &Step| match step {
-            Step::Run { value, before, .. } => cost(graph, *value, *before),
+            Step::Run { value, before, .. } => cost(graph, *value, before),
             Step::Load { to, .. } | Step::Convert { to, .. } => self.buffers[*to].features as u64,
             Step::Store { from, .. } => self.buffers[*from].features as u64,
         };

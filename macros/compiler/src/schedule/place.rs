@@ -348,7 +348,17 @@ impl<'a> Placement<'a> {
             Destination::Buffer(own.buffer(value, layout, node.ty.features().unwrap_or(0)))
         };
         let kernel = Box::new(kernel);
-        own.steps.push(Step::Run { value, layout, inputs, output, scratch, kept, saved: None, before: None, kernel });
+        own.steps.push(Step::Run {
+            value,
+            layout,
+            inputs,
+            output,
+            scratch,
+            kept,
+            saved: None,
+            before: Vec::new(),
+            kernel,
+        });
     }
 
     /// Which inputs of a node carry samples.

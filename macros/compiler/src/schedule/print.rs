@@ -88,7 +88,7 @@ impl Schedule {
                     };
                     let memory = scratch.iter().chain(kept).chain(saved).map(|index| format!(", {}", name(index)));
                     let memory: String = memory.collect();
-                    let before = before.map_or_else(String::new, |before| format!("{}, ", self.name(before.value)));
+                    let before: String = before.iter().map(|before| format!("{}, ", self.name(before.value))).collect();
                     writeln!(f, "    run {before}{} ({}) -> {output}{memory}", self.name(*value), inputs.join(", "))?;
                 }
             }

@@ -10,6 +10,7 @@ use crate::LANES;
 use crate::conv2d::Sizes;
 use crate::conv2d::cpu::check;
 use crate::cpu::lanes::Lanes;
+use crate::cpu::relu::Relu;
 use crate::cpu::{Context, instantiate};
 use crate::pool2d;
 
@@ -37,7 +38,7 @@ pub(in crate::conv2d) fn forward(
 }
 
 /// [`forward`] with max pooling in windows of 2 x 2, as `pool2d::max_forward`, or `max_forward_saving` where there is something
-/// to save to.
+/// to save to, and what comes behind it.
 ///
 /// Panics as `forward` does, or if the outputs do not fall into such windows.
 pub(in crate::conv2d) fn forward_pooled(
@@ -45,6 +46,7 @@ pub(in crate::conv2d) fn forward_pooled(
     sizes: &Sizes,
     input: &[f32],
     weight: &[f32],
+    relu: Relu<'_>,
     output: &mut [f32],
     scratch: &mut [f32],
     kept: &mut [f32],
@@ -68,7 +70,8 @@ pub(in crate::conv2d) fn forward_pooled(
             let windows = group * walk.outputs.len() / 4 / LANES;
             let output = output.add(windows * LANES);
             let saved = if saved.is_null() { saved } else { saved.add(4 * windows) };
-            largest_of(cx.isa, walk, row, values, weights, output, saved);
+            let relu = relu.from(group * walk.outputs.channels);
+            largest_of(cx.isa, walk, row, values, weights, relu, output, saved);
         });
     }
 }
@@ -160,14 +163,15 @@ impl Target for Plain {
     }
 }
 
-/// The largest of each 2 x 2 of them is the output. Where it stands is saved unless there is no room (null).
+/// The largest of each 2 x 2 of them becomes the output. Where it stands is saved unless there is no room (null).
 #[derive(Clone, Copy)]
-struct Largest {
+struct Largest<'a> {
+    relu: Relu<'a>,
     output: *mut f32,
     saved: *mut u16,
 }
 
-impl Target for Largest {
+impl Target for Largest<'_> {
     #[inline(always)]
     unsafe fn take<L: Lanes, const X: usize, const EDGE: bool>(
         self,
@@ -189,7 +193,7 @@ impl Target for Largest {
                 // SAFETY: the contract.
                 unsafe {
                     let largest = L::largest_of_four(elements);
-                    largest.store(self.output.add(window * LANES));
+                    self.relu.of(channel, largest).store(self.output.add(window * LANES));
                     if !self.saved.is_null() {
                         pool2d::save_window(elements, largest, self.saved.add(4 * window));
                     }
@@ -428,17 +432,18 @@ unsafe fn largest_in<L: Lanes>(
     row: usize,
     values: *const f32,
     weights: *const f32,
+    relu: Relu<'_>,
     output: *mut f32,
     saved: *mut u16,
 ) {
     // SAFETY: passed on.
-    unsafe { outputs_in::<L, _>(walk, row, values, weights, Largest { output, saved }) };
+    unsafe { outputs_in::<L, _>(walk, row, values, weights, Largest { relu, output, saved }) };
 }
 
 instantiate!(unsafe fn outputs_of = plain_in(
     walk: &Walk, row: usize, values: *const f32, weights: *const f32, output: *mut f32,
 ));
 instantiate!(unsafe fn largest_of = largest_in(
-    walk: &Walk, row: usize, values: *const f32, weights: *const f32, output: *mut f32, saved: *mut u16,
+    walk: &Walk, row: usize, values: *const f32, weights: *const f32, relu: Relu<'_>, output: *mut f32, saved: *mut u16,
 ));
 instantiate!(unsafe fn weight_rows = weight_rows_in(kernel: usize, weight: &[f32], to: *mut f32));

@@ -3,7 +3,8 @@
 use super::{Context, Isa, KINDS};
 use crate::{LANES, rng};
 
-/// Calls `f` on every set of this machine, with units of both widths, with a full tile and with ragged ones; says which sets are skipped.
+/// Calls `f` on every set of this machine, with units of both widths, with a full tile and with ragged ones; says which sets are
+/// skipped.
 pub(crate) fn each_context(f: impl Fn(Context)) {
     for kind in KINDS.iter().filter(|kind| !kind.is_here()) {
         println!("skipped: this processor has no {}", kind.name());

@@ -1,4 +1,5 @@
-//! One kernel for two steps or more, where an operation offers one. If somebody else reads what the first of them makes, that runs all the same.
+//! One kernel for two steps or more, where an operation offers one. If somebody else reads what the first of them makes, that runs all
+//! the same.
 
 use graven_kernels::dim::Type;
 use graven_kernels::op::First;

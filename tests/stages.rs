@@ -139,7 +139,7 @@ fn operations_share_a_kernel_where_nobody_reads_what_is_between() {
         let runs = tile.lines().filter(|line| line.contains(" max_pool2d"));
         let operations: Vec<usize> = runs.map(|run| run[..run.find(" (%").unwrap()].matches('%').count()).collect();
         let wanted = match function.name.as_str() {
-            "activated" => 3,
+            "activated" | "added" => 3,
             "both" => 1,
             _ => 2,
         };
@@ -152,6 +152,10 @@ fn operations_share_a_kernel_where_nobody_reads_what_is_between() {
     let (pooled, relu) = network.pooled_and_activated(&images).unwrap();
     assert!(pooled.as_slice().iter().any(|x| *x < 0.0) && pooled.as_slice().iter().any(|x| *x > 0.0));
     assert_eq!(network.activated(&images).unwrap(), relu);
+    let bias = Tensor::from_fn([6, 1, 1], |index| index as f32 * 0.1 - 0.3).unwrap();
+    let (pooled, relu) = network.pooled_and_added(&images, &bias).unwrap();
+    assert_eq!(pooled, behind);
+    assert_eq!(network.added(&images, &bias).unwrap(), relu);
     let shifted = behind.as_slice().iter().map(|x| (x - 0.5).max(0.0)).collect::<Vec<_>>();
     assert_eq!(network.shifted(&images).unwrap().as_slice(), shifted);
 }

@@ -31,6 +31,21 @@ network! {
             (t, relu(t))
         }
 
+        /// What is added is an argument.
+        pub fn added(&self, t: Tensor<[N, 1, 28, 28]>, bias: Tensor<[6, 1, 1]>) -> Tensor<[N, 6, 12, 12]> {
+            relu(bias + max_pool2d(self.conv(t), kernel_size = 2))
+        }
+
+        /// What it is added to is a result as well.
+        pub fn pooled_and_added(
+            &self,
+            t: Tensor<[N, 1, 28, 28]>,
+            bias: Tensor<[6, 1, 1]>,
+        ) -> (Tensor<[N, 6, 12, 12]>, Tensor<[N, 6, 12, 12]>) {
+            let t = max_pool2d(self.conv(t), kernel_size = 2);
+            (t, relu(t + bias))
+        }
+
         /// A number is no bias of each channel.
         pub fn shifted(&self, t: Tensor<[N, 1, 28, 28]>) -> Tensor<[N, 6, 12, 12]> {
             relu(max_pool2d(self.conv(t), kernel_size = 2) - 0.5)

@@ -104,9 +104,8 @@ pub(crate) fn parameters(layer: &LayerInstance) -> usize {
 }
 
 fn multiply_adds(graph: &Graph, value: Value) -> u64 {
-    let node = graph.node(value);
-    let types: Vec<_> = node.inputs.iter().map(|input| graph.node(*input).ty.clone()).collect();
-    graph.op(value).filter(|op| !op.is_view()).map_or(0, |op| op.cost(&types, &node.ty))
+    let types = graph.types_of_inputs(value);
+    graph.op(value).filter(|op| !op.is_view()).map_or(0, |op| op.cost(&types, &graph.node(value).ty))
 }
 
 /// Says which part of its input an operation never reads.

@@ -100,6 +100,12 @@ impl Graph {
         &self.nodes[value.0]
     }
 
+    /// The types of the operands of a value.
+    #[must_use]
+    pub fn types_of_inputs(&self, value: Value) -> Vec<Type> {
+        self.node(value).inputs.iter().map(|input| self.node(*input).ty.clone()).collect()
+    }
+
     /// The operation of a value, if one computes it.
     #[must_use]
     pub fn op(&self, value: Value) -> Option<&Arc<dyn Op>> {

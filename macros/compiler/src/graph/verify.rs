@@ -1,6 +1,5 @@
 //! What holds of every graph, checked between the stages in tests and debug builds.
 
-use graven_kernels::dim::Type;
 use graven_kernels::op::Value;
 
 use super::{Graph, Kind};
@@ -19,8 +18,7 @@ pub fn verify(graph: &Graph) -> Result<(), String> {
         if let Some(number) = node.inputs.iter().find(number).filter(|_| op.formula().is_none()) {
             return Err(format!("%{position} = {} reads the number %{}, which lies nowhere", op.name(), number.0));
         }
-        let types: Vec<Type> = node.inputs.iter().map(|input| graph.node(*input).ty.clone()).collect();
-        match op.infer(&types) {
+        match op.infer(&graph.types_of_inputs(Value(position))) {
             Ok(ty) if ty == node.ty => {}
             Ok(ty) => {
                 return Err(format!("%{position} = {} has type {}, but its shape rule says {ty}", op.name(), node.ty));

@@ -1,7 +1,6 @@
 //! One kernel for two steps or more, where an operation offers one. If somebody else reads what the first of them makes, that runs all
 //! the same.
 
-use graven_kernels::dim::Type;
 use graven_kernels::op::First;
 
 use super::{Before, Destination, Loop, Memory, Source, Step};
@@ -72,7 +71,7 @@ impl Uses {
 fn pair(graph: &Graph, own: &mut Loop, uses: &Uses, position: usize) -> Option<(usize, Step)> {
     let Step::Run { value, layout, inputs, output, saved, .. } = &own.steps[position] else { return None };
     let (value, layout, output, saved) = (*value, *layout, *output, *saved);
-    let types: Vec<Type> = graph.node(value).inputs.iter().map(|input| graph.node(*input).ty.clone()).collect();
+    let types = graph.types_of_inputs(value);
     let found = inputs.iter().enumerate().find_map(|(operand, source)| {
         let Source::Buffer(buffer) = *source else { return None };
         let at = uses.made_by[buffer]?;
@@ -81,10 +80,11 @@ fn pair(graph: &Graph, own: &mut Loop, uses: &Uses, position: usize) -> Option<(
         else {
             return None;
         };
-        // There is one place for what is saved.
-        let op = graph.op(*first).filter(|_| *own_layout == layout && (saved.is_none() || own_saved.is_none()))?;
         let reads_saved = reads.contains(&Source::Unread);
         let is_alone = uses.reads[buffer] == 1;
+        // There is one place for what is saved, and one step that writes it.
+        let saves_once = own_saved.is_none() || (saved.is_none() && is_alone);
+        let op = graph.op(*first).filter(|_| *own_layout == layout && saves_once)?;
         let of = First { op: op.as_ref(), kernel, position: operand, inputs: &types, layout, reads_saved, is_alone };
         let kernel = graph.op(value)?.kernel_behind(&of, saved.is_some())?;
         let others = inputs.iter().enumerate().filter(|(other, _)| *other != operand).map(|(_, source)| *source);

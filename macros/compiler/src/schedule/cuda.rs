@@ -233,7 +233,7 @@ impl Tensors {
                 Kind::Op(op) => match op.formula() {
                     Some(formula) => How::Formula(formula.clone()),
                     None => {
-                        let types: Vec<Type> = node.inputs.iter().map(|input| graph.node(*input).ty.clone()).collect();
+                        let types = graph.types_of_inputs(Value(values.len()));
                         values.push(tensors.parts(op.cuda(&types, &node.ty), &inputs, &node.label, samples));
                         continue;
                     }

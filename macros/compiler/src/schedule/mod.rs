@@ -257,11 +257,8 @@ pub fn call(graph: &Graph, value: Value, layout: Layout, tile: usize, batched: &
 /// Multiply-adds of one sample.
 #[must_use]
 pub fn cost(graph: &Graph, value: Value, before: &[Before]) -> u64 {
-    let of = |value: Value| {
-        let node = graph.node(value);
-        let types: Vec<Type> = node.inputs.iter().map(|input| graph.node(*input).ty.clone()).collect();
-        graph.op(value).map_or(0, |op| op.cost(&types, &node.ty))
-    };
+    let of =
+        |value: Value| graph.op(value).map_or(0, |op| op.cost(&graph.types_of_inputs(value), &graph.node(value).ty));
     before.iter().map(|before| of(before.value)).fold(of(value), u64::saturating_add)
 }
 
